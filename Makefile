@@ -1,0 +1,49 @@
+# Two commands matter: `make demo` and `make test`. Each builds .venv from the hashed lock first.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+UV := $(shell command -v uv 2>/dev/null)
+BIN := .venv/bin
+STAMP := .venv/.installed
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint types lock bench clean
+
+help:  ## Show what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
+
+venv: $(STAMP)  ## Build .venv from requirements/dev.txt, hashes checked
+
+$(STAMP): requirements/dev.txt pyproject.toml
+ifneq ($(UV),)
+	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv
+	uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+else
+	"$(PYTHON)" -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+endif
+	@touch $@
+
+demo: venv  ## The main job, end to end, on real speech: make demo ARGS="--realtime | --json"
+	$(BIN)/carillon demo $(ARGS)
+
+test: venv  ## All tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: venv  ## Style and layout
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv  ## Strict types
+	$(BIN)/mypy
+
+lock:  ## Resolve both locks anew (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/runtime.txt
+	uv pip compile pyproject.toml --group dev --constraint requirements/runtime.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.txt
+
+bench: venv  ## Every benchmark under bench/
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:  ## Remove what make built
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

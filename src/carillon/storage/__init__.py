@@ -1,0 +1,21 @@
+"""Connections, transactions, migrations and encryption at rest.
+
+Knows how to keep rows and secrets, and nothing of what they mean: tables and queries belong to the room that uses
+them, which declares its tables on `metadata`. Start reading at `database.py`; `vault.py` is what makes a stolen data
+folder useless.
+"""
+
+from carillon.storage.database import Database, DatabaseBusy, Settings, Timestamp, metadata
+from carillon.storage.vault import SealBroken, Vault, WrappedKey, load_or_create_root_key
+
+__all__ = [
+    "Database",
+    "DatabaseBusy",
+    "SealBroken",
+    "Settings",
+    "Timestamp",
+    "Vault",
+    "WrappedKey",
+    "load_or_create_root_key",
+    "metadata",
+]

@@ -1,0 +1,129 @@
+"""One database, two ways in: `reading()` sees a snapshot, `transaction()` is the only way to write.
+
+SQLite runs in WAL mode with `synchronous=FULL`, so what is committed survives a power cut, and with `secure_delete`, so
+what is deleted is overwritten. It admits one writer: the writing engine has a single connection, hence writers queue in
+memory and not on SQLite's lock. The same code speaks to PostgreSQL, where both engines are ordinary pools.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from carillon.errors import Transient
+
+metadata: Final = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_N_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+"""Every room's tables, so that one migration history covers them."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class DatabaseBusy(Transient):
+    """No connection came free in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to reach the database."""
+
+    url: str = ""
+    """SQLAlchemy URL; empty means SQLite in the data folder."""
+    readers: int = 4
+    """Connections that may read at the same time."""
+    wait_seconds: float = 10.0
+    """How long a request may wait for a connection before it is told to come back."""
+
+
+class Timestamp(sa.types.TypeDecorator[datetime]):
+    """An aware UTC datetime, kept as epoch microseconds so that every database sorts and compares it alike."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> int | None:  # noqa: ARG002
+        """Turn an aware datetime into microseconds."""
+        return None if value is None else (value - _EPOCH) // _MICROSECOND
+
+    def process_result_value(self, value: Any | None, dialect: sa.Dialect) -> datetime | None:  # noqa: ARG002, ANN401
+        """Turn microseconds into an aware datetime."""
+        return None if value is None else _EPOCH + timedelta(microseconds=int(value))
+
+
+class Database:
+    """Transactions on one database. Make it with `open_database`."""
+
+    def __init__(self, url: str, settings: Settings | None = None) -> None:
+        settings = settings or Settings()
+        self._is_sqlite = sa.make_url(url).get_backend_name() == "sqlite"
+        self._writer = self._engine(url, 1 if self._is_sqlite else settings.readers, settings, "BEGIN IMMEDIATE")
+        self._reader = self._engine(url, settings.readers, settings, "BEGIN")
+
+    def _engine(self, url: str, connections: int, settings: Settings, begin: str) -> AsyncEngine:
+        engine = create_async_engine(
+            url,
+            pool_size=connections,
+            max_overflow=0,
+            pool_timeout=settings.wait_seconds,
+            hide_parameters=True,  # a failed statement must not print what it was about to store
+        )
+        if self._is_sqlite:
+            sa.event.listen(engine.sync_engine, "connect", _set_pragmas)
+            sa.event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin))
+        return engine
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """Write: all that is done with the connection is committed together, or not at all.
+
+        Raises:
+            DatabaseBusy: no connection came free in time.
+        """
+        async with _connected(self._writer) as connection, connection.begin():
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Read from one snapshot; nothing can be written.
+
+        Raises:
+            DatabaseBusy: no connection came free in time.
+        """
+        async with _connected(self._reader) as connection, connection.begin():
+            yield connection
+
+    async def close(self) -> None:
+        """Give the connections back; SQLite folds its log into the file."""
+        await self._reader.dispose()
+        await self._writer.dispose()
+
+
+@asynccontextmanager
+async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    try:
+        connection = await engine.connect()
+    except sa.exc.TimeoutError as error:
+        raise DatabaseBusy("The database is busy. Try again in a moment.") from error
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401
+    connection.isolation_level = None  # we say BEGIN ourselves: the driver's own would be deferred
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=10000"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
