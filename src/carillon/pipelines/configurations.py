@@ -1,0 +1,162 @@
+"""Reusable settings of pipelines: which analyses may run and where their notifications go."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from carillon.arns import Place
+from carillon.clock import Clock
+from carillon.errors import AlreadyExists, NotFound, StateConflict
+from carillon.pipelines.elements import Elements, check_elements
+from carillon.pipelines.states import ACTIVE
+from carillon.pipelines.tables import configurations, dump, load_elements, pipelines
+from carillon.storage import Claim, Database, claimed, remember
+
+
+class ConfigurationNotFound(NotFound):
+    """No configuration has this name, id or ARN."""
+
+    def __init__(self, identifier: str) -> None:
+        super().__init__(f"Media insights pipeline configuration {identifier!r} does not exist.")
+
+
+class ConfigurationNameTaken(AlreadyExists):
+    """Another configuration has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"A media insights pipeline configuration named {name!r} exists already. Choose another name.")
+
+
+class ConfigurationInUse(StateConflict):
+    """A configuration cannot go while a pipeline made from it is active."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"An active media insights pipeline uses configuration {name!r}. Delete the pipeline first.")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration as it stands."""
+
+    id: str
+    name: str
+    arn: str
+    role_arn: str
+    elements: Elements
+    created_at: datetime
+    updated_at: datetime
+
+
+class Configurations:
+    """Creates, finds and deletes configurations."""
+
+    def __init__(
+        self,
+        database: Database,
+        place: Place,
+        clock: Clock,
+        *,
+        strict: bool = False,
+        new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+    ) -> None:
+        self._database = database
+        self._place = place
+        self._clock = clock
+        self._strict = strict
+        self._new_id = new_id
+
+    async def create(self, name: str, role_arn: str, elements: Elements, claim: Claim | None = None) -> Configuration:
+        """Keep a new configuration, or return the one that the same client request token made.
+
+        Raises:
+            BrokenRule: the elements do not go together.
+            ConfigurationNameTaken: the name is in use.
+            TokenReused: the token came with other parameters before.
+        """
+        check_elements(elements, self._place, strict=self._strict)
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            earlier = await claimed(connection, claim, now)
+            if earlier is not None:
+                return await _find(connection, earlier)
+            if (await connection.execute(sa.select(configurations.c.id).filter_by(name=name))).first():
+                raise ConfigurationNameTaken(name)
+            made = Configuration(
+                id=str(self._new_id()),
+                name=name,
+                arn=self._place.arn("chime", f"media-insights-pipeline-configuration/{name}"),
+                role_arn=role_arn,
+                elements=elements,
+                created_at=now,
+                updated_at=now,
+            )
+            await connection.execute(
+                configurations.insert().values(
+                    id=made.id,
+                    name=name,
+                    arn=made.arn,
+                    role_arn=role_arn,
+                    elements=dump(elements),
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+            await remember(connection, claim, made.id, now)
+        return made
+
+    async def find(self, identifier: str) -> Configuration:
+        """Find a configuration by name, ARN or id.
+
+        Raises:
+            ConfigurationNotFound: there is none.
+        """
+        async with self._database.reading() as connection:
+            return await _find(connection, identifier)
+
+    async def page(self, after: str, limit: int) -> list[Configuration]:
+        """Return up to `limit` configurations whose names follow `after`, by name."""
+        query = sa.select(configurations).where(configurations.c.name > after).order_by(configurations.c.name)
+        async with self._database.reading() as connection:
+            return [_configuration_from(row) for row in await connection.execute(query.limit(limit))]
+
+    async def delete(self, identifier: str) -> None:
+        """Remove a configuration.
+
+        Raises:
+            ConfigurationNotFound: there is none.
+            ConfigurationInUse: an active pipeline was made from it.
+        """
+        async with self._database.transaction() as connection:
+            found = await _find(connection, identifier)
+            in_use = sa.select(pipelines.c.id).where(
+                pipelines.c.configuration_arn == found.arn, pipelines.c.state.in_([state.value for state in ACTIVE])
+            )
+            if (await connection.execute(in_use.limit(1))).first():
+                raise ConfigurationInUse(found.name)
+            await connection.execute(configurations.delete().where(configurations.c.id == found.id))
+
+
+async def _find(connection: AsyncConnection, identifier: str) -> Configuration:
+    columns = configurations.c
+    where = sa.or_(columns.name == identifier, columns.arn == identifier, columns.id == identifier)
+    row = (await connection.execute(sa.select(configurations).where(where))).first()
+    if row is None:
+        raise ConfigurationNotFound(identifier)
+    return _configuration_from(row)
+
+
+def _configuration_from(row: sa.Row[Any]) -> Configuration:
+    return Configuration(
+        id=row.id,
+        name=row.name,
+        arn=row.arn,
+        role_arn=row.role_arn,
+        elements=load_elements(row.elements),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )

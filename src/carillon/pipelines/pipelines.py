@@ -1,0 +1,245 @@
+"""Pipelines: created for a call, moved from state to state, read by the tasks that run on them."""
+
+import uuid
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from carillon.arns import Arn, Place
+from carillon.clock import Clock
+from carillon.errors import NotFound
+from carillon.pipelines.configurations import ConfigurationNotFound, Configurations
+from carillon.pipelines.elements import BrokenRule
+from carillon.pipelines.model import NewPipeline, Pipeline, StreamSource
+from carillon.pipelines.states import ACTIVE, TERMINAL, PipelineState, check_transition
+from carillon.pipelines.tables import dump, pipeline_from, pipelines
+from carillon.storage import Claim, Database, Vault, claimed, remember
+
+_LISTED_AFTER_END: Final = timedelta(hours=1)
+
+
+class PipelineNotFound(NotFound):
+    """No pipeline has this id or ARN."""
+
+    def __init__(self, identifier: str) -> None:
+        super().__init__(f"Media insights pipeline {identifier!r} does not exist.")
+
+
+class StreamUnknown(NotFound):
+    """A declared stream does not exist."""
+
+    def __init__(self, stream_arn: str) -> None:
+        super().__init__(f"Kinesis video stream {stream_arn} does not exist. Create it before the pipeline.")
+
+
+class StreamDirectory(Protocol):
+    """Who knows which streams exist: the embedded server, or Kinesis Video Streams itself."""
+
+    async def has_stream(self, stream_arn: str) -> bool:
+        """Tell whether a stream can be read."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Rules for pipelines."""
+
+    strict_elements: bool = False
+    """Demand a KinesisDataStreamSink beside every processor, as the AWS console does."""
+    kept_days: int = 7
+    """How long an ended pipeline, and its tasks, can still be read."""
+
+
+class Pipelines:
+    """Creates, finds, lists and moves pipelines."""
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        place: Place,
+        clock: Clock,
+        streams: StreamDirectory,
+        settings: Settings | None = None,
+        new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+    ) -> None:
+        self._settings = settings or Settings()
+        self._database = database
+        self._vault = vault
+        self._place = place
+        self._clock = clock
+        self._streams = streams
+        self._new_id = new_id
+        self.configurations = Configurations(
+            database, place, clock, strict=self._settings.strict_elements, new_id=new_id
+        )
+
+    async def create(self, new: NewPipeline, claim: Claim | None = None) -> Pipeline:
+        """Make a pipeline from a configuration, or return the one that the same client request token made.
+
+        Raises:
+            ConfigurationNotFound: no configuration has this ARN.
+            StreamUnknown: a declared stream does not exist.
+            BrokenRule: the declared sources contradict each other.
+            TokenReused: the token came with other parameters before.
+        """
+        now = self._clock.now()
+        async with self._database.reading() as connection:
+            earlier = await claimed(connection, claim, now)
+        if earlier is not None:
+            return await self.find(earlier)
+        configuration = await self.configurations.find(new.configuration_arn)
+        if configuration.arn != new.configuration_arn:
+            raise ConfigurationNotFound(new.configuration_arn)
+        await self._check_sources(new.sources)
+        pipeline_id = str(self._new_id())
+        made = Pipeline(
+            id=pipeline_id,
+            arn=self._place.arn("chime", f"media-pipeline/{pipeline_id}"),
+            configuration_arn=configuration.arn,
+            elements=configuration.elements,
+            sources=new.sources,
+            rate_hz=new.rate_hz,
+            metadata=new.metadata,
+            document=new.document,
+            state=PipelineState.NOT_STARTED,
+            created_at=now,
+            updated_at=now,
+            ended_at=None,
+            key=self._vault.new_key(),
+        )
+        async with self._database.transaction() as connection:
+            earlier = await claimed(connection, claim, now)
+            if earlier is not None:
+                return await self._find(connection, earlier)
+            await connection.execute(pipelines.insert().values(**_columns(made)))
+            await remember(connection, claim, made.id, now)
+        return made
+
+    async def find(self, identifier: str) -> Pipeline:
+        """Find a pipeline by id or ARN.
+
+        Raises:
+            PipelineNotFound: there is none, or it was deleted after it had ended.
+        """
+        async with self._database.reading() as connection:
+            return await self._find(connection, identifier)
+
+    async def find_in(self, connection: AsyncConnection, pipeline_id: str) -> Pipeline:
+        """Find a pipeline inside a transaction, so that what is decided on its state holds until the commit.
+
+        Raises:
+            PipelineNotFound: there is none.
+        """
+        return await self._find(connection, pipeline_id)
+
+    async def page(self, after: str, limit: int) -> list[Pipeline]:
+        """Return up to `limit` pipelines whose ids follow `after`: active ones, and those that ended within an hour."""
+        columns = pipelines.c
+        recent = columns.ended_at > self._clock.now() - _LISTED_AFTER_END
+        query = (
+            sa.select(pipelines)
+            .where(columns.id > after, columns.deleted_at.is_(None), sa.or_(_in(ACTIVE), recent))
+            .order_by(columns.id)
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            return [pipeline_from(row) for row in await connection.execute(query)]
+
+    async def active(self) -> list[Pipeline]:
+        """Return every pipeline that has not ended: what a process that starts must take up again."""
+        async with self._database.reading() as connection:
+            return [pipeline_from(row) for row in await connection.execute(sa.select(pipelines).where(_in(ACTIVE)))]
+
+    async def move(self, connection: AsyncConnection, pipeline: Pipeline, state: PipelineState) -> Pipeline:
+        """Take a pipeline to another state, in the caller's transaction; return it as it then stands.
+
+        Raises:
+            WrongPipelineState: its present state has no way there.
+            PipelineNotFound: it is gone.
+        """
+        current = await self._find(connection, pipeline.id)
+        check_transition(pipeline.id, current.state, state)
+        now = self._clock.now()
+        ended_at = now if state in TERMINAL else None
+        await connection.execute(
+            pipelines.update()
+            .where(pipelines.c.id == pipeline.id)
+            .values(state=state.value, updated_at=now, ended_at=ended_at)
+        )
+        return await self._find(connection, pipeline.id)
+
+    async def forget(self, connection: AsyncConnection, pipeline: Pipeline) -> None:
+        """Hide an ended pipeline from every later request."""
+        await connection.execute(
+            pipelines.update().where(pipelines.c.id == pipeline.id).values(deleted_at=self._clock.now())
+        )
+
+    async def sweep(self, connection: AsyncConnection) -> None:
+        """Delete pipelines that ended longer ago than they are kept."""
+        limit = self._clock.now() - timedelta(days=self._settings.kept_days)
+        await connection.execute(pipelines.delete().where(pipelines.c.ended_at <= limit))
+
+    async def _find(self, connection: AsyncConnection, identifier: str) -> Pipeline:
+        query = sa.select(pipelines).where(
+            sa.or_(pipelines.c.id == identifier, pipelines.c.arn == identifier), pipelines.c.deleted_at.is_(None)
+        )
+        row = (await connection.execute(query)).first()
+        if row is None or self._is_too_old(row.ended_at):
+            raise PipelineNotFound(identifier)
+        return pipeline_from(row)
+
+    def _is_too_old(self, ended_at: datetime | None) -> bool:
+        return ended_at is not None and ended_at <= self._clock.now() - timedelta(days=self._settings.kept_days)
+
+    async def _check_sources(self, sources: tuple[StreamSource, ...]) -> None:
+        check_sources(sources)
+        for source in sources:
+            if not self._place.owns(Arn.parse(source.stream_arn)):
+                raise BrokenRule(
+                    f"Stream {source.stream_arn} is not in account {self._place.account} and Region "
+                    f"{self._place.region}, as it must be."
+                )
+            if not await self._streams.has_stream(source.stream_arn):
+                raise StreamUnknown(source.stream_arn)
+
+
+def check_sources(sources: tuple[StreamSource, ...]) -> None:
+    """Raise unless the declared streams and channels fit together.
+
+    Raises:
+        BrokenRule: a stream stands twice, or more channels are defined than it has.
+    """
+    arns = [source.stream_arn for source in sources]
+    if len(set(arns)) < len(arns):
+        raise BrokenRule("A stream stands twice in Streams; declare its two channels in one StreamChannelDefinition.")
+    for source in sources:
+        if len(source.roles) > source.channel_count:
+            raise BrokenRule(
+                f"Stream {source.stream_arn} has {source.channel_count} channel(s) but {len(source.roles)} definitions."
+            )
+
+
+def _in(states: Collection[PipelineState]) -> sa.ColumnElement[bool]:
+    return pipelines.c.state.in_([state.value for state in states])
+
+
+def _columns(pipeline: Pipeline) -> dict[str, object]:
+    return {
+        "id": pipeline.id,
+        "arn": pipeline.arn,
+        "configuration_arn": pipeline.configuration_arn,
+        "elements": dump(pipeline.elements),
+        "sources": dump(pipeline.sources),
+        "rate_hz": pipeline.rate_hz,
+        "runtime_metadata": dump(pipeline.metadata),
+        "document": dump(pipeline.document),
+        "state": pipeline.state.value,
+        "data_key": pipeline.key,
+        "created_at": pipeline.created_at,
+        "updated_at": pipeline.updated_at,
+    }

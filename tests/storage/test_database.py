@@ -1,0 +1,62 @@
+from pathlib import Path
+
+import anyio
+import pytest
+import sqlalchemy as sa
+
+from carillon.storage import Database, DatabaseBusy, Settings
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_what_a_failed_transaction_wrote_is_gone(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(sa.text("CREATE TABLE t (n INTEGER)"))
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as connection:
+            await connection.execute(sa.text("INSERT INTO t VALUES (1)"))
+            raise ZeroDivisionError
+    async with database.reading() as connection:
+        assert (await connection.execute(sa.text("SELECT count(*) FROM t"))).scalar_one() == 0
+
+
+async def test_writers_queue_instead_of_failing(database: Database) -> None:
+    async with database.transaction() as connection:
+        await connection.execute(sa.text("CREATE TABLE t (n INTEGER)"))
+        await connection.execute(sa.text("INSERT INTO t VALUES (0)"))
+
+    async def increment() -> None:
+        async with database.transaction() as connection:
+            n = (await connection.execute(sa.text("SELECT n FROM t"))).scalar_one()
+            await anyio.lowlevel.checkpoint()
+            await connection.execute(sa.text("UPDATE t SET n = :n"), {"n": n + 1})
+
+    async with anyio.create_task_group() as group:
+        for _ in range(20):
+            group.start_soon(increment)
+    async with database.reading() as connection:
+        assert (await connection.execute(sa.text("SELECT n FROM t"))).scalar_one() == 20
+
+
+async def test_a_writer_that_waits_too_long_is_told_to_come_back(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'x.db'}", Settings(wait_seconds=0.05))
+    try:
+        async with database.transaction():
+            with pytest.raises(DatabaseBusy):
+                async with database.transaction():
+                    pass
+    finally:
+        await database.close()
+
+
+async def test_commits_survive_power_cuts_and_deleted_rows_are_overwritten(database: Database) -> None:
+    async with database.transaction() as connection:
+        for pragma, wanted in (("journal_mode", "wal"), ("synchronous", 2), ("secure_delete", 1), ("foreign_keys", 1)):
+            assert (await connection.exec_driver_sql(f"PRAGMA {pragma}")).scalar_one() == wanted
+
+
+async def test_a_failed_statement_does_not_print_its_values(database: Database) -> None:
+    async with database.transaction() as connection:
+        with pytest.raises(sa.exc.OperationalError) as caught:
+            await connection.execute(sa.text("INSERT INTO nowhere VALUES (:secret)"), {"secret": "embedding-bytes"})
+    assert "embedding-bytes" not in str(caught.value)
