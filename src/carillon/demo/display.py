@@ -1,0 +1,128 @@
+"""The demonstration on a terminal: notifications as they come, then who was found and how they sounded."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from carillon.demo.report import Expectation, Report
+from carillon.demo.story import CallResult
+from carillon.events import summary
+
+_BARS: Final = "▁▂▃▄▅▆▇█"
+_COLORS: Final = {"positive": "green", "neutral": "blue", "negative": "red"}
+_SHOWN: Final = 14
+
+
+class Display:
+    """A live view; `quiet` for machines."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._rows: list[tuple[str, str, str, str]] = []
+        self._call_of: dict[str, str] = {}
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn()
+        )
+        self._live = Live(self._render(), console=console, refresh_per_second=8, transient=True)
+
+    def __enter__(self) -> Self:
+        if not self._quiet:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._quiet:
+            self._live.update(self._render(everything=True))
+            self._live.transient = False
+            self._live.stop()
+
+    def call(self, title: str) -> TaskID:
+        """Begin the progress bar of a call."""
+        return self._progress.add_task(title, total=1.0)
+
+    def advance(self, call: TaskID, share: float) -> None:
+        """Show how much of a call was played, 0 to 1."""
+        self._progress.update(call, completed=share)
+        self._refresh()
+
+    def notify(self, notification: Mapping[str, Any]) -> None:
+        """Show a notification."""
+        detail = notification["detail"]
+        stream = detail.get("streamArn", "").split("/")[-2:-1]
+        self._rows.append(
+            (notification["time"][11:23], stream[0] if stream else "", detail["detailStatus"], summary(detail))
+        )
+        self._refresh()
+
+    def _refresh(self) -> None:
+        if not self._quiet:
+            self._live.update(self._render())
+
+    def _render(self, *, everything: bool = False) -> Group:
+        table = Table(title="Notifications, as the sink received them", expand=True, title_justify="left")
+        for column in ("time (UTC)", "call", "status", "says"):
+            table.add_column(column, no_wrap=column != "says")
+        for row in self._rows if everything else self._rows[-_SHOWN:]:
+            table.add_row(*row)
+        return Group(self._progress, table)
+
+
+def show_summary(console: Console, report: Report) -> None:
+    """Print who was found, how sure, the tone over time, the cost, and what was expected."""
+    table = Table(title="Who was speaking, and how did they sound?", expand=True, title_justify="left")
+    for column in ("call", "who", "confidence", "tone every 5 s (neg · neu · pos)", "overall"):
+        table.add_column(column)
+    for call in report.calls:
+        table.add_row(call.name, *_who(call), _chart(call.tones), _overall(call))
+    console.print(table)
+    console.print(
+        Panel(
+            f"{report.audio_seconds:.0f} s of calls in {report.wall_seconds:.1f} s; two analyses of one channel cost "
+            f"{report.real_time_factor:.3f} CPU seconds per second of call, server start included.",
+            title="Cost",
+            title_align="left",
+        )
+    )
+    console.print(_expectations(report.expectations))
+
+
+def _who(call: CallResult) -> tuple[str, str]:
+    if call.matches:
+        best = call.matches[0]
+        return f"[green]{best['voiceProfileId']}[/]", f"{best['confidenceScore']:.2f}"
+    if call.profile_id:
+        return f"nobody known; enrolled as\n{call.profile_id}", "-"
+    return "nobody known", "-"
+
+
+def _chart(tones: Sequence[Mapping[str, Any]]) -> str:
+    lines = []
+    for label in ("negative", "neutral", "positive"):
+        scores = [tone["currentAverageVoiceTone"]["voiceToneScore"][label] for tone in tones]
+        bars = "".join(_BARS[min(len(_BARS) - 1, int(score * len(_BARS)))] for score in scores)
+        lines.append(f"[{_COLORS[label]}]{bars}[/] {label}")
+    return "\n".join(lines)
+
+
+def _overall(call: CallResult) -> str:
+    if not call.tones:
+        return "-"
+    overall = call.tones[-1]["overallAverageVoiceTone"]
+    label = overall["voiceToneLabel"]
+    return f"[{_COLORS[label]}]{label}[/] {overall['voiceToneScore'][label]:.2f}"
+
+
+def _expectations(expectations: Sequence[Expectation]) -> Table:
+    table = Table(title="Expectations", expand=True, title_justify="left", show_header=False)
+    table.add_column(width=2)
+    table.add_column()
+    for expectation in expectations:
+        mark = "[green]✓[/]" if expectation.holds else "[bold red]✗[/]"
+        table.add_row(mark, expectation.says if expectation.holds else f"{expectation.says}: {expectation.saw}")
+    return table

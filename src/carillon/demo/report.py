@@ -1,0 +1,87 @@
+"""What the demonstration must show, held against what it saw."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from carillon.demo.story import CallResult
+
+_LIFE: Final = ["NotStarted", "Initializing", "InProgress", "Stopping", "Stopped"]
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One thing that must be so."""
+
+    says: str
+    holds: bool
+    saw: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Everything that came of the demonstration."""
+
+    calls: Sequence[CallResult]
+    audio_seconds: float
+    wall_seconds: float
+    cpu_seconds: float
+    """Of the server process, its start included."""
+    expectations: Sequence[Expectation]
+
+    @property
+    def real_time_factor(self) -> float:
+        """Return CPU seconds per second of call."""
+        return self.cpu_seconds / self.audio_seconds
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether every expectation holds."""
+        return all(expectation.holds for expectation in self.expectations)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as JSON values."""
+        return {**asdict(self), "real_time_factor": self.real_time_factor, "passed": self.passed}
+
+
+def expectations(calls: Sequence[CallResult], threshold: float) -> list[Expectation]:
+    """Hold three calls, the second by the first's customer and the third by another, against what must be."""
+    first, again, other = calls
+    best = again.matches[0] if again.matches else {}
+    return [
+        _equal("call 1: a new caller matches nobody", "IdentificationNoMatchesFound", first.identification),
+        _equal("call 1: a voiceprint is generated", "VoiceprintGenerationSuccess", first.voiceprint),
+        Expectation("call 1: the voiceprint is enrolled", bool(first.profile_id), str(first.profile_id)),
+        _equal("call 2: the same person is found", "IdentificationSuccessful", again.identification),
+        _equal("call 2: as the profile enrolled from call 1", first.profile_id, best.get("voiceProfileId")),
+        Expectation(
+            f"call 2: with a confidence of at least {threshold}",
+            best.get("confidenceScore", 0.0) >= threshold,
+            str(best.get("confidenceScore")),
+        ),
+        _equal("call 3: another person matches nobody", "IdentificationNoMatchesFound", other.identification),
+        *(_reports_tone(call) for call in calls),
+        *(_lives(call) for call in calls),
+        *(
+            _equal(f"{call.name}: stopping twice is a conflict", "ConflictException", call.second_stop)
+            for call in calls
+        ),
+    ]
+
+
+def _equal(says: str, wanted: object, saw: object) -> Expectation:
+    return Expectation(says, wanted == saw and saw is not None, str(saw))
+
+
+def _reports_tone(call: CallResult) -> Expectation:
+    """At least five reports in a call of a minute, the last of the whole call, every score a probability."""
+    sums = [sum(tone["overallAverageVoiceTone"]["voiceToneScore"].values()) for tone in call.tones]
+    holds = len(call.tones) >= 5 and all(abs(total - 1) < 1e-6 for total in sums)
+    return Expectation(f"{call.name}: tone is reported every 5 s", holds, f"{len(call.tones)} reports")
+
+
+def _lives(call: CallResult) -> Expectation:
+    """Polling may miss a short state, never see one out of order."""
+    places = [_LIFE.index(status) if status in _LIFE else -1 for status in call.statuses]
+    holds = places == sorted(places) and -1 not in places and {"InProgress", "Stopped"} <= set(call.statuses)
+    return Expectation(f"{call.name}: NotStarted to Stopped, in order", holds, " -> ".join(call.statuses))

@@ -1,0 +1,57 @@
+"""Bytes to audio, and audio to bytes: clients of Kinesis Video Streams, codecs, tracks and channels.
+
+Knows how a stream is read (GetMedia) and sent (PutMedia), whoever serves it, and how its blocks become samples. Does
+not know tasks, nor how streams are kept. Start reading at `reader.py` for what comes in, `channels.py` for what comes
+out, `producer.py` and `files.py` for the way back.
+"""
+
+from carillon.media.channels import ChannelSource, Chunk, RateMismatch, decode
+from carillon.media.codecs import UnsupportedMedia
+from carillon.media.files import Recording, UnreadableRecording, as_live, read_recording
+from carillon.media.fragments import (
+    Fragment,
+    FragmentNotFound,
+    FragmentParser,
+    FragmentTooLarge,
+    MalformedFragment,
+    MediaEncrypted,
+    MediaInterrupted,
+)
+from carillon.media.kinesis_video import KinesisVideoClient, NotAuthorized, StreamNotFound, StreamUnavailable
+from carillon.media.producer import Acknowledgement, AcknowledgementType, PutMediaRefused, put_media
+from carillon.media.reader import After, At, Connect, FragmentReader, Newest, Position
+from carillon.media.settings import Settings
+
+__all__ = [
+    "Acknowledgement",
+    "AcknowledgementType",
+    "After",
+    "At",
+    "ChannelSource",
+    "Chunk",
+    "Connect",
+    "Fragment",
+    "FragmentNotFound",
+    "FragmentParser",
+    "FragmentReader",
+    "FragmentTooLarge",
+    "KinesisVideoClient",
+    "MalformedFragment",
+    "MediaEncrypted",
+    "MediaInterrupted",
+    "Newest",
+    "NotAuthorized",
+    "Position",
+    "PutMediaRefused",
+    "RateMismatch",
+    "Recording",
+    "Settings",
+    "StreamNotFound",
+    "StreamUnavailable",
+    "UnreadableRecording",
+    "UnsupportedMedia",
+    "as_live",
+    "decode",
+    "put_media",
+    "read_recording",
+]
