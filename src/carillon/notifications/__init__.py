@@ -1,0 +1,48 @@
+"""Findings to the outside world: events, the outbox, the dispatcher and its sinks.
+
+Knows what Amazon Chime SDK's notifications look like and how to get each to where it belongs, at least once. Knows
+nothing of how a finding came about, and never carries anything of a voice. Start reading at `events.py` for what is
+said, at `outbox.py` for how it is kept, and at `dispatcher.py` for how it leaves.
+"""
+
+from carillon.notifications.deliveries import SinkTarget
+from carillon.notifications.dispatcher import Dispatcher
+from carillon.notifications.events import (
+    ElementStatus,
+    Event,
+    EventContext,
+    PipelineEventType,
+    ProfileMatch,
+    SpeakerSearchStatus,
+    ToneWindow,
+    VoiceToneStatus,
+    pipeline_event,
+    speaker_search_event,
+    voice_tone_event,
+)
+from carillon.notifications.outbox import Outbox
+from carillon.notifications.sending import Sender, SendFailed
+from carillon.notifications.settings import Settings
+from carillon.notifications.sinks import SINKS, open_senders
+
+__all__ = [
+    "SINKS",
+    "Dispatcher",
+    "ElementStatus",
+    "Event",
+    "EventContext",
+    "Outbox",
+    "PipelineEventType",
+    "ProfileMatch",
+    "SendFailed",
+    "Sender",
+    "Settings",
+    "SinkTarget",
+    "SpeakerSearchStatus",
+    "ToneWindow",
+    "VoiceToneStatus",
+    "open_senders",
+    "pipeline_event",
+    "speaker_search_event",
+    "voice_tone_event",
+]

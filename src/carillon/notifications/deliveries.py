@@ -1,0 +1,190 @@
+"""Queries about what must still go where. Used by the dispatcher and its lanes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from carillon.clock import Clock
+from carillon.errors import Transient
+from carillon.notifications.events import Event
+from carillon.notifications.tables import deliveries, events
+from carillon.storage import Database
+
+DATABASE_TROUBLE: Final = (Transient, sa.exc.OperationalError)
+"""What a database may do to a dispatcher without stopping it: it tries again."""
+
+_REASON_CHARACTERS: Final = 512
+_PENDING: Final = deliveries.c.settled_at.is_(None)
+
+
+@dataclass(frozen=True, slots=True)
+class SinkTarget:
+    """Where events go: a kind of sink, named as in a pipeline configuration, and the ARN of one."""
+
+    kind: str  # SqsQueueSink, SnsTopicSink, KinesisDataStreamSink, LambdaFunctionSink, EventBridge
+    arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One event on its way to one target."""
+
+    id: int
+    event: Event
+    attempts: int  # made before
+    posted_at: datetime
+
+
+class Result(Enum):
+    """How an attempt ended."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an attempt ended, ready to be noted."""
+
+    delivery_id: int
+    result: Result
+    retry_at: datetime | None = None  # when to try again, for FAILED
+    reason: str | None = field(default=None)  # for FAILED and DROPPED
+
+
+class Deliveries:
+    """Reads and settles deliveries."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def newest(self) -> int:
+        """Return the highest delivery id, 0 if there is none."""
+        async with self._database.reading() as connection:
+            query = sa.select(sa.func.coalesce(sa.func.max(deliveries.c.delivery_id), 0))
+            return int((await connection.execute(query)).scalar_one())
+
+    async def pending_targets(self, after: int = 0) -> list[SinkTarget]:
+        """Return the targets of pending deliveries with ids above `after`."""
+        query = sa.select(deliveries.c.kind, deliveries.c.target_arn).where(_PENDING).distinct()
+        if after:
+            query = query.where(deliveries.c.delivery_id > after)
+        async with self._database.reading() as connection:
+            return [SinkTarget(row.kind, row.target_arn) for row in await connection.execute(query)]
+
+    async def due(self, target: SinkTarget, limit: int, *, least_tried: bool = False) -> list[Delivery]:
+        """Return up to `limit` deliveries that may be tried now, in the order they were posted.
+
+        Args:
+            target: where to.
+            limit: at most so many.
+            least_tried: those with the fewest attempts first, so that one that always fails hides no other.
+        """
+        order = [deliveries.c.attempts, deliveries.c.delivery_id] if least_tried else [deliveries.c.delivery_id]
+        query = (
+            sa.select(deliveries.c.delivery_id, deliveries.c.attempts, events)
+            .join(events, events.c.sequence == deliveries.c.sequence)
+            .where(_to(target), _PENDING, deliveries.c.due_at <= self._clock.now())
+            .order_by(*order)
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            return [_delivery(row) for row in await connection.execute(query)]
+
+    async def next_due_at(self, target: SinkTarget) -> datetime | None:
+        """Return when a target's next pending delivery may be tried, None if none is pending."""
+        query = sa.select(sa.func.min(deliveries.c.due_at)).where(_to(target), _PENDING)
+        async with self._database.reading() as connection:
+            due_at: datetime | None = (await connection.execute(query)).scalar_one()
+        return due_at
+
+    async def oldest_posted_at(self) -> datetime | None:
+        """Return when the oldest event that is still on its way was posted."""
+        query = (
+            sa.select(sa.func.min(events.c.posted_at))
+            .join(deliveries, deliveries.c.sequence == events.c.sequence)
+            .where(_PENDING)
+        )
+        async with self._database.reading() as connection:
+            posted_at: datetime | None = (await connection.execute(query)).scalar_one()
+        return posted_at
+
+    async def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Note how attempts ended, in one transaction; noting the same twice changes nothing."""
+        if not outcomes:
+            return
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            for result in (Result.DELIVERED, Result.DROPPED):
+                settled = [outcome for outcome in outcomes if outcome.result is result]
+                if settled:
+                    await connection.execute(
+                        deliveries.update()
+                        .where(deliveries.c.delivery_id == sa.bindparam("id"))
+                        .values(settled_at=now, outcome=result.value, reason=sa.bindparam("why")),
+                        [{"id": outcome.delivery_id, "why": _short(outcome.reason)} for outcome in settled],
+                    )
+            failed = [outcome for outcome in outcomes if outcome.result is Result.FAILED]
+            if failed:
+                await connection.execute(
+                    deliveries.update()
+                    .where(deliveries.c.delivery_id == sa.bindparam("id"))
+                    .values(
+                        attempts=deliveries.c.attempts + 1, due_at=sa.bindparam("retry_at"), reason=sa.bindparam("why")
+                    ),
+                    [
+                        {"id": outcome.delivery_id, "retry_at": outcome.retry_at, "why": _short(outcome.reason)}
+                        for outcome in failed
+                    ],
+                )
+
+    async def hurry(self, target: SinkTarget | None = None) -> None:
+        """Make pending deliveries due at once: of a target that answers again, or of all after a restart."""
+        now = self._clock.now()
+        waiting = _PENDING & (deliveries.c.due_at > now)
+        if target is not None:
+            waiting &= _to(target)
+        async with self._database.transaction() as connection:
+            await connection.execute(deliveries.update().where(waiting).values(due_at=now))
+
+    async def drop_posted_before(
+        self, connection: AsyncConnection, posted_before: datetime
+    ) -> list[tuple[SinkTarget, int]]:
+        """Give up what was posted long ago, within the caller's transaction; return how many of each target."""
+        old = sa.select(events.c.sequence).where(events.c.posted_at <= posted_before)
+        given_up = _PENDING & deliveries.c.sequence.in_(old)
+        counts = (
+            sa.select(deliveries.c.kind, deliveries.c.target_arn, sa.func.count().label("pending"))
+            .where(given_up)
+            .group_by(deliveries.c.kind, deliveries.c.target_arn)
+        )
+        dropped = [(SinkTarget(row.kind, row.target_arn), row.pending) for row in await connection.execute(counts)]
+        await connection.execute(
+            deliveries.update().where(given_up).values(settled_at=self._clock.now(), outcome=Result.DROPPED.value)
+        )
+        return dropped
+
+
+def _to(target: SinkTarget) -> sa.ColumnElement[bool]:
+    return (deliveries.c.kind == target.kind) & (deliveries.c.target_arn == target.arn)
+
+
+def _short(reason: str | None) -> str | None:
+    return None if reason is None else reason[:_REASON_CHARACTERS]
+
+
+def _delivery(row: sa.Row[Any]) -> Delivery:
+    return Delivery(row.delivery_id, event_from(row), row.attempts, row.posted_at)
+
+
+def event_from(row: sa.Row[Any]) -> Event:
+    """Return the event of a row that has all of an event's columns."""
+    return Event(row.event_id, row.detail_type, row.at, msgspec.json.decode(row.body), row.task_id, row.pipeline_id)

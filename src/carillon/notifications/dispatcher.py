@@ -1,0 +1,122 @@
+"""Takes events out of the outbox to every target: at least once, each target at its own pace.
+
+It keeps nothing that a restart would miss: what is pending, how often it was tried and when it is due again are rows.
+Delivered is noted after the other side has it, so a crash in between delivers again, under the same event id.
+"""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import Final
+
+from anyio import TASK_STATUS_IGNORED, CapacityLimiter, create_task_group, current_time, move_on_after, sleep
+from anyio.abc import TaskGroup, TaskStatus
+from prometheus_client import Gauge
+
+from carillon.clock import Clock
+from carillon.notifications.deliveries import DATABASE_TROUBLE, SinkTarget
+from carillon.notifications.lane import Lane
+from carillon.notifications.ledger import Ledger
+from carillon.notifications.outbox import Outbox
+from carillon.notifications.sending import Jitter, Sender, any_jitter
+from carillon.notifications.settings import Settings
+from carillon.notifications.sinks import open_senders
+from carillon.telemetry import get_logger
+
+log = get_logger()
+
+_LOOK_AT_ALL_SECONDS: Final = 30.0
+_OLDEST: Final = Gauge("carillon_outbox_oldest_seconds", "Age of the oldest notification that is still on its way.")
+
+
+class Dispatcher:
+    """Delivers while `run` runs.
+
+    Args:
+        outbox: where events come from.
+        clock: tells when a retry is due.
+        settings: pace and patience.
+        senders: by kind of target; the real sinks if none are given.
+        jitter: spreads retries.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        clock: Clock,
+        settings: Settings | None = None,
+        senders: Mapping[str, Sender] | None = None,
+        jitter: Jitter = any_jitter,
+    ) -> None:
+        self._outbox = outbox
+        self._deliveries = outbox.deliveries
+        self._clock = clock
+        self._settings = settings or Settings()
+        self._senders = senders
+        self._jitter = jitter
+        self._ledger = Ledger(self._deliveries, self._settings)
+        self._limiter = CapacityLimiter(self._settings.sends)
+        self._lanes: dict[SinkTarget, Lane] = {}
+
+    async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
+        """Deliver until canceled. A delivery that is cut off then is made again by the next run."""
+        async with AsyncExitStack() as stack:
+            senders = self._senders
+            if senders is None:
+                senders = await stack.enter_async_context(open_senders(self._settings))
+            self._lanes.clear()
+            async with create_task_group() as group:
+                group.start_soon(self._ledger.run)
+                task_status.started()
+                await self._watch(group, senders)
+
+    async def _watch(self, group: TaskGroup, senders: Mapping[str, Sender]) -> None:
+        """Open a lane for every target that something is pending for."""
+        seen: int | None = None
+        look_at_all_at = 0.0
+        while True:
+            posted = self._outbox.next_post()
+            try:
+                if seen is None:
+                    await self._deliveries.hurry()  # whatever was wrong before the restart may be mended now
+                newest = await self._deliveries.newest()
+                if seen is None or current_time() >= look_at_all_at:
+                    look_at_all_at = current_time() + _LOOK_AT_ALL_SECONDS
+                    targets = await self._deliveries.pending_targets()
+                    await self._tell_age()
+                else:
+                    targets = await self._deliveries.pending_targets(seen) if newest > seen else []
+                seen = newest
+            except DATABASE_TROUBLE as error:
+                log.warning("outbox.not_read", reason=type(error).__name__)
+                await sleep(self._settings.first_retry_seconds)
+                continue
+            for target in targets:
+                self._serve(group, target, senders)
+            with move_on_after(self._settings.poll_seconds):
+                await posted.wait()
+
+    def _serve(self, group: TaskGroup, target: SinkTarget, senders: Mapping[str, Sender]) -> None:
+        lane = self._lanes.get(target)
+        if lane is not None:
+            lane.wake()
+            return
+        lane = Lane(
+            target,
+            senders.get(target.kind),
+            self._deliveries,
+            self._ledger,
+            self._limiter,
+            self._clock,
+            self._settings,
+            self._jitter,
+        )
+        self._lanes[target] = lane
+        group.start_soon(self._run_lane, target, lane)
+
+    async def _run_lane(self, target: SinkTarget, lane: Lane) -> None:
+        await lane.run()
+        del self._lanes[target]  # in the same breath as the lane's last look, so no wake is lost
+
+    async def _tell_age(self) -> None:
+        oldest = await self._deliveries.oldest_posted_at()
+        _OLDEST.set(0.0 if oldest is None else (self._clock.now() - oldest).total_seconds())

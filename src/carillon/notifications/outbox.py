@@ -1,0 +1,101 @@
+"""The outbox: events are rows in the transaction that decided them, and leave from there.
+
+An event that was posted survives a crash, and one whose transaction failed was never posted. Without any sink it can
+still be read back, in order, for as long as it is kept.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final
+
+import anyio
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from carillon.clock import Clock
+from carillon.notifications.deliveries import Deliveries, SinkTarget, event_from
+from carillon.notifications.events import Event
+from carillon.notifications.settings import Settings
+from carillon.notifications.tables import deliveries, events
+from carillon.storage import Database
+from carillon.telemetry import get_logger
+
+log = get_logger()
+
+_SWEPT_AT_ONCE: Final = 1_000  # more would hold up other writers
+
+
+class Outbox:
+    """Takes events in, gives them to dispatchers and readers, and forgets them in time."""
+
+    def __init__(self, database: Database, clock: Clock, settings: Settings | None = None) -> None:
+        self._database = database
+        self._clock = clock
+        self._settings = settings or Settings()
+        self._posted = anyio.Event()
+        self.deliveries = Deliveries(database, clock)
+
+    async def post(self, connection: AsyncConnection, event: Event, targets: Iterable[SinkTarget]) -> None:
+        """Add an event, to be delivered to each target, within the caller's transaction; `wake` when it is committed.
+
+        An event without targets can only be read back.
+        """
+        now = self._clock.now()
+        posted = await connection.execute(
+            events.insert()
+            .values(
+                event_id=event.id,
+                detail_type=event.detail_type,
+                task_id=event.task_id,
+                pipeline_id=event.pipeline_id,
+                at=event.at,
+                posted_at=now,
+                body=event.to_json(),
+            )
+            .returning(events.c.sequence)
+        )
+        sequence = posted.scalar_one()
+        rows = [
+            {"sequence": sequence, "kind": target.kind, "target_arn": target.arn, "attempts": 0, "due_at": now}
+            for target in dict.fromkeys(targets)
+        ]
+        if rows:
+            await connection.execute(deliveries.insert(), rows)
+
+    def wake(self) -> None:
+        """Say that something posted is committed, so that it leaves at once."""
+        self._posted.set()
+        self._posted = anyio.Event()
+
+    def next_post(self) -> anyio.Event:
+        """Return what the next `wake` sets. Take it before looking for rows, wait for it afterwards."""
+        return self._posted
+
+    async def events(self, after: int = 0, limit: int = 100) -> list[tuple[int, Event]]:
+        """Return up to `limit` events with their sequence numbers, oldest first, from the first after `after`."""
+        query = sa.select(events).where(events.c.sequence > after).order_by(events.c.sequence).limit(limit)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query)).all()
+        return [(row.sequence, event_from(row)) for row in rows]
+
+    async def sweep(self) -> int:
+        """Give up deliveries that are too old, delete events that were kept long enough; return how many events."""
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            dropped = await self.deliveries.drop_posted_before(
+                connection, now - timedelta(days=self._settings.drop_after_days)
+            )
+        for target, count in dropped:
+            log.warning("deliveries.dropped", sink=target.kind, target_arn=target.arn, count=count)
+        old = (
+            sa.select(events.c.sequence)
+            .where(events.c.posted_at <= now - timedelta(days=self._settings.retention_days))
+            .limit(_SWEPT_AT_ONCE)
+        )
+        total = 0
+        while True:
+            async with self._database.transaction() as connection:
+                deleted = await connection.execute(events.delete().where(events.c.sequence.in_(old)))
+            total += deleted.rowcount
+            if deleted.rowcount < _SWEPT_AT_ONCE:
+                return total

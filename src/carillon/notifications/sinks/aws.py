@@ -1,0 +1,137 @@
+"""AWS clients, made at first use, and the one place where their errors become ours."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Final, Self, TypeAlias
+
+import anyio
+from aiobotocore.config import AioConfig
+from aiobotocore.session import get_session
+from anyio import move_on_after
+from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError
+from botocore.parsers import ResponseParserError
+
+from carillon import __version__
+from carillon.arns import Arn
+from carillon.errors import InvalidRequest
+from carillon.notifications.sending import SendFailed
+from carillon.notifications.settings import Settings
+
+Client: TypeAlias = Any  # botocore makes its clients at run time, so there is no type to name
+Answer: TypeAlias = Mapping[str, Any]
+
+_CLOSE_SECONDS: Final = 2.0
+_CODE_CHARACTERS: Final = 100  # AWS's longest is well below; a stranger's answer may be anything
+
+# botocore's parsers trust the peer, and break on what is not UTF-8, not an object, not of the service's shape.
+_UNPARSED: Final = (ResponseParserError, ValueError, LookupError, TypeError, AttributeError)
+
+
+class Refused(SendFailed):
+    """The service answered with an error; `code` is AWS's word for it."""
+
+    def __init__(self, operation: str, code: object) -> None:
+        self.code = str(code or "Unknown")[:_CODE_CHARACTERS]
+        super().__init__(f"{operation} was refused: {self.code}.")
+
+
+class Unintelligible(SendFailed):
+    """Something answered, but not as the service does: a proxy, a wrong endpoint. Nothing was delivered."""
+
+    def __init__(self, operation: str, service: str) -> None:
+        super().__init__(f"{operation} got an answer that is not from {service}. Check AWS_ENDPOINT_URL and proxies.")
+
+
+class AwsClients:
+    """One client for each service and Region; a pool of connections each. Use it as a context.
+
+    There are few: a pipeline's sinks are in the server's own Region, only the event bus may be in another.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._session = get_session()
+        self._config = AioConfig(
+            connect_timeout=settings.connect_seconds,
+            read_timeout=settings.send_seconds,
+            retries={"total_max_attempts": 1, "mode": "standard"},  # the dispatcher tries again itself, and counts
+            max_pool_connections=settings.sends,
+            user_agent_extra=f"carillon/{__version__}",
+            warm_up_loader_caches=True,  # reads the service's model in a thread, not in the event loop
+        )
+        self._clients: dict[tuple[str, str], Client] = {}
+        self._making: defaultdict[tuple[str, str], anyio.Lock] = defaultdict(anyio.Lock)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Return itself; nothing is connected yet."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close every connection, also while being canceled."""
+        with move_on_after(_CLOSE_SECONDS, shield=True):
+            await self._stack.aclose()
+
+    async def call(self, service: str, region: str, operation: str, proof: str, **parameters: object) -> Answer:
+        """Call an operation and return its answer.
+
+        Args:
+            service: in botocore's spelling, `sqs`.
+            region: where the target is.
+            operation: in botocore's spelling, `send_message`.
+            proof: a member that every true answer has, `MessageId`: a wrong endpoint may well answer 200.
+            parameters: in AWS's spelling, `QueueUrl`.
+
+        Raises:
+            Refused: the service answered with an error.
+            Unintelligible: what answered is not the service.
+            SendFailed: it could not be reached, or there are no credentials.
+        """
+        try:
+            client = await self._client(service, region)
+            answer = await _call(client, service, operation, parameters)
+        except ClientError as error:
+            raise Refused(operation, error.response.get("Error", {}).get("Code")) from error
+        except CredentialRetrievalError as error:  # its text quotes the program that was asked for them
+            raise SendFailed("AWS credentials could not be retrieved. Check the AWS profile and its source.") from error
+        except BotoCoreError as error:
+            raise SendFailed(f"{operation} failed: {error}") from error
+        if proof not in answer:
+            raise Unintelligible(operation, service)
+        return answer
+
+    async def _client(self, service: str, region: str) -> Client:
+        key = (service, region)
+        async with self._making[key]:
+            if key not in self._clients:
+                if await self._session.get_credentials() is None:  # ask again next time: a client would remember
+                    raise SendFailed("No AWS credentials were found. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
+                making = self._session.create_client(service, region_name=region, config=self._config)
+                try:
+                    self._clients[key] = await self._stack.enter_async_context(making)
+                except (ValueError, OSError) as error:  # an endpoint that is no URL, a file that cannot be read
+                    raise SendFailed(f"The AWS settings do not make a client for {service}: {error}") from error
+        return self._clients[key]
+
+
+async def _call(client: Client, service: str, operation: str, parameters: Mapping[str, object]) -> Answer:
+    try:
+        answer: Answer = await getattr(client, operation)(**parameters)
+    except _UNPARSED as error:
+        raise Unintelligible(operation, service) from error
+    return answer
+
+
+def parsed(arn: str) -> Arn:
+    """Return a target's ARN in parts.
+
+    Raises:
+        SendFailed: it is none. Pipelines check theirs when they are configured.
+    """
+    try:
+        return Arn.parse(arn)
+    except InvalidRequest as error:
+        raise SendFailed(str(error)) from error

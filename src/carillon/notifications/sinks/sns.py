@@ -1,0 +1,21 @@
+"""SNS: `Publish`, the message is the envelope itself; no subject, no attributes."""
+
+from carillon.notifications.deliveries import SinkTarget
+from carillon.notifications.events import Event
+from carillon.notifications.sending import Sender
+from carillon.notifications.settings import Settings
+from carillon.notifications.sinks.aws import AwsClients, parsed
+
+
+class _Topics:
+    def __init__(self, clients: AwsClients) -> None:
+        self._clients = clients
+
+    async def send(self, target: SinkTarget, event: Event) -> None:
+        region = parsed(target.arn).region
+        await self._clients.call("sns", region, "publish", "MessageId", TopicArn=target.arn, Message=event.to_json())
+
+
+def connect(clients: AwsClients, settings: Settings) -> Sender:  # noqa: ARG001 - the same for every sink
+    """Return a sender to SNS topics."""
+    return _Topics(clients)

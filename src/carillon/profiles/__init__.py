@@ -1,0 +1,41 @@
+"""Who is known: voice profile domains, voiceprints of calls, voice profiles, and the search among them.
+
+Knows nothing of how an embedding is made, what score is enough, or who asks: those belong to inference, tasks and api.
+Everything of a voice is sealed with its domain's key; deleting the domain deletes the key. Start reading at
+`profiles.py`, the way in; `index/resident.py` tells how searches see every committed change.
+"""
+
+from carillon.profiles.domains import (
+    Domain,
+    DomainNotFound,
+    ForeignDomain,
+    InvalidDomain,
+    TokenSpent,
+    TooManyDomains,
+)
+from carillon.profiles.index.resident import Match
+from carillon.profiles.profiles import Guard, Profiles, Swept
+from carillon.profiles.settings import Settings
+from carillon.profiles.voice_profiles import Profile, ProfileNotFound, TooManyProfiles, WrongDomain
+from carillon.profiles.voiceprints import Voiceprint, VoiceprintExpired, VoiceprintNotFound
+
+__all__ = [
+    "Domain",
+    "DomainNotFound",
+    "ForeignDomain",
+    "Guard",
+    "InvalidDomain",
+    "Match",
+    "Profile",
+    "ProfileNotFound",
+    "Profiles",
+    "Settings",
+    "Swept",
+    "TokenSpent",
+    "TooManyDomains",
+    "TooManyProfiles",
+    "Voiceprint",
+    "VoiceprintExpired",
+    "VoiceprintNotFound",
+    "WrongDomain",
+]

@@ -1,0 +1,339 @@
+"""The one way into this room: who is known, who is added, who sounds like this.
+
+A change is committed first and followed by the index afterwards, so what fails leaves both as they were.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Final, Self, TypeAlias
+from uuid import UUID, uuid4
+
+import prometheus_client
+import sqlalchemy as sa
+from anyio import CapacityLimiter
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from carillon.arns import Place
+from carillon.audio import Embedding
+from carillon.clock import Clock
+from carillon.errors import Transient
+from carillon.profiles import domains, voice_profiles, voiceprints
+from carillon.profiles.domains import Domain, DomainNotFound, NewDomain, TokenSpent
+from carillon.profiles.index.exact import ExactIndex
+from carillon.profiles.index.resident import Match, NewIndex, ResidentIndexes
+from carillon.profiles.sealing import reseal
+from carillon.profiles.settings import Settings
+from carillon.profiles.voice_profiles import Profile, WrongDomain
+from carillon.profiles.voiceprints import Voiceprint
+from carillon.storage import Claim, Database, Vault, claimed, remember
+from carillon.telemetry import get_logger
+
+log = get_logger()
+
+Guard: TypeAlias = Callable[[AsyncConnection, str], Awaitable[None]]
+"""Called with the deleting transaction and the domain id; raises what should be raised if the domain is in use."""
+
+_REMOVALS_LISTED: Final = timedelta(days=1)
+_SEARCH_SECONDS: Final = prometheus_client.Histogram(
+    "carillon_voice_search_seconds",
+    "Time of one search among a domain's voice profiles, reading the domain into memory included.",
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep deleted."""
+
+    voiceprints: int
+    profiles: int
+
+
+class Profiles:
+    """Domains, voiceprints and voice profiles over one database.
+
+    Args:
+        limiter: threads that may search at the same time; its own, of `settings.search_threads`, if none is given.
+        new_id: where ids come from.
+        new_index: which `VoiceIndex` holds a domain.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        place: Place,
+        clock: Clock,
+        settings: Settings | None = None,
+        *,
+        limiter: CapacityLimiter | None = None,
+        new_id: Callable[[], UUID] = uuid4,
+        new_index: NewIndex = ExactIndex,
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._place = place
+        self._clock = clock
+        self._settings = settings or Settings()
+        self._new_id = new_id
+        limiter = limiter or CapacityLimiter(self._settings.search_threads)
+        self._index = ResidentIndexes(database, vault, clock, limiter, self._settings.resident_profiles, new_index)
+
+    async def __aenter__(self) -> Self:
+        """Open the room; domains are read into memory when they are first searched."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of every embedding in memory."""
+        self._index.clear()
+
+    async def create_domain(
+        self, name: str, description: str | None, kms_key_arn: str, token: str | None = None
+    ) -> Domain:
+        """Create a domain with a fresh data key; a token that came before returns the domain it made then.
+
+        Raises:
+            InvalidDomain: name, description or token breaks its rule.
+            MalformedArn: `kms_key_arn` is not an ARN.
+            TokenReused: the token came within the last day with other parameters.
+            TokenSpent: the domain that the token made has been deleted.
+            TooManyDomains: the quota is used up.
+        """
+        asked = NewDomain(name, description, kms_key_arn)
+        claim = asked.claim(token)
+        try:
+            return await self._create_domain(asked, claim)
+        except sa.exc.IntegrityError:  # PostgreSQL: another request with this token was quicker; now it can be read
+            return await self._create_domain(asked, claim)
+
+    async def _create_domain(self, asked: NewDomain, claim: Claim | None) -> Domain:
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            if claim and (earlier := await claimed(connection, claim, now)):
+                return await self._made_before(connection, claim, earlier)
+            await domains.require_room(connection, self._settings.max_domains)
+            domain_id = f"vpd-{self._new_id()}"
+            await domains.add(connection, domain_id, asked, self._vault.new_key(), now)
+            await remember(connection, claim, domain_id, now)
+            made = await domains.find(connection, domain_id, self._place)
+        log.info("voice_profile_domain.created", domain_id=made.id)
+        return made
+
+    async def _made_before(self, connection: AsyncConnection, claim: Claim, domain_id: str) -> Domain:
+        try:
+            return await domains.find(connection, domain_id, self._place)
+        except DomainNotFound as error:
+            raise TokenSpent(claim.token) from error
+
+    async def domain(self, domain_id: str) -> Domain:
+        """Return a domain.
+
+        Raises:
+            DomainNotFound: there is none with this id.
+        """
+        async with self._database.reading() as connection:
+            return await domains.find(connection, domain_id, self._place)
+
+    async def domain_of_arn(self, arn: str) -> Domain:
+        """Return the domain that an ARN names.
+
+        Raises:
+            MalformedArn: not an ARN.
+            ForeignDomain: of something else, or of another Region or account.
+            DomainNotFound: there is none with this id.
+        """
+        return await self.domain(domains.id_of_arn(arn, self._place))
+
+    async def domains(self, after: str | None = None, limit: int = 100) -> list[Domain]:
+        """Return up to `limit` domains ordered by id, those after the id `after`."""
+        async with self._database.reading() as connection:
+            return await domains.find_page(connection, after, limit, self._place)
+
+    async def delete_domain(self, domain_id: str, guard: Guard | None = None) -> None:
+        """Delete a domain, its key, profiles and voiceprints, in one transaction: nothing of it can be opened again.
+
+        Raises:
+            DomainNotFound: there is none with this id.
+            Exception: whatever `guard` raises; nothing is deleted then.
+        """
+        async with self._database.transaction() as connection:
+            await domains.lock(connection, domain_id)
+            if guard is not None:
+                await guard(connection, domain_id)
+            await domains.remove(connection, domain_id)
+        self._index.drop(domain_id)
+        self._vault.forget_keys()
+        log.info("voice_profile_domain.deleted", domain_id=domain_id)
+
+    async def keep_voiceprint(self, connection: AsyncConnection, voiceprint: Voiceprint) -> None:
+        """Keep what a task heard, within the caller's transaction; a second voiceprint of a task changes nothing.
+
+        Raises:
+            DomainNotFound: its domain is gone.
+        """
+        await voiceprints.keep(connection, self._vault, voiceprint, self._settings)
+
+    async def end_call(self, connection: AsyncConnection, task_ids: Sequence[str], ended_at: datetime) -> None:
+        """Start the 24 h in which these tasks' voiceprints can be enrolled, within the caller's transaction."""
+        await voiceprints.end_call(connection, task_ids, ended_at, self._settings)
+
+    async def enroll(self, task_id: str) -> Profile:
+        """Make a profile from a task's voiceprint; the same profile again for the same task.
+
+        Raises:
+            VoiceprintNotFound: the task has no voiceprint (yet), or it was deleted with its domain or profile.
+            VoiceprintExpired: the call ended more than 24 h ago.
+            TooManyProfiles: the domain's quota is used up.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            domain_id = await voiceprints.domain_of(connection, task_id)
+            held = await domains.lock(connection, domain_id)  # of two in flight the second sees the first's profile
+            voiceprint = await voiceprints.find(connection, task_id)
+            if voiceprint.enrolled_profile_id is not None:
+                return await voice_profiles.find(connection, voiceprint.enrolled_profile_id, self._place)
+            sealed = voiceprint.require(now)
+            await voice_profiles.require_room(connection, domain_id, self._settings.max_profiles_per_domain)
+            profile = self._new_profile(domain_id, now)
+            source, target = voiceprints.sealed_row(task_id), voice_profiles.sealed_row(profile.id)
+            resealed = reseal(self._vault, held.data_key, sealed, source, target)
+            await voice_profiles.add(connection, held, profile, task_id, voiceprint.model_id, resealed)
+            await voiceprints.note_enrolled(connection, task_id, profile.id)
+        log.info("voice_profile.enrolled", voice_profile_id=profile.id, domain_id=domain_id, task_id=task_id)
+        await self._follow(domain_id)
+        return profile
+
+    async def refresh(self, profile_id: str, task_id: str) -> Profile:
+        """Replace what a profile holds by a task's voiceprint and renew its expiry; revives an expired profile.
+
+        Raises:
+            ProfileNotFound: there is no such profile.
+            VoiceprintNotFound: the task has no voiceprint.
+            VoiceprintExpired: the call ended more than 24 h ago.
+            WrongDomain: profile and task belong to different domains.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            domain_id = (await voice_profiles.find(connection, profile_id, self._place)).domain_id
+            held = await domains.lock(connection, domain_id)
+            old = await voice_profiles.find(connection, profile_id, self._place)
+            voiceprint = await voiceprints.find(connection, task_id)
+            if voiceprint.domain_id != domain_id:
+                raise WrongDomain(profile_id, task_id)
+            sealed = voiceprint.require(now)
+            profile = replace(old, updated_at=now, expires_at=self._expiry(now))
+            source, target = voiceprints.sealed_row(task_id), voice_profiles.sealed_row(profile_id)
+            resealed = reseal(self._vault, held.data_key, sealed, source, target)
+            await voice_profiles.refill(connection, held, profile, voiceprint.model_id, resealed)
+            await voiceprints.note_refreshed(connection, task_id, profile_id)
+        log.info("voice_profile.refreshed", voice_profile_id=profile_id, domain_id=domain_id, task_id=task_id)
+        await self._follow(domain_id)
+        return profile
+
+    async def profile(self, profile_id: str) -> Profile:
+        """Return a profile, expired or not.
+
+        Raises:
+            ProfileNotFound: there is none with this id.
+        """
+        async with self._database.reading() as connection:
+            return await voice_profiles.find(connection, profile_id, self._place)
+
+    async def profiles(self, domain_id: str, after: str | None = None, limit: int = 100) -> list[Profile]:
+        """Return up to `limit` profiles of a domain ordered by id, those after the id `after`, expired ones too.
+
+        Raises:
+            DomainNotFound: there is no such domain.
+        """
+        async with self._database.reading() as connection:
+            await domains.hold(connection, domain_id)
+            return await voice_profiles.find_page(connection, domain_id, after, limit, self._place)
+
+    async def delete_profile(self, profile_id: str) -> None:
+        """Delete a profile with its embedding, its speech, and the voiceprints it was made from: an opt-out.
+
+        Raises:
+            ProfileNotFound: there is none with this id.
+        """
+        async with self._database.transaction() as connection:
+            domain_id = (await voice_profiles.find(connection, profile_id, self._place)).domain_id
+            held = await domains.lock(connection, domain_id)
+            profile = await voice_profiles.find(connection, profile_id, self._place)
+            await voice_profiles.remove(connection, held, profile, self._clock.now())
+            await voiceprints.remove_with_profile(connection, profile_id)
+        log.info("voice_profile.deleted", voice_profile_id=profile_id, domain_id=domain_id)
+        await self._follow(domain_id)
+
+    async def search(self, domain_id: str, embedding: Embedding, model_id: str, limit: int = 10) -> list[Match]:
+        """Return the up to `limit` profiles whose embeddings of this model are nearest to (d,), best first.
+
+        Raises:
+            DomainNotFound: there is no such domain.
+            SealBroken: a row of the domain was tampered with. Rather no answer than one that lacks somebody.
+        """
+        with _SEARCH_SECONDS.time():
+            return await self._index.search(domain_id, embedding, model_id, limit)
+
+    async def warm(self, domain_id: str) -> None:
+        """Read a domain into memory, so that a search that is coming need not: 100,000 profiles take a second or two.
+
+        Raises:
+            DomainNotFound: there is no such domain.
+            SealBroken: a row of the domain was tampered with.
+        """
+        await self._index.warm(domain_id)
+
+    async def sweep(self) -> Swept:
+        """Delete what has outlived its time: voiceprints 24 h after their call, embeddings after 3 years.
+
+        To be called every few minutes. Expiry itself does not wait for it: what is over is refused, and not found.
+        """
+        now = self._clock.now()
+        swept = Swept(await self._sweep_voiceprints(now), await self._sweep_profiles(now))
+        async with self._database.transaction() as connection:
+            recorded = timedelta(days=self._settings.voiceprint_record_days)
+            enrollable = timedelta(hours=self._settings.voiceprint_hours)
+            await voiceprints.forget(connection, now - (recorded - enrollable))
+            await voice_profiles.compact_removals(connection, now - _REMOVALS_LISTED)
+        if swept.voiceprints or swept.profiles:
+            log.info("voice_profiles.swept", voiceprints=swept.voiceprints, profiles=swept.profiles)
+        return swept
+
+    async def _sweep_voiceprints(self, now: datetime) -> int:
+        total = 0
+        while True:
+            async with self._database.transaction() as connection:
+                wiped = await voiceprints.wipe_expired(connection, now)
+            if not wiped:
+                return total
+            total += wiped
+
+    async def _sweep_profiles(self, now: datetime) -> int:
+        total = 0
+        while True:
+            async with self._database.transaction() as connection:
+                domain_id = await voice_profiles.find_expired_domain(connection, now)
+                if domain_id is None:
+                    return total
+                held = await domains.lock(connection, domain_id)
+                total += await voice_profiles.expire(connection, held, domain_id, now)
+            await self._follow(domain_id)
+
+    async def _follow(self, domain_id: str) -> None:
+        """Bring the index up to a change that is committed already, so nothing that fails here may undo it."""
+        try:
+            await self._index.follow(domain_id)
+        except Transient as error:
+            log.warning("voice_index.behind", domain_id=domain_id, reason=str(error))  # the next search catches up
+
+    def _new_profile(self, domain_id: str, now: datetime) -> Profile:
+        profile_id = f"vp-{self._new_id()}"
+        arn = voice_profiles.arn_of(profile_id, self._place)
+        return Profile(profile_id, arn, domain_id, created_at=now, updated_at=now, expires_at=self._expiry(now))
+
+    def _expiry(self, updated_at: datetime) -> datetime:
+        return voice_profiles.years_later(updated_at, self._settings.profile_years)

@@ -1,0 +1,235 @@
+"""Voice profiles: who is known in a domain, made and refreshed from voiceprints, found until they expire.
+
+All functions work in the transaction they are given, inside a domain that the caller has locked where they write.
+
+Source: Amazon Chime SDK Developer Guide, "Understanding data retention for Amazon Chime SDK voice analytics".
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from carillon.arns import Place
+from carillon.errors import InvalidRequest, LimitExceeded, NotFound
+from carillon.profiles import domains
+from carillon.profiles.domains import Held
+from carillon.profiles.sealing import Sealed
+from carillon.profiles.tables import enrollment_speech, removed_voice_profiles, voice_profiles
+
+ARN_KIND: Final = "voice-profile"
+_BATCH: Final = 64  # expiring a profile overwrites some 640 kB of speech; more at once would hold up other writers
+
+
+class ProfileNotFound(NotFound):
+    """No voice profile has this id."""
+
+    def __init__(self, profile_id: str) -> None:
+        super().__init__(f"Voice profile {profile_id} does not exist. List its domain's profiles to see their ids.")
+        self.profile_id = profile_id
+
+
+class TooManyProfiles(LimitExceeded):
+    """The quota of profiles in a domain is used up."""
+
+    def __init__(self, domain_id: str, limit: int) -> None:
+        super().__init__(
+            f"Voice profile domain {domain_id} holds {limit} profiles already. "
+            "Delete one, or raise profiles.max_profiles_per_domain."
+        )
+        self.limit = limit
+
+
+class WrongDomain(InvalidRequest):
+    """A task searched another domain than the one of the profile that it should refresh."""
+
+    def __init__(self, profile_id: str, task_id: str) -> None:
+        super().__init__(
+            f"Voice profile {profile_id} and speaker search task {task_id} belong to different domains. "
+            "Start the search in the profile's domain."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A known voice. After `expires_at` the record remains, but nobody is recognized by it until it is refreshed."""
+
+    id: str  # vp-{uuid}
+    arn: str
+    domain_id: str
+    created_at: datetime
+    updated_at: datetime
+    expires_at: datetime
+
+
+def sealed_row(profile_id: str) -> str:
+    """Return the name of the row that a profile's embedding and speech are sealed for."""
+    return f"voice_profile/{profile_id}"
+
+
+def arn_of(profile_id: str, place: Place) -> str:
+    """Return the ARN of a profile of ours."""
+    return place.arn("chime", f"{ARN_KIND}/{profile_id}")
+
+
+def years_later(at: datetime, years: int) -> datetime:
+    """Return the same day and time some calendar years later; February 29 becomes 28 where there is none."""
+    try:
+        return at.replace(year=at.year + years)
+    except ValueError:
+        return at.replace(year=at.year + years, day=28)
+
+
+async def require_room(connection: AsyncConnection, domain_id: str, limit: int) -> None:
+    """Check the quota of profiles in a locked domain; 0 is no quota.
+
+    Raises:
+        TooManyProfiles: another profile would exceed it.
+    """
+    inside = sa.select(sa.func.count()).where(voice_profiles.c.domain_id == domain_id)
+    if limit and (await connection.execute(inside)).scalar_one() >= limit:
+        raise TooManyProfiles(domain_id, limit)
+
+
+async def add(
+    connection: AsyncConnection, held: Held, profile: Profile, task_id: str, model_id: str, sealed: Sealed
+) -> None:
+    """Add a profile made from a task's voiceprint, `sealed` for `sealed_row(profile.id)`."""
+    added = await connection.execute(
+        voice_profiles.insert()
+        .values(
+            profile_id=profile.id,
+            domain_id=profile.domain_id,
+            enrolled_task_id=task_id,
+            created_at=profile.created_at,
+            updated_at=profile.updated_at,
+            expires_at=profile.expires_at,
+            revision=held.revision + 1,
+            model_id=model_id,
+            embedding=sealed.embedding,
+        )
+        .returning(voice_profiles.c.number)
+    )
+    await connection.execute(enrollment_speech.insert().values(number=added.scalar_one(), speech=sealed.speech))
+    await domains.set_revision(connection, profile.domain_id, held.revision + 1)
+
+
+async def refill(connection: AsyncConnection, held: Held, profile: Profile, model_id: str, sealed: Sealed) -> None:
+    """Replace what a profile holds by a newer voiceprint, `sealed` for `sealed_row(profile.id)`."""
+    number = await _number(connection, profile.id)
+    await connection.execute(
+        voice_profiles.update()
+        .where(voice_profiles.c.number == number)
+        .values(
+            updated_at=profile.updated_at,
+            expires_at=profile.expires_at,
+            revision=held.revision + 1,
+            model_id=model_id,
+            embedding=sealed.embedding,
+        )
+    )
+    await connection.execute(enrollment_speech.delete().where(enrollment_speech.c.number == number))
+    await connection.execute(enrollment_speech.insert().values(number=number, speech=sealed.speech))
+    await domains.set_revision(connection, profile.domain_id, held.revision + 1)
+
+
+async def remove(connection: AsyncConnection, held: Held, profile: Profile, now: datetime) -> None:
+    """Delete a profile with its embedding and speech, and list it as removed."""
+    number = await _number(connection, profile.id)
+    await connection.execute(voice_profiles.delete().where(voice_profiles.c.number == number))
+    await connection.execute(
+        removed_voice_profiles.insert().values(
+            number=number, domain_id=profile.domain_id, revision=held.revision + 1, removed_at=now
+        )
+    )
+    await domains.set_revision(connection, profile.domain_id, held.revision + 1)
+
+
+async def find(connection: AsyncConnection, profile_id: str, place: Place) -> Profile:
+    """Return a profile.
+
+    Raises:
+        ProfileNotFound: there is none with this id.
+    """
+    found = await connection.execute(_described().where(voice_profiles.c.profile_id == profile_id))
+    row = found.mappings().one_or_none()
+    if row is None:
+        raise ProfileNotFound(profile_id)
+    return _profile(row, place)
+
+
+async def find_page(
+    connection: AsyncConnection, domain_id: str, after: str | None, limit: int, place: Place
+) -> list[Profile]:
+    """Return up to `limit` profiles of a domain, by id, from the first after `after`."""
+    query = _described().where(voice_profiles.c.domain_id == domain_id)
+    if after is not None:
+        query = query.where(voice_profiles.c.profile_id > after)
+    rows = await connection.execute(query.order_by(voice_profiles.c.profile_id).limit(limit))
+    return [_profile(row, place) for row in rows.mappings()]
+
+
+async def find_expired_domain(connection: AsyncConnection, now: datetime) -> str | None:
+    """Return a domain in which embeddings are to be deleted, None if there is none."""
+    due = sa.select(voice_profiles.c.domain_id).where(_is_due(now)).limit(1)
+    return (await connection.execute(due)).scalar_one_or_none()
+
+
+async def expire(connection: AsyncConnection, held: Held, domain_id: str, now: datetime) -> int:
+    """Delete embedding and speech of up to 64 profiles of a locked domain whose time is over; return of how many.
+
+    The records stay and can be refreshed.
+    """
+    due = sa.select(voice_profiles.c.number).where(voice_profiles.c.domain_id == domain_id, _is_due(now))
+    numbers = (await connection.execute(due.limit(_BATCH))).scalars().all()
+    if not numbers:
+        return 0
+    await connection.execute(enrollment_speech.delete().where(enrollment_speech.c.number.in_(numbers)))
+    await connection.execute(
+        voice_profiles.update()
+        .where(voice_profiles.c.number.in_(numbers))
+        .values(embedding=None, revision=held.revision + 1)
+    )
+    await domains.set_revision(connection, domain_id, held.revision + 1)
+    return len(numbers)
+
+
+async def compact_removals(connection: AsyncConnection, before: datetime) -> None:
+    """Drop old entries from the list of removals; an index that has not seen them will be built anew."""
+    old = removed_voice_profiles.c.removed_at <= before
+    latest = (
+        sa.select(removed_voice_profiles.c.domain_id, sa.func.max(removed_voice_profiles.c.revision))
+        .where(old)
+        .group_by(removed_voice_profiles.c.domain_id)
+    )
+    for domain_id, revision in (await connection.execute(latest)).all():
+        await domains.set_compacted(connection, domain_id, revision)
+    await connection.execute(removed_voice_profiles.delete().where(old))
+
+
+async def _number(connection: AsyncConnection, profile_id: str) -> int:
+    query = sa.select(voice_profiles.c.number).where(voice_profiles.c.profile_id == profile_id)
+    number: int = (await connection.execute(query)).scalar_one()
+    return number
+
+
+def _is_due(now: datetime) -> sa.ColumnElement[bool]:
+    return (voice_profiles.c.expires_at <= now) & voice_profiles.c.embedding.is_not(None)
+
+
+def _described() -> sa.Select[Any]:
+    columns = voice_profiles.c
+    return sa.select(columns.profile_id, columns.domain_id, columns.created_at, columns.updated_at, columns.expires_at)
+
+
+def _profile(row: sa.RowMapping, place: Place) -> Profile:
+    return Profile(
+        id=row["profile_id"],
+        arn=arn_of(row["profile_id"], place),
+        domain_id=row["domain_id"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        expires_at=row["expires_at"],
+    )

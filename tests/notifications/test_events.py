@@ -1,0 +1,271 @@
+"""Every notification, member by member and in the published order."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from carillon.arns import Place
+from carillon.notifications import (
+    ElementStatus,
+    Event,
+    EventContext,
+    PipelineEventType,
+    ProfileMatch,
+    SpeakerSearchStatus,
+    ToneWindow,
+    VoiceToneStatus,
+    pipeline_event,
+    speaker_search_event,
+    voice_tone_event,
+)
+
+PIPELINE = "7c1d7e52-0f0b-4a8e-8a55-3f2b9c6d1e90"
+PIPELINE_ARN = f"arn:aws:chime:us-east-1:111122223333:media-pipeline/{PIPELINE}"
+STREAM_ARN = "arn:aws:kinesisvideo:us-east-1:111122223333:stream/customer/1732270000001"
+AT = datetime(2026, 11, 22, 10, 15, 47, 512_345, tzinfo=UTC)
+UUID_1 = UUID("6f7d3b1e-8a52-4a0b-9a7a-2f6f0f7d5c01")
+
+
+def context(task_id: str, role: str | None = "CUSTOMER", **more: str) -> EventContext:
+    return EventContext(Place(), PIPELINE, PIPELINE_ARN, task_id, STREAM_ARN, 1, role, **more)
+
+
+def same(event: Event, expected: str) -> None:
+    """Equal to the published JSON, the order of members included."""
+    assert json.dumps(json.loads(event.to_json())) == json.dumps(json.loads(expected))
+
+
+ENVELOPE = """
+{
+  "version": "0",
+  "id": "Id-6f7d3b1e-8a52-4a0b-9a7a-2f6f0f7d5c01",
+  "detail-type": "%s",
+  "service-type": "VoiceAnalytics",
+  "source": "aws.chime",
+  "account": "111122223333",
+  "time": "2026-11-22T10:15:47.512Z",
+  "region": "us-east-1",
+  "resources": [],
+  "detail": {
+    "taskId": "3f2f6c0e-6a0a-4a55-8a1b-0f5e5a7d1c11",
+    %s,
+    "mediaInsightsPipelineId": "7c1d7e52-0f0b-4a8e-8a55-3f2b9c6d1e90",
+    "sourceArn": "arn:aws:chime:us-east-1:111122223333:media-pipeline/7c1d7e52-0f0b-4a8e-8a55-3f2b9c6d1e90",
+    "streamArn": "arn:aws:kinesisvideo:us-east-1:111122223333:stream/customer/1732270000001",
+    "channelId": 1,
+    "participantRole": "CUSTOMER"
+  }
+}
+"""
+SEARCH = context("3f2f6c0e-6a0a-4a55-8a1b-0f5e5a7d1c11")
+
+
+def test_a_match() -> None:
+    matches = [
+        ProfileMatch("vp-2a7c1b1e-3c1f-4d62-8f4e-7b1d2a9e6c10", 0.941203314159),
+        ProfileMatch("vp-9e0f5d44-6b8a-4f0e-a2a3-51c07e2f8d21", 0.78210047),
+    ]
+    event = speaker_search_event(SEARCH, SpeakerSearchStatus.IDENTIFIED, AT, matches=matches, event_id=UUID_1)
+    middle = """
+    "detailStatus": "IdentificationSuccessful",
+    "speakerSearchDetails": {
+      "results": [
+        {"voiceProfileId": "vp-2a7c1b1e-3c1f-4d62-8f4e-7b1d2a9e6c10", "confidenceScore": 0.94120331},
+        {"voiceProfileId": "vp-9e0f5d44-6b8a-4f0e-a2a3-51c07e2f8d21", "confidenceScore": 0.78210047}
+      ]
+    }"""
+    same(event, ENVELOPE % ("SpeakerSearchStatus", middle))
+    assert event.status == "IdentificationSuccessful"
+    assert (event.id, event.task_id, event.pipeline_id) == (f"Id-{UUID_1}", SEARCH.task_id, PIPELINE)
+
+
+@pytest.mark.parametrize(
+    ("status", "spelled"),
+    [
+        (SpeakerSearchStatus.NO_MATCHES, "IdentificationNoMatchesFound"),
+        (SpeakerSearchStatus.VOICEPRINT_READY, "VoiceprintGenerationSuccess"),
+    ],
+)
+def test_an_outcome_without_details(status: SpeakerSearchStatus, spelled: str) -> None:
+    event = speaker_search_event(SEARCH, status, AT, event_id=UUID_1)
+    same(event, ENVELOPE % ("SpeakerSearchStatus", f'"detailStatus": "{spelled}"'))
+
+
+@pytest.mark.parametrize(
+    ("status", "spelled"),
+    [
+        (SpeakerSearchStatus.IDENTIFICATION_FAILED, "IdentificationFailure"),
+        (SpeakerSearchStatus.VOICEPRINT_FAILED, "VoiceprintGenerationFailure"),
+    ],
+)
+def test_a_failed_search_says_why(status: SpeakerSearchStatus, spelled: str) -> None:
+    event = speaker_search_event(SEARCH, status, AT, message="Too little speech.", event_id=UUID_1)
+    middle = f'"detailStatus": "{spelled}", "statusMessage": "Too little speech."'
+    same(event, ENVELOPE % ("SpeakerSearchStatus", middle))
+
+
+def test_the_spelling_of_a_ready_voiceprint_can_be_set() -> None:
+    spelled = context("t", voiceprint_ready="VoiceprintGenerationSuccessful")
+    event = speaker_search_event(spelled, SpeakerSearchStatus.VOICEPRINT_READY, AT)
+    assert event.status == "VoiceprintGenerationSuccessful"
+
+
+def test_a_role_that_was_not_declared_is_absent() -> None:
+    event = speaker_search_event(context("t", role=None), SpeakerSearchStatus.NO_MATCHES, AT)
+    assert "participantRole" not in event.body["detail"]
+
+
+def test_every_event_has_an_id_of_its_own() -> None:
+    ids = {speaker_search_event(SEARCH, SpeakerSearchStatus.NO_MATCHES, AT).id for _ in range(3)}
+    assert len(ids) == 3
+    assert all(UUID(event_id.removeprefix("Id-")).version == 4 for event_id in ids)
+
+
+def window(begin_ms: int, neutral: float, positive: float, negative: float) -> ToneWindow:
+    started_at = datetime(2026, 11, 22, 10, 15, 30, 640_000, tzinfo=UTC)
+    return ToneWindow(
+        begin_ms=begin_ms,
+        end_ms=60_000,
+        started_at=started_at + timedelta(milliseconds=begin_ms),
+        ended_at=started_at + timedelta(milliseconds=60_000),
+        label="neutral",
+        neutral=neutral,
+        positive=positive,
+        negative=negative,
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "spelled"),
+    [
+        (VoiceToneStatus.REPORTED, "VoiceToneAnalysisSuccessful"),
+        (VoiceToneStatus.COMPLETED, "VoiceToneAnalysisCompleted"),
+    ],
+)
+def test_a_report_of_the_tone(status: VoiceToneStatus, spelled: str) -> None:
+    event = voice_tone_event(
+        SEARCH,
+        status,
+        AT,
+        current=window(30_000, 0.81, 0.12, 0.07),
+        overall=window(0, 0.7400000001, 0.2, 0.06),
+        start_fragment="91343852333181432392682062607743920146159169392",
+        event_id=UUID_1,
+    )
+    middle = f"""
+    "detailStatus": "{spelled}",
+    "voiceToneAnalysisDetails": {{
+      "currentAverageVoiceTone": {{
+        "startTime": "2026-11-22T10:16:00.640Z",
+        "endTime": "2026-11-22T10:16:30.640Z",
+        "beginOffsetMillis": 30000,
+        "endOffsetMillis": 60000,
+        "voiceToneLabel": "neutral",
+        "voiceToneScore": {{"neutral": 0.81, "positive": 0.12, "negative": 0.07}}
+      }},
+      "overallAverageVoiceTone": {{
+        "startTime": "2026-11-22T10:15:30.640Z",
+        "endTime": "2026-11-22T10:16:30.640Z",
+        "beginOffsetMillis": 0,
+        "endOffsetMillis": 60000,
+        "voiceToneLabel": "neutral",
+        "voiceToneScore": {{"neutral": 0.74, "positive": 0.2, "negative": 0.06}}
+      }}
+    }},
+    "startFragmentNumber": "91343852333181432392682062607743920146159169392\""""
+    same(event, ENVELOPE % ("VoiceToneAnalysisStatus", middle))
+
+
+def test_a_strict_consumer_can_read_a_report() -> None:
+    """AWS's Live Call Analytics sample parses times with a mandatory fraction and drops three characters of the id."""
+    whole_second = datetime(2026, 11, 22, 10, 15, 30, tzinfo=UTC)
+    even = ToneWindow(0, 30_000, whole_second, whole_second + timedelta(seconds=30), "positive", 0.0, 0.0, 1.0)
+    event = voice_tone_event(SEARCH, VoiceToneStatus.REPORTED, AT, current=even, overall=even)
+    body: Any = json.loads(event.to_json())
+    current = body["detail"]["voiceToneAnalysisDetails"]["currentAverageVoiceTone"]
+    for name in ("startTime", "endTime"):
+        datetime.strptime(current[name], "%Y-%m-%dT%H:%M:%S.%fZ")
+    assert current["voiceToneScore"]["positive"] * 2 == 2.0
+    UUID(body["id"][3:])
+    assert "startFragmentNumber" not in body["detail"]
+
+
+def test_a_failed_analysis_says_why() -> None:
+    event = voice_tone_event(SEARCH, VoiceToneStatus.FAILED, AT, message="Too little speech.", event_id=UUID_1)
+    middle = '"detailStatus": "VoiceToneAnalysisFailure", "statusMessage": "Too little speech."'
+    same(event, ENVELOPE % ("VoiceToneAnalysisStatus", middle))
+
+
+def test_a_report_without_windows_is_a_mistake_of_ours() -> None:
+    with pytest.raises(ValueError, match="needs"):
+        voice_tone_event(SEARCH, VoiceToneStatus.COMPLETED, AT, current=window(0, 1, 0, 0))
+
+
+def state_change(event_type: PipelineEventType, **more: Any) -> Event:
+    at = datetime(2026, 11, 22, 10, 15, 31, 250_000, tzinfo=UTC)
+    return pipeline_event(
+        Place(), pipeline_id=PIPELINE, pipeline_arn=PIPELINE_ARN, event_type=event_type, at=at, event_id=UUID_1, **more
+    )
+
+
+CHANGE = """
+{
+  "version": "0",
+  "id": "6f7d3b1e-8a52-4a0b-9a7a-2f6f0f7d5c01",
+  "detail-type": "Media Insights State Change",
+  "source": "aws.chime",
+  "account": "111122223333",
+  "time": "2026-11-22T10:15:31Z",
+  "region": "us-east-1",
+  "resources": [],
+  "detail": {
+    "version": "0",
+    "mediaInsightsPipelineArn":
+      "arn:aws:chime:us-east-1:111122223333:media-pipeline/7c1d7e52-0f0b-4a8e-8a55-3f2b9c6d1e90",
+    "eventType": "chime:%s"
+    %s
+  }
+}
+"""
+
+
+def test_a_pipeline_in_progress_tells_its_metadata() -> None:
+    event = state_change(PipelineEventType.IN_PROGRESS, metadata={"callId": "b7c7b6a0"})
+    same(event, CHANGE % ("MediaInsightsInProgress", ', "callId": "b7c7b6a0"'))
+    assert event.status == "chime:MediaInsightsInProgress"
+    assert event.task_id is None
+
+
+def test_a_pipeline_of_several_elements_tells_of_each() -> None:
+    updated_at = datetime(2026, 11, 22, 10, 20, 0, 123_000, tzinfo=UTC)
+    elements = [
+        ElementStatus("VoiceAnalyticsProcessor", "Paused", updated_at),
+        ElementStatus("S3RecordingSink", "NotSupported", updated_at, "Recording is not supported."),
+    ]
+    event = state_change(PipelineEventType.PAUSED, elements=elements)
+    told = """, "mediaInsightsPipelineElementStatuses": [
+      {"type": "VoiceAnalyticsProcessor", "status": "Paused", "updatedOn": 1795342800123},
+      {"type": "S3RecordingSink", "status": "NotSupported", "updatedOn": 1795342800123,
+       "statusDetail": "Recording is not supported."}
+    ]"""
+    same(event, CHANGE % ("MediaInsightsPaused", told))
+
+
+def test_a_permanent_failure_says_why() -> None:
+    reason = "Incompatible media format on the Kinesis video stream."
+    event = state_change(PipelineEventType.PERMANENT_FAILURE, failure_reason=reason)
+    same(event, CHANGE % ("MediaInsightsPermanentFailure", f', "failureReason": "{reason}"'))
+
+
+@pytest.mark.parametrize("name", ["eventType", "version", "failureReason", "mediaInsightsPipelineArn"])
+def test_metadata_never_stands_in_for_a_fixed_member(name: str) -> None:
+    plain = state_change(PipelineEventType.STOPPED)
+    assert state_change(PipelineEventType.STOPPED, metadata={name: "mine"}).body == plain.body
+
+
+def test_an_event_shows_no_scores(make_event: Callable[..., Event]) -> None:
+    assert "detailStatus" not in repr(make_event())
