@@ -1,0 +1,27 @@
+"""Kinesis Video Streams as AWS speaks it: the control plane, PutMedia and GetMedia.
+
+Knows AWS's names for what `carillon.streams` does, and decides nothing. Start reading at `control.py`; `put_media.py`
+is the one place where request and response flow at the same time.
+"""
+
+from carillon.api.kinesis_video.control import StreamOperations
+from carillon.api.kinesis_video.get_media import GetMedia
+from carillon.api.kinesis_video.put_media import PutMedia, Settings
+from carillon.api.protocol import Service
+from carillon.streams import Streams
+
+__all__ = ["GetMedia", "PutMedia", "Settings", "StreamOperations", "services"]
+
+
+def services(streams: Streams, base_url: str, settings: Settings | None = None) -> list[Service]:
+    """Return what an Api needs to answer for Kinesis Video Streams.
+
+    Args:
+        streams: where streams are kept.
+        base_url: what GetDataEndpoint answers: where this server is reached.
+        settings: the patience of PutMedia.
+    """
+    return [
+        Service("kinesisvideo", [StreamOperations(streams, base_url)]),
+        Service("kinesis-video-media", [PutMedia(streams, settings), GetMedia(streams)]),
+    ]

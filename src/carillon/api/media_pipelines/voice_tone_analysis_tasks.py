@@ -1,0 +1,54 @@
+"""StartVoiceToneAnalysisTask, GetVoiceToneAnalysisTask, StopVoiceToneAnalysisTask."""
+
+from collections.abc import Mapping
+from typing import TypedDict
+
+from carillon.api.media_pipelines.wire import TASK_STATUSES, StartRequest, read_start
+from carillon.api.protocol import operation
+from carillon.tasks import Task, TaskKind, Tasks
+
+
+class StartVoiceToneAnalysisRequest(StartRequest):
+    """StartVoiceToneAnalysisTaskRequest; the model admits no language but en-US."""
+
+    LanguageCode: str
+
+
+class VoiceToneAnalysisTaskRequest(TypedDict):
+    """GetVoiceToneAnalysisTaskRequest and StopVoiceToneAnalysisTaskRequest."""
+
+    Identifier: str
+    VoiceToneAnalysisTaskId: str
+
+
+class VoiceToneAnalysisOperations:
+    """The three operations on voice tone analysis tasks."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        self._tasks = tasks
+
+    @operation("StartVoiceToneAnalysisTask")
+    async def start_voice_tone_analysis_task(self, request: StartVoiceToneAnalysisRequest) -> Mapping[str, object]:
+        """Start to analyze the tone of the voice on one channel."""
+        task = await self._tasks.start_voice_tone(read_start("StartVoiceToneAnalysisTask", request))
+        return {"VoiceToneAnalysisTask": _render(task)}
+
+    @operation("GetVoiceToneAnalysisTask")
+    async def get_voice_tone_analysis_task(self, request: VoiceToneAnalysisTaskRequest) -> Mapping[str, object]:
+        """Tell how far a task got. AWS: tone comes by notification only."""
+        task = await self._tasks.find(TaskKind.VOICE_TONE, request["Identifier"], request["VoiceToneAnalysisTaskId"])
+        return {"VoiceToneAnalysisTask": _render(task)}
+
+    @operation("StopVoiceToneAnalysisTask")
+    async def stop_voice_tone_analysis_task(self, request: VoiceToneAnalysisTaskRequest) -> None:
+        """Stop a task; it answers at once and ends soon after."""
+        await self._tasks.stop(TaskKind.VOICE_TONE, request["Identifier"], request["VoiceToneAnalysisTaskId"])
+
+
+def _render(task: Task) -> Mapping[str, object]:
+    return {
+        "VoiceToneAnalysisTaskId": task.id,
+        "VoiceToneAnalysisTaskStatus": TASK_STATUSES[task.state],
+        "CreatedTimestamp": task.created_at,
+        "UpdatedTimestamp": task.updated_at,
+    }

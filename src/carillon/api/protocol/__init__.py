@@ -1,0 +1,27 @@
+"""rest-json from botocore's service models: route, verify, parse, validate, call, serialize.
+
+Knows the models and HTTP, and not one operation: what is specific to a resource lives in its own module beside this
+folder, marked with `@operation`. Start reading at `operations.py` (what a handler looks like), then `app.py` (the life
+of a request).
+"""
+
+from carillon.api.protocol.app import Api
+from carillon.api.protocol.asgi import ClientGone
+from carillon.api.protocol.exchange import Settings
+from carillon.api.protocol.operations import RawCall, Service, caller, operation, route
+from carillon.api.protocol.sigv4 import Keys, SignatureVerifier
+from carillon.api.protocol.validation import BrokenConstraint
+
+__all__ = [
+    "Api",
+    "BrokenConstraint",
+    "ClientGone",
+    "Keys",
+    "RawCall",
+    "Service",
+    "Settings",
+    "SignatureVerifier",
+    "caller",
+    "operation",
+    "route",
+]

@@ -1,0 +1,136 @@
+"""The ASGI application: authentication, JSON, shape, handler, answer, in that order."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from carillon.api.errors import INTERNAL, AwsError
+from carillon.api.protocol.asgi import ClientGone, Receive, Scope, Send
+from carillon.api.protocol.endpoints import Endpoint, Operation, Raw, Uncovered, add_service, choose
+from carillon.api.protocol.exchange import Exchange, Settings
+from carillon.api.protocol.faults import describe
+from carillon.api.protocol.operations import RawCall, Service, set_caller
+from carillon.api.protocol.parsing import Query, parse_document, parse_query
+from carillon.api.protocol.routing import Match, Router
+from carillon.api.protocol.serialization import Response
+from carillon.api.protocol.sigv4 import Claim, SignatureVerifier
+from carillon.errors import Transient
+from carillon.telemetry import get_logger
+
+_LIVENESS_PATHS: Final = frozenset({b"/", b"/health"})
+_ALIVE: Final = Response(200, ((b"content-type", b"application/json"),), b'{"status":"ok"}')
+_ANONYMOUS: Final = "anonymous"
+
+log = get_logger()
+
+
+class Api:
+    """Serves AWS APIs as an ASGI 3 application.
+
+    Args:
+        services: each at most once; their models are compiled here, so that mistakes show at start.
+        verifier: judges signatures. None lets everybody in as `anonymous`: for benchmarks, never for a network.
+        settings: limits of one request.
+
+    Raises:
+        ValueError: a handler is marked for an operation that its service does not have, or two for the same one.
+    """
+
+    def __init__(
+        self, services: Sequence[Service], verifier: SignatureVerifier | None, settings: Settings | None = None
+    ) -> None:
+        if len({service.name for service in services}) < len(services):
+            raise ValueError("A service is given twice; give all its handlers to one Service.")
+        self._verifier = verifier
+        self._settings = settings or Settings()
+        self._router: Router[Endpoint] = Router()
+        self.covered: Final[Mapping[str, tuple[str, ...]]] = {
+            service.name: add_service(self._router, service) for service in services
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or the lifespan of the server."""
+        if scope["type"] == "http":
+            await self._answer(Exchange(scope, receive, send, self._settings))
+        elif scope["type"] == "lifespan":
+            await _live(receive, send)
+        else:
+            await send({"type": "websocket.close"})
+
+    async def _answer(self, exchange: Exchange) -> None:
+        head = exchange.head
+        if head.raw_path in _LIVENESS_PATHS and head.method in {"GET", "HEAD"}:
+            await exchange.respond(_ALIVE)
+            return
+        try:
+            await self._serve(exchange)
+        except ClientGone:
+            pass  # Nobody is left to answer.
+        except Exception as error:
+            await _fail(exchange, _alone(error))
+
+    async def _serve(self, exchange: Exchange) -> None:
+        query = parse_query(exchange.head.raw_query)
+        match = self._router.find(exchange.head.method, exchange.head.raw_path, query)
+        if match is None:
+            raise AwsError("UnknownOperationException", "Nothing is served at this method and path.")
+        endpoint = match.endpoints[0]  # Where there are several, they share a signing name.
+        exchange.bind(endpoint.name, endpoint.spelling)
+        claim = None
+        if self._verifier is not None:
+            claim = self._verifier.claim(exchange.head, endpoint.spelling.family.value)
+        set_caller(claim.access_key_id if claim else _ANONYMOUS)
+        if isinstance(endpoint, Raw):
+            await _serve_raw(exchange, endpoint, claim)
+        else:
+            await _serve_modelled(exchange, match, query, claim)
+
+
+async def _serve_modelled(exchange: Exchange, match: Match[Endpoint], query: Query, claim: Claim | None) -> None:
+    body = await exchange.read_body()
+    if claim is not None:
+        claim.verify_body(body)
+    document = parse_document(body)
+    endpoint = choose(match, query, document)
+    exchange.bind(endpoint.name, endpoint.spelling)
+    if isinstance(endpoint, Uncovered):
+        raise endpoint.refusal()
+    assert isinstance(endpoint, Operation), "a raw route shares its path with a modelled operation"
+    request = endpoint.reader.read(match.decoded_labels(), query, exchange.headers, document)
+    await exchange.respond(endpoint.write(await endpoint.handler(request)))
+
+
+async def _serve_raw(exchange: Exchange, endpoint: Raw, claim: Claim | None) -> None:
+    if claim is not None:
+        claim.verify_unread()
+    await exchange.invite_body()
+    caller = claim.access_key_id if claim else _ANONYMOUS
+    await endpoint.handler(RawCall(exchange.request_id, caller, exchange.headers, exchange.receive, exchange.send))
+    if not exchange.started:
+        raise RuntimeError(f"The handler of {endpoint.name} returned without an answer.")
+
+
+async def _fail(exchange: Exchange, error: Exception) -> None:
+    """Answer with an error; after the answer has begun, leave it incomplete, upon which the server closes."""
+    named = exchange.spelling.name(error)
+    ours = named.shape == INTERNAL[exchange.spelling.family]
+    if ours or exchange.started:
+        log.error("api.failed", request_id=exchange.request_id, operation=exchange.operation, **describe(error))
+    elif isinstance(error, Transient):
+        log.warning("api.unavailable", request_id=exchange.request_id, operation=exchange.operation, **describe(error))
+    if not exchange.started:
+        await exchange.respond(exchange.spelling.render(named, exchange.request_id))
+
+
+def _alone(error: Exception) -> Exception:
+    """Return the one error in a group of one: a handler with children raises what they raise, wrapped."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Agree to start and to stop: whatever must be opened and closed is the affair of who made the Api."""
+    while (message := await receive())["type"] != "lifespan.shutdown":
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+    await send({"type": "lifespan.shutdown.complete"})

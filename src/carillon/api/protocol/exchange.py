@@ -1,0 +1,201 @@
+"""One HTTP request and its response, over ASGI: what is shared by everything that answers."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+from anyio.lowlevel import checkpoint
+
+from carillon.api.errors import AwsError
+from carillon.api.protocol.asgi import ClientGone, Headers, Message, Receive, Scope, Send, fold
+from carillon.api.protocol.faults import NOWHERE, Spelling, id_headers
+from carillon.api.protocol.serialization import Response
+from carillon.api.protocol.sigv4 import Head
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Limits of one request."""
+
+    max_body_bytes: int = 1024 * 1024
+    """Largest body of a request that is read as a whole; PutMedia has no such limit."""
+    read_seconds: float = 20.0
+    """How long the whole body of such a request may take to arrive."""
+    write_seconds: float = 60.0
+    """How long a client of a streamed response may take to accept one piece of it."""
+    linger_seconds: float = 1.0
+    """How long a refused client may go on sending, so that it reads the answer and not a reset."""
+
+
+class Exchange:
+    """Reads one request, within limits, and sends one response, under one request id."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, settings: Settings) -> None:
+        raw_headers: Headers = scope["headers"]
+        self.head: Final = Head(scope["method"], _raw_path(scope), scope["query_string"], raw_headers)
+        self.headers: Final = fold(raw_headers)
+        self.request_id: Final = _new_id()
+        self.operation = ""
+        self.spelling: Spelling = NOWHERE
+        self.started = False
+        self._receive = receive
+        self._send = send
+        self._settings = settings
+        self._held: Message | None = None
+        self._unread = "transfer-encoding" in self.headers or self.headers.get("content-length", "0") != "0"
+
+    def bind(self, operation: str, spelling: Spelling) -> None:
+        """Say what the request turned out to ask for, and so how errors are spelled."""
+        self.operation = operation
+        self.spelling = spelling
+
+    async def read_body(self) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            AwsError: RequestEntityTooLargeException or RequestTimeoutException.
+            ClientGone: the connection closed first.
+        """
+        if not self._unread:
+            return b""
+        limit = self._settings.max_body_bytes
+        declared = self.headers.get("content-length", "0")
+        if not declared.isdecimal() or int(declared) > limit:
+            raise _too_large(limit)
+        with self._patience():
+            return await self._gather(limit)
+
+    async def invite_body(self) -> None:
+        """Let a client that waits for 100 Continue go on; does nothing for any other.
+
+        A server sends that line when the body is first asked for, and never once the answer has begun: whoever answers
+        before reading would leave the client waiting.
+
+        Raises:
+            AwsError: RequestTimeoutException; nothing came.
+        """
+        if self._unread and self.headers.get("expect", "").lower() == "100-continue":
+            with self._patience():
+                self._held = await self.receive()
+
+    @contextmanager
+    def _patience(self) -> Iterator[None]:
+        try:
+            with anyio.fail_after(self._settings.read_seconds):
+                yield
+        except TimeoutError as error:
+            message = f"The body did not arrive within {self._settings.read_seconds:g} seconds."
+            raise AwsError("RequestTimeoutException", message) from error
+
+    async def _gather(self, limit: int) -> bytes:
+        gathered = bytearray()
+        while self._unread:
+            message = await self.receive()
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            gathered += message.get("body", b"")
+            if len(gathered) > limit:
+                raise _too_large(limit)
+        return bytes(gathered)
+
+    async def receive(self) -> Message:
+        """Receive as ASGI does, noticing the end of the body."""
+        if self._held is not None:
+            message, self._held = self._held, None
+            return message
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self._unread = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send as ASGI does, adding the request id."""
+        if message["type"] == "http.response.start":
+            self.started = True
+            message["headers"] = [*message["headers"], *id_headers(self.request_id, self.spelling.family)]
+        await self._send(message)
+
+    async def respond(self, response: Response) -> None:
+        """Send a response; a streamed one until it ends, fails, or the client goes away."""
+        if isinstance(response.body, bytes):
+            await self._respond_whole(response.status, response.headers, response.body)
+        else:
+            await self._respond_streaming(response.status, response.headers, response.body)
+
+    async def _respond_whole(self, status: int, headers: Headers, body: bytes) -> None:
+        sent = list(headers)
+        if status != 204:
+            sent.append((b"content-length", b"%d" % len(body)))
+        if not self._unread:
+            await self.send({"type": "http.response.start", "status": status, "headers": sent})
+            await self._send({"type": "http.response.body", "body": body})
+            return
+        # Closing at once would reset the connection under a client that still sends, and lose it the answer.
+        sent.append((b"connection", b"close"))
+        await self.send({"type": "http.response.start", "status": status, "headers": sent})
+        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        await self._linger()
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _linger(self) -> None:
+        """Take in what a refused client still sends, up to a body's limit and for a moment."""
+        left = self._settings.max_body_bytes
+        with anyio.move_on_after(self._settings.linger_seconds):
+            while self._unread and left > 0:
+                message = await self.receive()
+                if message["type"] == "http.disconnect":
+                    return
+                left -= len(message.get("body", b""))
+
+    async def _respond_streaming(self, status: int, headers: Headers, body: AsyncIterator[bytes]) -> None:
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        failure: Exception | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._cancel_when_gone, group.cancel_scope)
+            try:
+                await self._pump(body)
+            except Exception as error:  # Out of the group first, which would wrap it.
+                failure = error
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    async def _pump(self, body: AsyncIterator[bytes]) -> None:
+        try:
+            async for data in body:
+                if data:
+                    with anyio.move_on_after(self._settings.write_seconds) as patience:
+                        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+                    if patience.cancelled_caught:
+                        raise ClientGone
+                    await checkpoint()  # Neither the body nor the server need wait, and a lost client must be noticed.
+            await self._send({"type": "http.response.body", "body": b""})
+        finally:
+            close = getattr(body, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _cancel_when_gone(self, scope: anyio.CancelScope) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+        scope.cancel()
+
+
+def _new_id() -> str:
+    """Return a random UUID (version 4), as `uuid4` does and in a third of its time."""
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
+def _too_large(limit: int) -> AwsError:
+    return AwsError("RequestEntityTooLargeException", f"The body of a request has at most {limit} bytes.")
+
+
+def _raw_path(scope: Scope) -> bytes:
+    raw_path: bytes | None = scope.get("raw_path")
+    if raw_path is None:
+        raise RuntimeError("This server does not hand down raw_path, without which ARNs cannot be routed; use uvicorn.")
+    return raw_path

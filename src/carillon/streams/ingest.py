@@ -1,0 +1,355 @@
+"""PutMedia's bytes in; acknowledgements and complete fragments out. No I/O, no clock.
+
+A fragment is one Cluster and whatever follows it up to the next. It begins with the Cluster's first byte, which is when
+it gets its number, and is complete when the next Cluster begins or the body ends. `settle` completes it sooner: the
+Cluster is whole and nothing came after it for a moment, so a listener need not wait for the next one to begin.
+
+Every rule that a byte stream can break ends the connection: the last outcome is then an ERROR and `ended` is true.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
+
+from carillon.clock import from_millis, to_millis
+from carillon.matroska import (
+    UNKNOWN_SIZE_SEGMENT,
+    BlockRead,
+    ClusterEnded,
+    ClusterStarted,
+    ClusterTimecode,
+    Demuxer,
+    DocumentStarted,
+    ElementTooLarge,
+    Event,
+    InfoRead,
+    Limits,
+    MatroskaError,
+    SegmentStarted,
+    TagsRead,
+    Track,
+    TracksRead,
+)
+from carillon.streams.acknowledgements import AckKind, Acknowledgement, Refusal
+from carillon.streams.fragment_numbers import NumberSource
+from carillon.streams.fragments import Fragment
+from carillon.streams.settings import Settings
+
+MIN_FRAGMENT_BYTES: Final = 8
+"""No fragment is shorter: the id, size and timecode of a Cluster. Tells how many numbers some bytes can need."""
+
+_MAX_CLUSTER_HEADER_BYTES: Final = 12
+_MAX_TRACKS: Final = 3
+_MAX_TAGS: Final = 10
+_MAX_TAG_NAME_BYTES: Final = 128
+_MAX_TAG_VALUE_BYTES: Final = 256
+_RESERVED_TAG_PREFIX: Final = "AWS"
+
+Outcome: TypeAlias = Acknowledgement | Fragment
+
+
+class _Refused(Exception):
+    def __init__(self, refusal: Refusal) -> None:
+        self.refusal = refusal
+
+
+@dataclass(slots=True)
+class _Open:
+    """The fragment that is arriving."""
+
+    number: str
+    server_at: datetime
+    start: int  # offset of its Cluster
+    lead: bytes  # tags that came after the fragment before had been completed
+    timecode_ms: int | None = None
+    producer_at: datetime | None = None
+    frames: int = 0
+    first_ms: int = 0
+    last_ms: int = 0
+    last_track: int = 0
+    end_ms: int = 0
+    seen: set[int] = field(default_factory=set)
+    tags: int = 0
+    whole_at: int | None = None  # offset up to which it could be complete
+
+
+class Ingest:
+    """Everything that one PutMedia connection remembers.
+
+    Args:
+        numbers: with enough reserved before each `feed`: one for every MIN_FRAGMENT_BYTES bytes.
+        producer_start: what timecodes count from; None if they are absolute.
+        settings: the limits.
+    """
+
+    def __init__(self, numbers: NumberSource, producer_start: datetime | None, settings: Settings) -> None:
+        self._numbers = numbers
+        self._producer_start = producer_start or from_millis(0)
+        self._settings = settings
+        self._demuxer = Demuxer(
+            Limits(max_element_bytes=settings.max_fragment_bytes, max_header_bytes=settings.max_header_bytes)
+        )
+        self._held = bytearray()  # everything fed from offset _held_from on
+        self._held_from = 0
+        self._document: bytes = b""  # the EBML header and a Segment of unknown size
+        self._body_from = 0  # offset of the Segment's content
+        self._head: bytes | None = None  # what stands before the first Cluster
+        self._tracks: dict[int, Track] | None = None
+        self._open: _Open | None = None
+        self._last: tuple[int, int] | None = None  # timecode and track of the last frame of the fragment before
+        self._tags = 0  # between fragments
+        self.ended = False
+
+    def feed(self, data: bytes, at: datetime) -> list[Outcome]:
+        """Take the next bytes of the body, which arrived at this time; return what they brought about.
+
+        The same bytes bring about the same, whatever the cuts (if they all arrive at the same time).
+        """
+        if self.ended:
+            return []
+        outcomes: list[Outcome] = []
+        try:
+            self._held += data
+            self._take(self._demuxer.feed(data), at, outcomes)
+            self._take(self._demuxer.feed(b""), at, outcomes)  # raises what it held back until its events were out
+            self._check_size()
+        except ElementTooLarge:
+            is_frame = self._open is not None and self._open.whole_at is None
+            self._refuse(Refusal.MAX_FRAGMENT_SIZE_REACHED if is_frame else Refusal.INVALID_MKV_DATA, at, outcomes)
+        except MatroskaError:
+            self._refuse(Refusal.INVALID_MKV_DATA, at, outcomes)
+        except _Refused as refused:
+            self._refuse(refused.refusal, at, outcomes)
+        return outcomes
+
+    def settle(self, at: datetime) -> list[Outcome]:
+        """Complete the fragment if its Cluster is: nothing has arrived for a moment.
+
+        Tags that come later after all will stand before the next Cluster.
+        """
+        outcomes: list[Outcome] = []
+        if not self.ended and self._open and self._open.whole_at == self._held_from + len(self._held):
+            self._complete_checked(at, outcomes)
+        return outcomes
+
+    def end(self, at: datetime) -> list[Outcome]:
+        """Take note that the body is over: completes the last fragment, or reports that it is cut off."""
+        if self.ended:
+            return []
+        outcomes: list[Outcome] = []
+        try:
+            self._take(self._demuxer.end(), at, outcomes)
+        except MatroskaError:
+            self._refuse(Refusal.STREAM_READ_ERROR, at, outcomes)
+        except _Refused as refused:
+            self._refuse(refused.refusal, at, outcomes)
+        else:
+            if self._open:
+                self._complete_checked(at, outcomes)
+        self.ended = True
+        return outcomes
+
+    def fail(self, refusal: Refusal, at: datetime) -> list[Outcome]:
+        """End the connection for a reason that is not in its bytes; an incomplete fragment is discarded."""
+        outcomes: list[Outcome] = []
+        if not self.ended:
+            self._refuse(refusal, at, outcomes)
+        return outcomes
+
+    def _take(self, events: Sequence[Event], at: datetime, outcomes: list[Outcome]) -> None:
+        for event in events:
+            if self._open and event.start - self._open.start > self._settings.max_fragment_bytes:
+                raise _Refused(Refusal.MAX_FRAGMENT_SIZE_REACHED)
+            match event:
+                case BlockRead():
+                    self._take_frame(event)
+                case ClusterStarted():
+                    self._begin(event, at, outcomes)
+                case ClusterTimecode():
+                    self._take_timecode(event, outcomes)
+                case ClusterEnded():
+                    if self._open:
+                        self._open.whole_at = event.end
+                case TagsRead():
+                    self._take_tags(event)
+                case TracksRead() | InfoRead():
+                    self._take_header(event)
+                case DocumentStarted() | SegmentStarted():
+                    self._take_document(event)
+
+    def _take_document(self, event: DocumentStarted | SegmentStarted) -> None:
+        """Keep the EBML header, once, and give the Segment an unknown size: it will hold one fragment only."""
+        is_header = isinstance(event, DocumentStarted)
+        if is_header == bool(self._document) or self._body_from:
+            raise _Refused(Refusal.INVALID_MKV_DATA)
+        if is_header:
+            self._document = self._bytes(event.start, event.end)
+        else:
+            self._document += UNKNOWN_SIZE_SEGMENT
+            self._body_from = event.end
+
+    def _take_header(self, event: TracksRead | InfoRead) -> None:
+        if self._head is not None:
+            raise _Refused(Refusal.INVALID_MKV_DATA)
+        if isinstance(event, InfoRead):
+            return
+        if self._tracks is not None or not event.tracks:
+            raise _Refused(Refusal.INVALID_MKV_DATA)
+        if len(event.tracks) > _MAX_TRACKS:
+            raise _Refused(Refusal.MORE_THAN_ALLOWED_TRACKS_FOUND)
+        self._tracks = {track.number: track for track in event.tracks}
+
+    def _begin(self, event: ClusterStarted, at: datetime, outcomes: list[Outcome]) -> None:
+        if self._open:
+            self._complete(self._open, event.start, at, outcomes)
+        if self._tracks is None or not self._body_from:
+            raise _Refused(Refusal.INVALID_MKV_DATA)
+        lead = b""
+        if self._head is None:
+            if event.start > self._settings.max_header_bytes:
+                raise _Refused(Refusal.INVALID_MKV_DATA)
+            self._head = self._document + self._bytes(self._body_from, event.start)
+        else:
+            lead = self._bytes(self._held_from, event.start)
+        server_at = from_millis(to_millis(at))
+        self._drop_until(event.start)
+        self._open = _Open(self._numbers.next(server_at), server_at, event.start, lead, tags=self._tags)
+        self._tags = 0
+
+    def _take_timecode(self, event: ClusterTimecode, outcomes: list[Outcome]) -> None:
+        fragment = self._open
+        if fragment is None or fragment.timecode_ms is not None:
+            raise _Refused(Refusal.INVALID_MKV_DATA)
+        fragment.timecode_ms = event.timecode_ms
+        try:
+            fragment.producer_at = self._producer_start + timedelta(milliseconds=event.timecode_ms)
+        except OverflowError:
+            raise _Refused(Refusal.INVALID_PRODUCER_TIMESTAMP) from None
+        outcomes.append(Acknowledgement(AckKind.BUFFERING, event.timecode_ms, fragment.number))
+
+    def _take_frame(self, frame: BlockRead) -> None:
+        fragment = self._open
+        if fragment is None or fragment.timecode_ms is None or self._tracks is None:
+            raise _Refused(Refusal.INVALID_MKV_DATA)
+        track = self._tracks.get(frame.track)
+        if track is None:
+            raise _Refused(Refusal.TRACK_NUMBER_MISMATCH)
+        if not fragment.frames:
+            self._check_order(frame)
+            fragment.first_ms = frame.timecode_ms
+        duration_ms = _duration_ms(track, frame, self._settings.max_fragment_seconds)
+        if not duration_ms and fragment.last_track == frame.track:  # then it lasts about as long as the one before
+            duration_ms = max(0, frame.timecode_ms - fragment.last_ms)
+        fragment.frames += 1
+        fragment.seen.add(frame.track)
+        fragment.last_ms, fragment.last_track = frame.timecode_ms, frame.track
+        fragment.end_ms = max(fragment.end_ms, frame.timecode_ms + duration_ms)
+        if frame.timecode_ms - fragment.first_ms > self._settings.max_fragment_seconds * 1000:
+            raise _Refused(Refusal.MAX_FRAGMENT_DURATION_REACHED)
+
+    def _check_order(self, first: BlockRead) -> None:
+        """Refuse a first frame that is not later than the last of the fragment before.
+
+        Frames of two tracks may share a moment and yet be cut apart, so equal times count for one and the same track.
+        """
+        if self._last is None:
+            return
+        last_ms, last_track = self._last
+        if first.timecode_ms < last_ms or (first.timecode_ms == last_ms and first.track == last_track):
+            raise _Refused(Refusal.FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS)
+
+    def _take_tags(self, event: TagsRead) -> None:
+        """Refuse names that would pass for ours; behind the first Cluster, hold tags to the limits of a fragment."""
+        if any(name.startswith(_RESERVED_TAG_PREFIX) for name, _ in event.tags):
+            raise _Refused(Refusal.INVALID_FRAGMENT_METADATA)
+        if self._head is None:
+            return
+        count = (self._open.tags if self._open else self._tags) + len(event.tags)
+        if count > _MAX_TAGS or any(_is_oversized(name, value) for name, value in event.tags):
+            raise _Refused(Refusal.FRAGMENT_METADATA_LIMIT_REACHED)
+        if self._open:
+            self._open.tags = count
+            self._open.whole_at = event.end
+        else:
+            self._tags = count
+
+    def _complete_checked(self, at: datetime, outcomes: list[Outcome]) -> None:
+        assert self._open
+        try:
+            self._complete(self._open, self._held_from + len(self._held), at, outcomes)
+        except _Refused as refused:
+            self._refuse(refused.refusal, at, outcomes)
+
+    def _complete(self, fragment: _Open, end: int, at: datetime, outcomes: list[Outcome]) -> None:
+        """Hand out the fragment, which reaches up to offset `end`."""
+        if end - fragment.start > self._settings.max_fragment_bytes:
+            raise _Refused(Refusal.MAX_FRAGMENT_SIZE_REACHED)
+        if fragment.timecode_ms is None or self._tracks is None or self._head is None:
+            raise _Refused(Refusal.INVALID_MKV_DATA)
+        if fragment.seen != self._tracks.keys():
+            raise _Refused(Refusal.FRAMES_MISSING_FOR_TRACK)
+        assert fragment.producer_at is not None
+        outcomes += (
+            Fragment(
+                number=fragment.number,
+                server_at=fragment.server_at,
+                producer_at=fragment.producer_at,
+                received_at=at,
+                timecode_ms=fragment.timecode_ms,
+                duration_ms=max(0, fragment.end_ms - fragment.timecode_ms),
+                head=self._head + fragment.lead,
+                body=self._bytes(fragment.start, end),
+            ),
+            Acknowledgement(AckKind.RECEIVED, fragment.timecode_ms, fragment.number),
+        )
+        self._last = (fragment.last_ms, fragment.last_track)
+        self._open = None
+        self._drop_until(end)
+
+    def _refuse(self, refusal: Refusal, at: datetime, outcomes: list[Outcome]) -> None:
+        """End with an ERROR for the fragment that is open, but keep one whose Cluster is whole."""
+        fragment, self._open = self._open, None
+        self.ended = True
+        if fragment and fragment.whole_at is not None and refusal in _NOT_ABOUT_WHOLE_CLUSTERS:
+            try:
+                self._complete(fragment, fragment.whole_at, at, outcomes)
+                fragment = None
+            except _Refused as refused:
+                refusal = refused.refusal
+        self._held.clear()
+        timecode_ms, number = (fragment.timecode_ms, fragment.number) if fragment else (None, None)
+        outcomes.append(Acknowledgement(AckKind.ERROR, timecode_ms, number, refusal))
+
+    def _check_size(self) -> None:
+        """Hold what is kept to the limits while it arrives; the header of the next Cluster may be among it already."""
+        surely_held = len(self._held) - _MAX_CLUSTER_HEADER_BYTES
+        if self._head is None and surely_held > self._settings.max_header_bytes:
+            raise _Refused(Refusal.INVALID_MKV_DATA)
+        if surely_held > self._settings.max_fragment_bytes:
+            raise _Refused(Refusal.MAX_FRAGMENT_SIZE_REACHED)
+
+    def _bytes(self, start: int, end: int) -> bytes:
+        return bytes(memoryview(self._held)[start - self._held_from : end - self._held_from])
+
+    def _drop_until(self, offset: int) -> None:
+        del self._held[: offset - self._held_from]
+        self._held_from = offset
+
+
+_NOT_ABOUT_WHOLE_CLUSTERS: Final = frozenset(
+    {Refusal.STREAM_READ_ERROR, Refusal.INVALID_MKV_DATA, Refusal.STREAM_NOT_ACTIVE, Refusal.INTERNAL_ERROR}
+)
+
+
+def _duration_ms(track: Track, frame: BlockRead, limit_seconds: float) -> int:
+    """Return how long a frame of PCM plays, within reason; 0 for codecs whose frames do not say."""
+    bytes_per_second = track.rate_hz * track.channels * (track.bit_depth or 0) / 8
+    if not track.codec_id.startswith("A_PCM/") or not 0 < bytes_per_second < math.inf:
+        return 0
+    return round(1000 * min(len(frame.data) / bytes_per_second, limit_seconds))
+
+
+def _is_oversized(name: str, value: str) -> bool:
+    return len(name.encode()) > _MAX_TAG_NAME_BYTES or len(value.encode()) > _MAX_TAG_VALUE_BYTES

@@ -1,0 +1,165 @@
+"""What one stream has in memory: its latest fragments, who writes, who reads, and how readers learn of more."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from weakref import WeakSet
+
+import anyio
+
+from carillon.streams.catalog import Stream
+from carillon.streams.errors import ProducerConnected, TooManyReaders
+from carillon.streams.fragment_numbers import last_of
+from carillon.streams.fragments import Fragment
+from carillon.streams.settings import Settings
+
+
+class Receipt:
+    """Tells when a fragment is on the disk, or that it could not be put there."""
+
+    def __init__(self) -> None:
+        self._done = anyio.Event()
+        self.is_stored = False
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the fragment is still to be written."""
+        return not self._done.is_set()
+
+    def settle(self, *, is_stored: bool) -> None:
+        """Say how it went."""
+        self.is_stored = is_stored
+        self._done.set()
+
+    async def outcome(self) -> bool:
+        """Return, once it is decided, whether the fragment is stored."""
+        await self._done.wait()
+        return self.is_stored
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The latest fragment, whether or not it is in memory."""
+
+    number: str
+    server_at: datetime
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    fragment: Fragment
+    receipt: Receipt | None
+
+    @property
+    def number(self) -> str:
+        return self.fragment.number
+
+    @property
+    def is_pinned(self) -> bool:
+        return self.receipt is not None and self.receipt.is_pending
+
+
+class LiveStream:
+    """The part of a stream that is in memory.
+
+    Every fragment whose number is above `floor` is in here; whatever is not above it is on disk or nowhere.
+
+    Args:
+        stream: as the catalog has it.
+        reserved_sequence: no fragment that was received before has a later one.
+        newest: the latest fragment on disk.
+    """
+
+    def __init__(self, stream: Stream, reserved_sequence: int, newest: Newest | None) -> None:
+        self.stream = stream
+        self.reserved_sequence = reserved_sequence
+        self.newest = newest
+        self.floor = last_of(reserved_sequence)
+        self.held_bytes = 0
+        self.is_deleted = False
+        self.changed = anyio.Event()
+        self._ring: list[_Held] = []
+        self._readers: WeakSet[object] = WeakSet()  # one that is dropped without a word does not count for ever
+        self._has_producer = False
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing would be lost if this object were."""
+        return not (self._ring or self._readers or self._has_producer)
+
+    @contextmanager
+    def producing(self) -> Iterator[None]:
+        """Be the one connection that writes.
+
+        Raises:
+            ProducerConnected: another one is.
+        """
+        if self._has_producer:
+            raise ProducerConnected(self.stream.name)
+        self._has_producer = True
+        try:
+            yield
+        finally:
+            self._has_producer = False
+
+    def add_reader(self, reader: object, limit: int) -> None:
+        """Count a reader until it is removed or dropped.
+
+        Raises:
+            TooManyReaders: there are `limit` already.
+        """
+        if len(self._readers) >= limit:
+            raise TooManyReaders(self.stream.name, limit)
+        self._readers.add(reader)
+
+    def remove_reader(self, reader: object) -> None:
+        """Count a reader no more."""
+        self._readers.discard(reader)
+
+    def hold(self, fragment: Fragment, receipt: Receipt | None) -> None:
+        """Take in the next fragment and wake everyone who waits for it."""
+        self._ring.append(_Held(fragment, receipt))
+        self.held_bytes += fragment.size
+        self.newest = Newest(fragment.number, fragment.server_at, fragment.received_at)
+        self.wake()
+
+    def wake(self) -> None:
+        """Make everyone who waits look again."""
+        self.changed.set()
+        self.changed = anyio.Event()
+
+    def delete(self) -> None:
+        """Let go of everything: the stream is gone."""
+        self.is_deleted = True
+        self._ring.clear()
+        self.held_bytes = 0
+        self.wake()
+
+    def fragments(self) -> Iterator[Fragment]:
+        """Yield what is in memory, oldest first."""
+        return (held.fragment for held in self._ring)
+
+    def after(self, number: str) -> Fragment | None:
+        """Return the first fragment in memory whose number is greater."""
+        at = bisect_right(self._ring, number, key=lambda held: held.number)
+        return self._ring[at].fragment if at < len(self._ring) else None
+
+    def trim(self, now: datetime, settings: Settings) -> None:
+        """Let go of the oldest fragments that are beyond the limits, but never of one that is still to be written."""
+        limit = settings.cache_bytes if self.stream.retention_hours else settings.ring_bytes
+        oldest_at = now - timedelta(seconds=settings.ring_seconds)
+        while self._ring and (self.held_bytes > limit or self._ring[0].fragment.received_at < oldest_at):
+            if not self.drop_oldest():
+                break
+
+    def drop_oldest(self) -> bool:
+        """Let go of the oldest fragment; tell whether that could be done."""
+        if not self._ring or self._ring[0].is_pinned:
+            return False
+        oldest = self._ring.pop(0).fragment
+        self.held_bytes -= oldest.size
+        self.floor = oldest.number
+        return True

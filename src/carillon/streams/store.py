@@ -1,0 +1,175 @@
+"""All fragments that can be read, wherever they lie: in memory first, on disk behind that."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import anyio
+from anyio import to_thread
+
+from carillon.clock import Clock
+from carillon.streams.archive import Archive, StoredFragment
+from carillon.streams.catalog import Stream
+from carillon.streams.errors import FragmentUnreadable
+from carillon.streams.fragment_numbers import BEFORE_ALL, just_before
+from carillon.streams.fragments import Fragment
+from carillon.streams.live import LiveStream, Receipt
+from carillon.streams.segments import SegmentFiles
+from carillon.streams.settings import Settings
+from carillon.streams.writer import Writer
+from carillon.telemetry import get_logger
+
+_log: Final = get_logger()
+_PAGE_ROWS: Final = 64
+
+
+@dataclass(slots=True)
+class Cursor:
+    """How far a reader got: it wants what comes behind `number`."""
+
+    number: str
+    rows: Sequence[StoredFragment] = ()  # looked up ahead of need
+
+    def take(self) -> StoredFragment | None:
+        """Return the next row that was looked up."""
+        if not self.rows:
+            return None
+        row, self.rows = self.rows[0], self.rows[1:]
+        return row
+
+
+class Store:
+    """Takes fragments in and finds them again."""
+
+    def __init__(self, archive: Archive, writer: Writer, files: SegmentFiles, clock: Clock, settings: Settings) -> None:
+        self._archive = archive
+        self._writer = writer
+        self._files = files
+        self._clock = clock
+        self._settings = settings
+        self._live: dict[str, LiveStream] = {}
+        self._held_bytes = 0
+
+    async def live(self, stream: Stream) -> LiveStream:
+        """Return what the stream has in memory; always the same object while there is anything to it.
+
+        Raises:
+            StreamNotFound: the stream was deleted.
+        """
+        if stream.id not in self._live:
+            found = await self._archive.look_up(stream)
+            self._live.setdefault(stream.id, found)
+        return self._live[stream.id]
+
+    async def add(self, live: LiveStream, fragment: Fragment) -> Receipt | None:
+        """Make a fragment readable now and, if the stream has retention, durable in a moment; None if it has not.
+
+        Returns once there is room for the next one.
+        """
+        if live.is_deleted:
+            return None
+        receipt = self._writer.put(live, fragment) if live.stream.retention_hours else None
+        before = live.held_bytes
+        live.hold(fragment, receipt)
+        live.trim(self._clock.now(), self._settings)
+        self._held_bytes += live.held_bytes - before
+        self._shrink()
+        await self._writer.room()
+        return receipt
+
+    async def next(self, live: LiveStream, cursor: Cursor) -> Fragment | None:
+        """Return the first fragment behind the cursor and move it there; None if there is none yet.
+
+        Raises:
+            FragmentUnreadable: it is on disk and cannot be read; the cursor has moved past it.
+        """
+        while cursor.number < live.floor:
+            if not cursor.rows:
+                cursor.rows = await self._archive.after(live.stream, cursor.number, live.floor, _PAGE_ROWS)
+            row = cursor.take()
+            if row is None:
+                cursor.number = live.floor
+                break
+            cursor.number = row.number
+            try:
+                return await self._archive.read(live.stream, row)
+            except FragmentUnreadable:
+                if await self._archive.has(live.stream, row.number):
+                    raise  # else it was past retention
+        fragment = live.after(cursor.number)
+        if fragment:
+            cursor.number = fragment.number
+        return fragment
+
+    async def has(self, live: LiveStream, number: str) -> bool:
+        """Tell whether a fragment can be read."""
+        return any(held.number == number for held in live.fragments()) or await self._archive.has(live.stream, number)
+
+    async def before_server_time(self, live: LiveStream, at: datetime) -> Cursor:
+        """Return the place before the fragment that was arriving at a time, or else before the next one."""
+        held = [fragment for fragment in live.fragments() if fragment.server_at <= at]
+        latest: Fragment | StoredFragment | None = held[-1] if held else None
+        if latest is None:
+            latest = await self._archive.latest_before(live.stream, at)
+        if latest is None:
+            return Cursor(BEFORE_ALL)
+        ends_at = max(latest.received_at, latest.server_at + timedelta(milliseconds=latest.duration_ms))
+        return Cursor(just_before(latest.number) if at < ends_at else latest.number)
+
+    async def before_producer_time(self, live: LiveStream, at: datetime) -> Cursor:
+        """Return the place before the fragment that was recorded at a time, or else before the one recorded next."""
+        longest = timedelta(seconds=2 * self._settings.max_fragment_seconds)
+        found: Fragment | StoredFragment | None = await self._archive.recorded_at(live.stream, at, longest)
+        held = [f for f in live.fragments() if f.producer_at + timedelta(milliseconds=f.duration_ms) > at]
+        if held and (found is None or found.producer_at > at):
+            found = next((f for f in held if f.producer_at <= at), min(held, key=lambda f: (f.producer_at, f.number)))
+        if found is None:
+            return Cursor(live.newest.number if live.newest else live.floor)
+        return Cursor(just_before(found.number))
+
+    def change(self, stream: Stream) -> None:
+        """Take note that a stream was changed."""
+        if live := self._live.get(stream.id):
+            live.stream = stream
+
+    async def delete(self, stream: Stream) -> None:
+        """Let go of all fragments of a stream that was deleted."""
+        live = self._live.pop(stream.id, None)
+        if live:
+            self._held_bytes -= live.held_bytes
+            live.delete()
+        async with self._writer.paused():
+            await to_thread.run_sync(self._files.delete_stream, stream.id)
+
+    async def sweep(self) -> None:
+        """Delete what is past retention, on disk and in memory."""
+        now = self._clock.now()
+        for live in list(self._live.values()):
+            before = live.held_bytes
+            live.trim(now, self._settings)
+            self._held_bytes += live.held_bytes - before
+            if live.is_idle:
+                del self._live[live.stream.id]
+        self._files.close_aged(self._clock.monotonic())
+        async with self._writer.paused():
+            deleted = await self._archive.delete_aged(now)
+        if deleted:
+            _log.info("streams.retention_applied", fragments=deleted)
+
+    async def run(self) -> None:
+        """Sweep from time to time, for ever."""
+        while True:
+            await anyio.sleep(self._settings.sweep_seconds)
+            try:
+                await self.sweep()
+            except Exception:  # a full disk or a busy database now does not mean that there is no next time
+                _log.exception("streams.sweep_failed")
+
+    def _shrink(self) -> None:
+        while self._held_bytes > self._settings.memory_bytes:
+            largest = max(self._live.values(), key=lambda live: live.held_bytes)
+            before = largest.held_bytes
+            if not largest.drop_oldest():
+                return  # all of it waits for the disk, which has a limit of its own
+            self._held_bytes -= before - largest.held_bytes

@@ -1,0 +1,218 @@
+"""The one object that the rest of carillon talks to."""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from carillon.arns import Place
+from carillon.clock import Clock
+from carillon.storage import Database, Vault
+from carillon.streams.archive import Archive
+from carillon.streams.catalog import Catalog, Page, Stream
+from carillon.streams.children import beside
+from carillon.streams.errors import StreamNotFound
+from carillon.streams.recording import Recording, open_recording, random_bits
+from carillon.streams.segments import SegmentFiles
+from carillon.streams.settings import Settings
+from carillon.streams.starts import Start
+from carillon.streams.store import Store
+from carillon.streams.tail import Tail
+from carillon.streams.writer import Writer
+from carillon.telemetry import get_logger
+
+_log: Final = get_logger()
+
+
+class Streams:
+    """Kinesis Video Streams that we hold ourselves. Everything but the catalog's part works inside `async with` only.
+
+    Args:
+        database: for the catalog and the index of fragments.
+        vault: seals the fragments.
+        place: the Region and account in the ARNs.
+        clock: what time fragments arrive.
+        directory: for the fragments themselves; ours alone.
+        settings: limits and buffers.
+        random: returns the 28 random bits of a fragment number.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        place: Place,
+        clock: Clock,
+        directory: Path,
+        settings: Settings | None = None,
+        random: Callable[[], int] = random_bits,
+    ) -> None:
+        self.settings = settings or Settings()
+        self._clock = clock
+        self._random = random
+        files = SegmentFiles(directory, self.settings.segment_bytes, self.settings.segment_seconds)
+        self._catalog = Catalog(database, vault, place, clock, self.settings.max_stream_tags)
+        self._archive = Archive(database, vault, files)
+        self._writer = Writer(database, vault, files, clock, self.settings)
+        self._store = Store(self._archive, self._writer, files, clock, self.settings)
+        self._exits = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        await self._archive.recover()
+        await self._exits.enter_async_context(self._running())
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        return await self._exits.__aexit__(kind, error, trace)
+
+    @asynccontextmanager
+    async def _running(self) -> AsyncIterator[None]:
+        async with beside(self._writer.run, self._store.run):
+            try:
+                yield
+            finally:
+                self._writer.close()
+
+    async def create(
+        self,
+        name: str,
+        *,
+        retention_hours: int = 0,
+        device_name: str | None = None,
+        media_type: str | None = None,
+        kms_key_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Stream:
+        """Make a stream, ready to be written to.
+
+        Raises:
+            StreamNameTaken: one of this name exists.
+            InvalidRetention: more than ten years.
+            TooManyTags: over the limit.
+        """
+        stream = await self._catalog.create(
+            name,
+            retention_hours=retention_hours,
+            device_name=device_name,
+            media_type=media_type,
+            kms_key_id=kms_key_id,
+            tags=tags,
+        )
+        _log.info("streams.created", stream_arn=stream.arn, retention_hours=retention_hours)
+        return stream
+
+    async def find(self, name: str | None = None, arn: str | None = None) -> Stream:
+        """Return a stream by its name or by its ARN.
+
+        Raises:
+            StreamNotNamed: neither or both were given.
+            StreamNotFound: there is none.
+        """
+        return await self._catalog.find(name, arn)
+
+    async def has_stream(self, stream_arn: str) -> bool:
+        """Tell whether a stream with this ARN exists."""
+        try:
+            await self._catalog.find(arn=stream_arn)
+        except StreamNotFound:
+            return False
+        return True
+
+    async def list(self, prefix: str = "", token: str | None = None, limit: int = 10_000) -> Page:
+        """Return streams whose names begin with `prefix`, ordered by name.
+
+        Raises:
+            InvalidPage: `token` does not come from an earlier page.
+        """
+        return await self._catalog.list(prefix, token, limit)
+
+    async def update(
+        self, stream: Stream, version: str, *, device_name: str | None = None, media_type: str | None = None
+    ) -> Stream:
+        """Change what a stream says of itself.
+
+        Raises:
+            StaleVersion: the stream was changed since `version`.
+            StreamNotFound: it was deleted.
+        """
+        changed = await self._catalog.update(stream, version, device_name=device_name, media_type=media_type)
+        self._store.change(changed)
+        return changed
+
+    async def change_retention(self, stream: Stream, version: str, by_hours: int) -> Stream:
+        """Keep fragments for longer, or, if negative, for a shorter time: what is then too old is deleted at once.
+
+        Raises:
+            StaleVersion: the stream was changed since `version`.
+            StreamNotFound: it was deleted.
+            InvalidRetention: the sum is below 0 or over ten years.
+        """
+        hours = stream.retention_hours + by_hours
+        changed = await self._catalog.update(stream, version, retention_hours=hours)
+        self._store.change(changed)
+        if by_hours < 0:
+            await self._store.sweep()
+        return changed
+
+    async def delete(self, arn: str, version: str | None = None) -> None:
+        """Delete a stream and everything in it; connections to it end.
+
+        Raises:
+            StaleVersion: the stream was changed since `version`.
+            StreamNotFound: there is none.
+        """
+        await self._store.delete(await self._catalog.delete(arn, version))
+        _log.info("streams.deleted", stream_arn=arn)
+
+    async def tag(self, stream: Stream, tags: Mapping[str, str]) -> None:
+        """Add tags, replacing those of the same name.
+
+        Raises:
+            TooManyTags: over the limit.
+            StreamNotFound: it was deleted.
+        """
+        await self._catalog.tag(stream, tags)
+
+    async def untag(self, stream: Stream, names: Iterable[str]) -> None:
+        """Remove tags; those that are not there are no error.
+
+        Raises:
+            StreamNotFound: it was deleted.
+        """
+        await self._catalog.untag(stream, names)
+
+    @asynccontextmanager
+    async def record(self, stream: Stream, producer_start: datetime | None) -> AsyncIterator[Recording]:
+        """Write to a stream, as its only producer.
+
+        Args:
+            stream: to write to.
+            producer_start: what the timecodes count from; None if they are absolute.
+
+        Raises:
+            ProducerConnected: another connection is writing.
+            StreamNotFound: it was deleted.
+        """
+        live = await self._store.live(stream)
+        async with open_recording(
+            live, self._store, self._catalog, producer_start, self._clock, self.settings, self._random
+        ) as recording:
+            yield recording
+
+    async def tail(self, stream: Stream, start: Start) -> Tail:
+        """Read a stream from some place on.
+
+        Raises:
+            TooManyReaders: as many connections as allowed are reading it.
+            StreamNotFound: it was deleted.
+        """
+        live = await self._store.live(stream)
+        return Tail(self._store, live, start, self._clock, self.settings)
+
+    async def sweep(self) -> None:
+        """Delete what is past retention now, not only when it is next due."""
+        await self._store.sweep()
