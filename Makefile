@@ -16,7 +16,7 @@ venv: $(STAMP)  ## Build .venv from requirements/dev.txt, hashes checked
 $(STAMP): requirements/dev.txt pyproject.toml
 ifneq ($(UV),)
 	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv
-	uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
 	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 else
 	"$(PYTHON)" -m venv .venv

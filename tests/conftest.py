@@ -1,15 +1,27 @@
 """What every test may use: one event loop, a clock that stands still, a real database in a temporary folder."""
 
-from collections.abc import AsyncIterator
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from botocore.config import Config
 
+from carillon import config
 from carillon.clock import ManualClock
+from carillon.environment import exports
 from carillon.storage import Database, Vault, metadata
 
+SINKS_NOWHERE = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
+"""A server in a test never looks for AWS beyond loopback."""
 
-@pytest.fixture
+
+@pytest.fixture(scope="session")
 def anyio_backend() -> str:
     """Everything runs on asyncio: SQLAlchemy and aiobotocore know nothing else."""
     return "asyncio"
@@ -35,3 +47,98 @@ async def database(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Database
         await connection.run_sync(metadata.create_all)
     yield opened
     await opened.close()
+
+
+@dataclass
+class ServerProcess:
+    """A `carillon serve` of its own process, and plain boto3 clients for it."""
+
+    data_dir: Path
+    process: subprocess.Popen[str]
+    url: str
+    environment: dict[str, str]
+
+    def client(self, service: str) -> Any:
+        """A boto3 client with nothing set but endpoint, Region and credentials."""
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name=self.environment["AWS_REGION"],
+            aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """SIGTERM, as an operator would; return the exit status."""
+        self.process.terminate()
+        return self.process.wait(20)
+
+
+StartServer = Callable[..., ServerProcess]
+
+
+@pytest.fixture(scope="session")
+def start_server() -> Iterator[StartServer]:
+    """Start servers on free ports of loopback; whatever still runs at the end is killed."""
+    started: list[ServerProcess] = []
+
+    def start(data_dir: Path, port: int = 0, **settings: str) -> ServerProcess:
+        command = [sys.executable, "-m", "carillon", "serve", "--port", str(port), "--data-dir", str(data_dir)]
+        data_dir.mkdir(exist_ok=True)
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARILLON_"))},
+            **SINKS_NOWHERE,
+            **settings,
+        }
+        with (data_dir / "server.log").open("a") as log:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        process.stdout.close()
+        log_text = (data_dir / "server.log").read_text()
+        assert "ready at http" in said, f"{said!r}\n{log_text[-3000:]}"
+        url = next(word for word in said.split() if word.startswith("http"))
+        made = ServerProcess(data_dir, process, url, dict(exports(config.load(data_dir, environment={}), url)))
+        started.append(made)
+        return made
+
+    yield start
+    for server in started:
+        if server.process.poll() is None:
+            server.kill()
+
+
+@pytest.fixture(scope="session")
+def server(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) -> ServerProcess:
+    """One server that many tests share; each makes resources under names of its own."""
+    return start_server(tmp_path_factory.mktemp("server"))
+
+
+@pytest.fixture(scope="session")
+def carillon() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a command of the command line in a process of its own."""
+
+    def run(*arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARILLON_"))}
+        return subprocess.run(
+            [sys.executable, "-m", "carillon", *arguments],
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=100,
+            env={**inherited, **SINKS_NOWHERE, **environment},
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The packaged recordings: two-channel calls at 8 kHz, the customer left."""
+    return Path(__file__).parents[1] / "src/carillon/demo/recordings"

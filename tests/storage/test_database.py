@@ -12,10 +12,14 @@ pytestmark = pytest.mark.anyio
 async def test_what_a_failed_transaction_wrote_is_gone(database: Database) -> None:
     async with database.transaction() as connection:
         await connection.execute(sa.text("CREATE TABLE t (n INTEGER)"))
-    with pytest.raises(ZeroDivisionError):
+
+    async def fail_after_writing() -> None:
         async with database.transaction() as connection:
             await connection.execute(sa.text("INSERT INTO t VALUES (1)"))
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_after_writing()
     async with database.reading() as connection:
         assert (await connection.execute(sa.text("SELECT count(*) FROM t"))).scalar_one() == 0
 

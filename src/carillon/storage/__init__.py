@@ -7,7 +7,7 @@ folder useless.
 
 from carillon.storage.database import Database, DatabaseBusy, Settings, Timestamp, metadata
 from carillon.storage.idempotency import Claim, TokenReused, claimed, remember
-from carillon.storage.migrate import migrate
+from carillon.storage.schema import migrate
 from carillon.storage.vault import SealBroken, Vault, WrappedKey, load_or_create_root_key
 
 __all__ = [

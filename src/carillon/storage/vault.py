@@ -72,6 +72,10 @@ class Vault:
         except (InvalidTag, ValueError) as error:
             raise SealBroken from error
 
+    def forget_keys(self) -> None:
+        """Keep no unwrapped data key in memory; called when a row with one was deleted."""
+        self._unwrapped.cache_clear()  # the others come back with their next use
+
     def derive(self, purpose: str) -> bytes:
         """Return 32 bytes for one purpose (say, signing page tokens), always the same for the same root key."""
         return HKDF(hashes.SHA256(), _KEY_BYTES, salt=None, info=purpose.encode()).derive(self._root_key)

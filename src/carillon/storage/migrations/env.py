@@ -1,4 +1,4 @@
-"""Alembic's way in: runs on the connection that `carillon.storage.migrate` hands over."""
+"""Alembic's way in: runs on the connection that `carillon.storage.schema` hands over."""
 
 from alembic import context
 

@@ -1,0 +1,26 @@
+"""Speech in, a voice out: the embedding to search with and the one to remember.
+
+Start reading at `analyzer.py`. Must not know who is enrolled, nor what a match is.
+"""
+
+from carillon.analysis.speaker.analyzer import (
+    IdentificationReady,
+    SpeakerAnalyzer,
+    SpeakerFinding,
+    SpeakerModel,
+    SpeakerState,
+    TooLittleSpeech,
+    VoiceprintReady,
+    embed_speech,
+)
+
+__all__ = [
+    "IdentificationReady",
+    "SpeakerAnalyzer",
+    "SpeakerFinding",
+    "SpeakerModel",
+    "SpeakerState",
+    "TooLittleSpeech",
+    "VoiceprintReady",
+    "embed_speech",
+]

@@ -1,0 +1,28 @@
+"""A call at any rate in, frames judged speech or not at 16 kHz out.
+
+Start reading at `gate.py`; `resample.py` makes the rate right. Must not know what the speech is wanted for.
+"""
+
+from carillon.analysis.speech.gate import (
+    FRAME_SAMPLES,
+    FRAME_SECONDS,
+    GateState,
+    Heard,
+    SpeechGate,
+    VadModel,
+    speech_of,
+)
+from carillon.analysis.speech.resample import Resampler, ResamplerState, UnsupportedRate
+
+__all__ = [
+    "FRAME_SAMPLES",
+    "FRAME_SECONDS",
+    "GateState",
+    "Heard",
+    "Resampler",
+    "ResamplerState",
+    "SpeechGate",
+    "UnsupportedRate",
+    "VadModel",
+    "speech_of",
+]

@@ -1,0 +1,142 @@
+"""The command line: one thin function for each command, each saying what it does and nothing of how."""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import anyio
+import typer
+from rich.console import Console
+
+from carillon import __version__, config
+from carillon.errors import CarillonError
+from carillon.telemetry import configure_logging
+
+app = typer.Typer(
+    name="carillon",
+    help="Amazon Chime SDK voice analytics that you run yourself.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+evaluate = typer.Typer(help="Measure how right the models are on a folder of labelled speech.", no_args_is_help=True)
+app.add_typer(evaluate, name="eval")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Folder of the database, streams and keys. Default: CARILLON_DATA_DIR or ~/.carillon."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable object instead of a table.")]
+
+
+@app.command()
+def serve(
+    data_dir: DataDir = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.", min=0, max=65535)] = None,
+) -> None:
+    """Run the server until SIGTERM; prints one line when it is ready."""
+    from carillon.server import serve as run
+
+    overrides = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    settings = config.load(data_dir, {"server": overrides})
+    configure_logging(settings.server.log_level, "json" if settings.server.log_style == "json" else "console")
+
+    def say_ready(base_url: str) -> None:
+        sys.stdout.write(f"carillon is ready at {base_url} (data in {settings.data_dir})\n")
+        sys.stdout.flush()
+
+    anyio.run(run, settings, say_ready, backend_options={"use_uvloop": True})
+
+
+@app.command()
+def env(
+    data_dir: DataDir = None,
+    endpoint: Annotated[str | None, typer.Option(help="Base URL of the server. Default: from its settings.")] = None,
+) -> None:
+    """Print the AWS_* variables that point any AWS SDK and CLI here: eval "$(carillon env)"."""
+    from carillon.environment import exports
+
+    for name, value in exports(config.load(data_dir), endpoint).items():
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+
+
+@app.command()
+def events(
+    data_dir: DataDir = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as new ones come.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each notification as one line of JSON.")] = False,
+) -> None:
+    """Show the notifications in the outbox, delivered or not, oldest first."""
+    from carillon.events import show
+
+    anyio.run(show, config.load(data_dir), follow, as_json)
+
+
+@app.command()
+def push(
+    file: Annotated[Path, typer.Argument(help="A recording: wav, flac, mp3 or ogg.", exists=True, dir_okay=False)],
+    stream: Annotated[str, typer.Option(help="Name of the Kinesis video stream.")],
+    speed: Annotated[
+        float, typer.Option(help="1 is natural speed, 8 eight times as fast, 0 as fast as it goes.")
+    ] = 1.0,
+    rate: Annotated[int | None, typer.Option(help="Sample rate in Hz to send. Default: the file's.")] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Any KVS endpoint. Default: AWS_ENDPOINT_URL or this server's.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Stream a recording to a Kinesis video stream with PutMedia, as a telephone system would."""
+    from carillon.push import push as run
+
+    anyio.run(run, config.load(data_dir), file, stream, speed, rate, endpoint)
+
+
+@app.command()
+def demo(
+    realtime: Annotated[bool, typer.Option("--realtime", help="Play the calls at natural speed.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The main job on real speech: three calls, two people, who is speaking and how they sound."""
+    from carillon.demo import run
+
+    if not anyio.run(run, realtime, as_json):
+        raise typer.Exit(1)
+
+
+@evaluate.command("speaker")
+def evaluate_speaker(
+    directory: Annotated[Path, typer.Argument(exists=True, file_okay=False)], as_json: Json = False
+) -> None:
+    """Equal error rate and identification rate on DIR/manifest.csv (path, speaker)."""
+    from carillon.evaluation import evaluate_speaker as run
+    from carillon.evaluation import show
+
+    show(run(directory, config.load().inference), as_json=as_json)
+
+
+@evaluate.command("tone")
+def evaluate_tone(
+    directory: Annotated[Path, typer.Argument(exists=True, file_okay=False)], as_json: Json = False
+) -> None:
+    """Unweighted average recall and confusions on DIR/manifest.csv (path, speaker, valence, corpus)."""
+    from carillon.evaluation import evaluate_tone as run
+    from carillon.evaluation import show
+
+    show(run(directory, config.load().inference), as_json=as_json)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        sys.stdout.write(f"carillon {__version__}\n")
+        raise typer.Exit
+
+
+def main() -> Any:  # noqa: ANN401 - typer decides
+    """Run a command; what we foresaw ends with one line, not with a trace."""
+    try:
+        return app()
+    except CarillonError as error:
+        Console(stderr=True).print(f"[bold red]carillon:[/] {error}", highlight=False)
+        return 1

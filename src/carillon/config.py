@@ -1,0 +1,157 @@
+"""Settings, read once when a process starts: defaults, then `carillon.toml`, then `CARILLON_*` variables.
+
+A table of the file is a room: `[tasks] match_confidence = 0.8`; as a variable it is `CARILLON_TASKS_MATCH_CONFIDENCE=0.8`.
+A name or value that is wrong is an error that says which one: a typing mistake must not leave a default in force.
+"""
+
+import dataclasses
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from carillon.api.kinesis_video import Settings as PutMediaSettings
+from carillon.api.protocol import Settings as ApiSettings
+from carillon.arns import Place
+from carillon.errors import CarillonError
+from carillon.inference import Settings as InferenceSettings
+from carillon.media import Settings as MediaSettings
+from carillon.notifications import Settings as NotificationSettings
+from carillon.pipelines import Settings as PipelineSettings
+from carillon.profiles import Settings as ProfileSettings
+from carillon.storage import Settings as StorageSettings
+from carillon.streams import Settings as StreamSettings
+from carillon.tasks import Settings as TaskSettings
+
+FILE_NAME: Final = "carillon.toml"
+_PREFIX: Final = "CARILLON_"
+
+
+class BadSettings(CarillonError):
+    """A setting has a name or a value that cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """Where the server listens and how it says so."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Beyond loopback, put TLS in front."""
+    port: int = 8650
+    """Port to listen on; 0 picks a free one, which the ready line tells."""
+    public_url: str = ""
+    """What GetDataEndpoint answers; empty means the address that is listened on."""
+    stop_seconds: float = 5.0
+    """How long open connections may go on after SIGTERM."""
+    log_level: str = "info"
+    """debug, info, warning or error."""
+    log_style: str = "console"
+    """console, or json: one object a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """Which Kinesis Video Streams the audio comes from."""
+
+    endpoint_url: str = ""
+    """Empty means the embedded streams; `aws` means the real service; else any KVS-compatible endpoint."""
+    region: str = ""
+    """Region of that endpoint; empty means our own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything that an operator may set, one field for each room."""
+
+    data_dir: Path = Path("~/.carillon")
+    """The folder of the database, the streams and the keys."""
+    server: ServerSettings = field(default_factory=ServerSettings)
+    source: SourceSettings = field(default_factory=SourceSettings)
+    place: Place = field(default_factory=Place)
+    api: ApiSettings = field(default_factory=ApiSettings)
+    putmedia: PutMediaSettings = field(default_factory=PutMediaSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    streams: StreamSettings = field(default_factory=StreamSettings)
+    media: MediaSettings = field(default_factory=MediaSettings)
+    inference: InferenceSettings = field(default_factory=InferenceSettings)
+    pipelines: PipelineSettings = field(default_factory=PipelineSettings)
+    tasks: TaskSettings = field(default_factory=TaskSettings)
+    profiles: ProfileSettings = field(default_factory=ProfileSettings)
+    notifications: NotificationSettings = field(default_factory=NotificationSettings)
+
+
+def load(
+    data_dir: Path | None = None,
+    overrides: Mapping[str, Mapping[str, Any]] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Settings:
+    """Read all settings.
+
+    Args:
+        data_dir: the data folder; None means CARILLON_DATA_DIR, else ~/.carillon. Its `carillon.toml` is read if it
+            exists; CARILLON_CONFIG names another file.
+        overrides: what the command line says, by room and field; wins over everything.
+        environment: stands in for the process's own.
+
+    Raises:
+        BadSettings: an unknown room or field, or a value of the wrong kind; names it.
+    """
+    environment = os.environ if environment is None else environment
+    folder = (data_dir or Path(environment.get(f"{_PREFIX}DATA_DIR", "~/.carillon"))).expanduser()
+    file = Path(environment.get(f"{_PREFIX}CONFIG", folder / FILE_NAME)).expanduser()
+    given: dict[str, dict[str, Any]] = {}
+    for source in (_from_file(file), _from_environment(environment), overrides or {}):
+        for room, values in source.items():
+            given.setdefault(room, {}).update(values)
+    _check_names(given)
+    try:
+        return msgspec.convert({**given, "data_dir": str(folder)}, Settings, strict=False, dec_hook=_decode_path)
+    except msgspec.ValidationError as error:
+        raise BadSettings(f"A setting has a value that cannot be: {error}.") from error
+
+
+def rooms() -> Mapping[str, type[Any]]:
+    """Return every room that has settings, with the dataclass that describes them."""
+    return {f.name: f.type for f in dataclasses.fields(Settings) if isinstance(f.type, type) and f.name != "data_dir"}
+
+
+def _from_file(file: Path) -> Mapping[str, Any]:
+    try:
+        return tomllib.loads(file.read_text())
+    except FileNotFoundError:
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{file} is not TOML: {error}.") from error
+
+
+def _from_environment(environment: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
+    """Return CARILLON_<ROOM>_<FIELD> variables by room and field."""
+    found: dict[str, dict[str, str]] = {}
+    for name, value in environment.items():
+        room, _, key = name.removeprefix(_PREFIX).lower().partition("_")
+        if name.startswith(_PREFIX) and room in rooms():
+            found.setdefault(room, {})[key] = value
+    return found
+
+
+def _check_names(given: Mapping[str, Any]) -> None:
+    known = rooms()
+    for room, values in given.items():
+        if room not in known:
+            raise BadSettings(f"There is no group of settings {room!r}. There are: {', '.join(known)}.")
+        if not isinstance(values, Mapping):
+            raise BadSettings(f"{room!r} is a group of settings; write [{room}] and its fields below.")
+        fields = [f.name for f in dataclasses.fields(known[room])]
+        for name in values:
+            if name not in fields:
+                raise BadSettings(f"There is no setting {name!r} in {room!r}. There are: {', '.join(fields)}.")
+
+
+def _decode_path(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value).expanduser()
+    raise TypeError(f"{value!r} is not a {kind.__name__}")

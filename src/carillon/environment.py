@@ -1,0 +1,29 @@
+"""The variables that point any AWS SDK at this server."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from carillon.app import prepare
+from carillon.config import Settings
+
+SERVED: Final = ("CHIME_SDK_MEDIA_PIPELINES", "CHIME_SDK_VOICE", "KINESIS_VIDEO", "KINESIS_VIDEO_MEDIA")
+"""Services whose endpoint is this server; every other service keeps its own."""
+
+
+def exports(settings: Settings, endpoint: str | None = None) -> Mapping[str, str]:
+    """Return the AWS_* variables: credentials, Region, and an endpoint for each API served here.
+
+    Args:
+        settings: of the server.
+        endpoint: its base URL; None means what its settings say.
+    """
+    server = settings.server
+    base_url = endpoint or server.public_url or f"http://{server.host}:{server.port}"
+    key = prepare(settings.data_dir).default
+    return {
+        "AWS_ACCESS_KEY_ID": key.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+        "AWS_DEFAULT_REGION": settings.place.region,
+        "AWS_REGION": settings.place.region,
+        **{f"AWS_ENDPOINT_URL_{service}": base_url for service in SERVED},
+    }

@@ -1,0 +1,32 @@
+"""ONNX models on the CPU, and the catalog that says what they are: audio in, numbers out.
+
+Knows front ends, weights and calibration; must not know what a task, a call or a finding is, nor keep anything between
+two calls (a stream's memory is handed in and out: `VadState`). Everything hears 16 kHz mono float32.
+
+Start reading at `models.py`, the three models by role; `catalog.py` tells how another one is plugged in. `onnxruntime`
+and `kaldi_native_fbank` are guests of this room alone.
+"""
+
+from carillon.inference.calibration import Channel
+from carillon.inference.catalog import Catalog, DuplicateModel, Manifest, ModelBroken, ModelNotFound, ModelUnsupported
+from carillon.inference.models import Models, Settings
+from carillon.inference.speaker import SpeakerEncoder
+from carillon.inference.tone import ToneClassifier
+from carillon.inference.vad import VAD_WINDOW_SAMPLES, SileroVad, VadState
+
+__all__ = [
+    "VAD_WINDOW_SAMPLES",
+    "Catalog",
+    "Channel",
+    "DuplicateModel",
+    "Manifest",
+    "ModelBroken",
+    "ModelNotFound",
+    "ModelUnsupported",
+    "Models",
+    "Settings",
+    "SileroVad",
+    "SpeakerEncoder",
+    "ToneClassifier",
+    "VadState",
+]

@@ -1,0 +1,81 @@
+"""Runs the application on a socket until it is told to stop."""
+
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import uvicorn
+from anyio import Event, create_task_group, open_signal_receiver
+
+from carillon.app import assembled
+from carillon.config import Settings
+
+_BACKLOG: Final = 2048
+
+
+class Listener(uvicorn.Server):
+    """uvicorn as a child: it tells when it has started, and leaves signals to its parent."""
+
+    def __init__(self, application: Any, stop_seconds: float = 1.0) -> None:  # noqa: ANN401 - any ASGI application
+        super().__init__(
+            uvicorn.Config(
+                application,
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=round(stop_seconds),
+            )
+        )
+        self.is_listening = Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept connections."""
+        await super().startup(sockets)
+        self.is_listening.set()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Args:
+        settings: everything that can be set.
+        on_ready: told the base URL once requests are answered.
+    """
+    with _listening(settings.server.host, settings.server.port) as listener:
+        base_url = settings.server.public_url or _url_of(listener)
+        async with assembled(settings, base_url) as application, create_task_group() as group:
+            server = Listener(application.api, settings.server.stop_seconds)
+            group.start_soon(server.serve, [listener])
+            await server.is_listening.wait()
+            async with application.work:
+                on_ready(base_url)
+                await _told_to_stop()
+            server.should_exit = True
+
+
+async def _told_to_stop() -> None:
+    with open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            return
+
+
+@contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=False) as listener:
+        listener.setblocking(False)
+        yield listener
+
+
+def _url_of(listener: socket.socket) -> str:
+    host, port, *_ = listener.getsockname()
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - only compared
+        host = socket.gethostname()
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

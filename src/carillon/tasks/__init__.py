@@ -1,0 +1,41 @@
+"""What was asked for and how far it got: speaker search and voice tone analysis, from Start to the last event.
+
+The only room that sees every stage of a call. `speaker_search.py` and `voice_tone.py` hold the product's decisions;
+`worker.py` is the life of a chunk; `runner.py` reads each stream of a pipeline once and fans out to its workers;
+`store.py` commits result, checkpoint and outgoing event as one. Start reading at `model.py`, then `worker.py`.
+"""
+
+from carillon.tasks.analyses import Analyses
+from carillon.tasks.lifecycle import Lifecycle
+from carillon.tasks.model import (
+    Checkpoint,
+    Task,
+    TaskConflict,
+    TaskKind,
+    TaskNotFound,
+    TaskState,
+    VoiceprintPending,
+)
+from carillon.tasks.settings import Settings
+from carillon.tasks.store import TaskStore
+from carillon.tasks.supervisor import Supervisor
+from carillon.tasks.tasks import DomainInUse, DomainUnknown, StartTask, Tasks
+
+__all__ = [
+    "Analyses",
+    "Checkpoint",
+    "DomainInUse",
+    "DomainUnknown",
+    "Lifecycle",
+    "Settings",
+    "StartTask",
+    "Supervisor",
+    "Task",
+    "TaskConflict",
+    "TaskKind",
+    "TaskNotFound",
+    "TaskState",
+    "TaskStore",
+    "Tasks",
+    "VoiceprintPending",
+]

@@ -1,0 +1,113 @@
+"""The words of this room: a task, its states, its checkpoint."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Final, Self
+
+import msgspec
+
+from carillon.errors import NotFound, StateConflict
+from carillon.pipelines import Leg
+
+
+class TaskKind(Enum):
+    """Which of the two questions a task answers."""
+
+    SPEAKER_SEARCH = "speaker_search"
+    VOICE_TONE = "voice_tone"
+
+
+class TaskState(Enum):
+    """Where a task stands. AWS has no "succeeded": a task that finished its work is stopped."""
+
+    QUEUED = "queued"
+    OPENING = "opening"
+    """A runner has it and waits for audio."""
+    RUNNING = "running"
+    """Audio was decoded."""
+    STOPPING = "stopping"
+    """No more audio is taken; what was received is still analyzed and the last events are sent."""
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+TRANSITIONS: Final[Mapping[TaskState, frozenset[TaskState]]] = {
+    TaskState.QUEUED: frozenset({TaskState.OPENING, TaskState.STOPPING, TaskState.FAILED}),
+    TaskState.OPENING: frozenset({TaskState.RUNNING, TaskState.STOPPING, TaskState.FAILED}),
+    TaskState.RUNNING: frozenset({TaskState.STOPPING, TaskState.STOPPED, TaskState.FAILED}),
+    TaskState.STOPPING: frozenset({TaskState.STOPPED, TaskState.FAILED}),
+    TaskState.STOPPED: frozenset(),
+    TaskState.FAILED: frozenset(),
+}
+ENDED: Final = frozenset({TaskState.STOPPED, TaskState.FAILED})
+ACTIVE: Final = frozenset(TaskState) - ENDED
+STOPPABLE: Final = ACTIVE - {TaskState.STOPPING}
+
+
+class TaskNotFound(NotFound):
+    """The pipeline has no task of this kind with this id."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"Task {task_id!r} does not exist in this media insights pipeline.")
+
+
+class TaskConflict(StateConflict):
+    """A task's state, or another task, stands against the request."""
+
+
+class VoiceprintPending(StateConflict):
+    """A profile was asked for before the task made its voiceprint."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(
+            f"Speaker search task {task_id} has not generated a voiceprint yet. Wait for its "
+            "VoiceprintGenerationSuccess notification."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Where a task can resume: after which fragment, and with what in mind."""
+
+    fragment_number: str
+    fragment_at: datetime
+    """Server time of that fragment."""
+    heard_samples: int
+    """Samples analyzed so far, at the leg's rate."""
+    heard_ms: int
+    """Media time analyzed so far, since the task's first sample."""
+    heard_until: datetime
+    """Wall time at which that media time ended: ties media time to the clock."""
+    first_at: datetime
+    """Wall time of the task's first sample."""
+    analyzer_state: bytes = field(repr=False)
+
+    def to_bytes(self) -> bytes:
+        """Encode for the database; holds speech, so it is sealed before it is stored."""
+        return msgspec.msgpack.encode(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        """Decode what `to_bytes` made."""
+        return msgspec.msgpack.decode(data, type=cls)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One analysis of one leg, as it stands."""
+
+    id: str
+    kind: TaskKind
+    pipeline_id: str
+    leg: Leg
+    state: TaskState
+    created_at: datetime
+    updated_at: datetime
+    domain_id: str | None = None
+    """Where a speaker search looks."""
+    start_fragment: str | None = None
+    """The fragment that the analysis started at."""
+    message: str | None = None
+    """Why it failed."""

@@ -1,0 +1,35 @@
+"""Everything about tasks that an operator may set."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How tasks run and when they end."""
+
+    match_confidence: float = 0.7
+    """A voice profile is reported as a match from this confidence on, in [0, 1]."""
+    match_limit: int = 10
+    """Matches reported at most, best first. AWS: 10."""
+    checkpoint_seconds: float = 5.0
+    """Media time between two checkpoints when nothing was found in between."""
+    silence_seconds: float = 15.0
+    """Wall time without a new fragment after which a pipeline in progress stops. AWS: 15."""
+    watch_unused_streams: bool = True
+    """Whether that rule also watches declared streams that no task listens to. AWS: "any of the streams"."""
+    longest_call_hours: float = 8.0
+    """A pipeline is stopped this long after its creation. AWS: 8."""
+    longest_pause_hours: float = 2.0
+    """A paused pipeline is stopped after this long. AWS: 2."""
+    commit_seconds: float = 10.0
+    """Deadline of one commit, also when the process is stopping."""
+    queued_fragments: int = 4
+    """Fragments that may wait for one task before reading its stream is held back."""
+    analysis_threads: int = 2
+    """Chunks that are analyzed at the same time in this process: its capacity in cores."""
+    housekeeping_seconds: float = 60.0
+    """Time between two rounds of expiry and limits."""
+    failure_events_on_stop: bool = True
+    """Whether stopping a task sends the failure events of the stages that it did not reach."""
+    kept_days: int = 7
+    """How long an ended task can still be read. AWS: 7."""

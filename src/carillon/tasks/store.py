@@ -1,0 +1,216 @@
+"""Rows of tasks. A result, the checkpoint behind it and the event that tells of it are one transaction.
+
+States change by compare-and-set: an update names the states that it may leave, so a Stop that comes while a chunk is
+being committed is never overwritten.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from carillon.clock import Clock
+from carillon.notifications import Event, Outbox, SinkTarget
+from carillon.pipelines import Leg, Pipeline
+from carillon.profiles import Profiles, Voiceprint
+from carillon.storage import Database, Timestamp, Vault, metadata
+from carillon.tasks.model import ACTIVE, ENDED, TRANSITIONS, Checkpoint, Task, TaskKind, TaskNotFound, TaskState
+
+_tasks: Final = sa.Table(
+    "tasks",
+    metadata,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("pipeline_id", sa.String(36), nullable=False, index=True),
+    sa.Column("stream_arn", sa.String(1024), nullable=False),
+    sa.Column("channel_id", sa.Integer, nullable=False),
+    sa.Column("leg", sa.LargeBinary, nullable=False),
+    sa.Column("domain_id", sa.String(64), index=True),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("start_fragment", sa.String(128)),
+    sa.Column("message", sa.String(1024)),
+    sa.Column("checkpoint", sa.LargeBinary),
+    sa.Column("created_at", Timestamp, nullable=False),
+    sa.Column("updated_at", Timestamp, nullable=False),
+    sa.Column("ended_at", Timestamp),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a chunk led to, ready to be committed."""
+
+    events: tuple[Event, ...] = ()
+    voiceprint: Voiceprint | None = field(default=None, repr=False)
+    is_final: bool = False
+    """The task's work is done; nothing more will come."""
+
+    def __bool__(self) -> bool:
+        return bool(self.events) or self.voiceprint is not None or self.is_final
+
+
+class TaskStore:
+    """Reads and writes tasks."""
+
+    def __init__(self, database: Database, vault: Vault, clock: Clock, outbox: Outbox, profiles: Profiles) -> None:
+        self._database = database
+        self._vault = vault
+        self._clock = clock
+        self._outbox = outbox
+        self._profiles = profiles
+
+    async def insert(self, connection: AsyncConnection, task: Task) -> None:
+        """Add a new task."""
+        await connection.execute(
+            _tasks.insert().values(
+                id=task.id,
+                kind=task.kind.value,
+                pipeline_id=task.pipeline_id,
+                stream_arn=task.leg.stream_arn,
+                channel_id=task.leg.channel_id,
+                leg=msgspec.json.encode(task.leg),
+                domain_id=task.domain_id,
+                state=task.state.value,
+                created_at=task.created_at,
+                updated_at=task.updated_at,
+            )
+        )
+
+    async def find(self, connection: AsyncConnection, task_id: str) -> Task:
+        """Find a task by id.
+
+        Raises:
+            TaskNotFound: there is none.
+        """
+        row = (await connection.execute(sa.select(_tasks).where(_tasks.c.id == task_id))).first()
+        if row is None:
+            raise TaskNotFound(task_id)
+        return _task_from(row)
+
+    async def of_pipeline(
+        self, connection: AsyncConnection, pipeline_id: str, states: Collection[TaskState] = ACTIVE
+    ) -> list[Task]:
+        """Return a pipeline's tasks in these states, oldest first."""
+        query = sa.select(_tasks).where(_tasks.c.pipeline_id == pipeline_id, _in(states)).order_by(_tasks.c.created_at)
+        return [_task_from(row) for row in await connection.execute(query)]
+
+    async def on_leg(self, connection: AsyncConnection, kind: TaskKind, pipeline_id: str, leg: Leg) -> Task | None:
+        """Return the task of this kind that is active on a leg of a pipeline."""
+        query = sa.select(_tasks).where(
+            _tasks.c.kind == kind.value,
+            _tasks.c.pipeline_id == pipeline_id,
+            _tasks.c.stream_arn == leg.stream_arn,
+            _tasks.c.channel_id == leg.channel_id,
+            _in(ACTIVE),
+        )
+        row = (await connection.execute(query)).first()
+        return None if row is None else _task_from(row)
+
+    async def uses_domain(self, connection: AsyncConnection, domain_id: str) -> bool:
+        """Tell whether an active speaker search looks into a domain."""
+        query = sa.select(_tasks.c.id).where(_tasks.c.domain_id == domain_id, _in(ACTIVE)).limit(1)
+        return (await connection.execute(query)).first() is not None
+
+    async def checkpoint(self, pipeline: Pipeline, task_id: str) -> Checkpoint | None:
+        """Return where a task can resume, None if it has heard nothing yet."""
+        async with self._database.reading() as connection:
+            query = sa.select(_tasks.c.checkpoint).where(_tasks.c.id == task_id)
+            sealed = (await connection.execute(query)).scalar_one_or_none()
+        if sealed is None:
+            return None
+        return Checkpoint.from_bytes(self._vault.unseal(pipeline.key, sealed, _context(task_id)))
+
+    async def move(
+        self, connection: AsyncConnection, task_id: str, state: TaskState, message: str | None = None
+    ) -> bool:
+        """Take a task to another state if the table of transitions allows it; tell whether it did.
+
+        An ended task forgets its checkpoint: the speech in it has served its purpose.
+        """
+        leaves = [old for old, reachable in TRANSITIONS.items() if state in reachable]
+        now = self._clock.now()
+        values: dict[str, Any] = {"state": state.value, "updated_at": now}
+        if state in ENDED:
+            values |= {"ended_at": now, "checkpoint": None, "message": message}
+        done = await connection.execute(_tasks.update().where(_tasks.c.id == task_id, _in(leaves)).values(**values))
+        return bool(done.rowcount)
+
+    async def commit(
+        self,
+        pipeline: Pipeline,
+        task: Task,
+        outcome: Outcome,
+        checkpoint: Checkpoint | None,
+        *,
+        ends_as: TaskState | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Keep what a chunk led to: voiceprint, events, checkpoint and the task's end, all or nothing.
+
+        Nothing is written for a task that has ended meanwhile.
+        """
+        async with self._database.transaction() as connection:
+            current = await self.find(connection, task.id)
+            if current.state in ENDED:
+                return
+            if outcome.voiceprint is not None:
+                await self._profiles.keep_voiceprint(connection, outcome.voiceprint)
+            for event in outcome.events:
+                await self._outbox.post(connection, event, targets(pipeline))
+            if checkpoint is not None and ends_as is None:
+                await self._keep_checkpoint(connection, pipeline, task, checkpoint)
+            if ends_as is not None:
+                if ends_as is TaskState.STOPPED and current.state is not TaskState.RUNNING:
+                    await self.move(connection, task.id, TaskState.STOPPING)
+                await self.move(connection, task.id, ends_as, message)
+        if outcome.events:
+            self._outbox.wake()
+
+    async def _keep_checkpoint(
+        self, connection: AsyncConnection, pipeline: Pipeline, task: Task, checkpoint: Checkpoint
+    ) -> None:
+        sealed = self._vault.seal(pipeline.key, checkpoint.to_bytes(), _context(task.id))
+        await connection.execute(
+            _tasks.update()
+            .where(_tasks.c.id == task.id)
+            .values(
+                checkpoint=sealed,
+                start_fragment=sa.func.coalesce(_tasks.c.start_fragment, checkpoint.fragment_number),
+            )
+        )
+
+    async def sweep(self, connection: AsyncConnection, kept: timedelta) -> None:
+        """Delete tasks that ended longer ago than they are kept."""
+        await connection.execute(_tasks.delete().where(_tasks.c.ended_at <= self._clock.now() - kept))
+
+
+def targets(pipeline: Pipeline) -> tuple[SinkTarget, ...]:
+    """Return where a pipeline's notifications go."""
+    return tuple(SinkTarget(sink.kind.value, sink.target_arn) for sink in pipeline.elements.sinks if sink.target_arn)
+
+
+def _context(task_id: str) -> str:
+    return f"tasks.checkpoint/{task_id}"
+
+
+def _in(states: Collection[TaskState]) -> sa.ColumnElement[bool]:
+    return _tasks.c.state.in_([state.value for state in states])
+
+
+def _task_from(row: sa.Row[Any]) -> Task:
+    return Task(
+        id=row.id,
+        kind=TaskKind(row.kind),
+        pipeline_id=row.pipeline_id,
+        leg=msgspec.json.decode(row.leg, type=Leg),
+        state=TaskState(row.state),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        domain_id=row.domain_id,
+        start_fragment=row.start_fragment,
+        message=row.message,
+    )

@@ -1,0 +1,260 @@
+"""What an application may ask of tasks: start, look, stop; and of what stands around them: pause, enroll, delete."""
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from carillon.arns import Arn, Place
+from carillon.clock import Clock
+from carillon.errors import InvalidRequest, StateConflict
+from carillon.pipelines import (
+    FeatureDisabled,
+    Leg,
+    Pipeline,
+    Pipelines,
+    SourceRequest,
+    WrongPipelineState,
+)
+from carillon.pipelines.states import ACCEPTS_TASKS, TERMINAL
+from carillon.profiles import Profile, Profiles, VoiceprintNotFound
+from carillon.storage import Claim, Database, claimed, remember
+from carillon.tasks.lifecycle import Lifecycle
+from carillon.tasks.model import ACTIVE as ACTIVE_TASKS
+from carillon.tasks.model import Task, TaskConflict, TaskKind, TaskNotFound, TaskState, VoiceprintPending
+from carillon.tasks.store import TaskStore
+from carillon.telemetry import get_logger
+
+log = get_logger()
+
+
+class DomainUnknown(InvalidRequest):
+    """The ARN of a voice profile domain is not one of ours."""
+
+    def __init__(self, arn: str, place: Place) -> None:
+        super().__init__(
+            f"{arn} is not the ARN of a voice profile domain in account {place.account} and Region {place.region}."
+        )
+
+
+class DomainInUse(StateConflict):
+    """A domain cannot go while a speaker search looks into it."""
+
+    def __init__(self, domain_id: str) -> None:
+        super().__init__(f"An active speaker search uses voice profile domain {domain_id}. Stop the task first.")
+
+
+class Waker(Protocol):
+    """Whoever runs tasks and wants to know when something about them changed."""
+
+    def wake(self, pipeline: Pipeline) -> None:
+        """Look at a pipeline's tasks again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StartTask:
+    """What a request to start a task says."""
+
+    pipeline: str
+    """Id or ARN."""
+    source: SourceRequest
+    claim: Claim | None = None
+
+
+class Tasks:
+    """Starts, finds and stops tasks."""
+
+    def __init__(
+        self,
+        database: Database,
+        pipelines: Pipelines,
+        profiles: Profiles,
+        store: TaskStore,
+        lifecycle: Lifecycle,
+        waker: Waker,
+        place: Place,
+        clock: Clock,
+        new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+    ) -> None:
+        self._database = database
+        self._pipelines = pipelines
+        self._profiles = profiles
+        self._store = store
+        self._lifecycle = lifecycle
+        self._waker = waker
+        self._place = place
+        self._clock = clock
+        self._new_id = new_id
+
+    async def start_speaker_search(self, start: StartTask, domain_arn: str) -> Task:
+        """Search a domain for the voice on a leg, or return the task that the same client request token started.
+
+        Raises:
+            PipelineNotFound: no pipeline has this id or ARN.
+            DomainUnknown: the ARN names no domain of this account and Region.
+            DomainNotFound: there is no such domain.
+            FeatureDisabled: the pipeline's configuration does not allow speaker search.
+            ChannelNotDeclared: the pipeline does not declare this stream and channel.
+            WrongPipelineState: the pipeline is paused or has ended.
+            TaskConflict: a speaker search is active on this leg already.
+            TokenReused: the token came with other parameters before.
+        """
+        pipeline, leg = await self._leg(start)
+        element = pipeline.elements.voice_analytics
+        if element is None or not element.speaker_search:
+            raise FeatureDisabled(pipeline.id, "SpeakerSearchStatus")
+        arn = Arn.parse(domain_arn)
+        if arn.service != "chime" or arn.kind != "voice-profile-domain" or not self._place.owns(arn):
+            raise DomainUnknown(domain_arn, self._place)
+        domain = await self._profiles.domain(arn.name)
+        return await self._start(TaskKind.SPEAKER_SEARCH, start, pipeline, leg, domain.id)
+
+    async def start_voice_tone(self, start: StartTask) -> Task:
+        """Analyze the tone of the voice on a leg, or return the task that the same client request token started.
+
+        Raises:
+            PipelineNotFound, FeatureDisabled, ChannelNotDeclared, WrongPipelineState, TaskConflict, TokenReused: as
+                for a speaker search.
+        """
+        pipeline, leg = await self._leg(start)
+        element = pipeline.elements.voice_analytics
+        if element is None or not element.voice_tone:
+            raise FeatureDisabled(pipeline.id, "VoiceToneAnalysisStatus")
+        return await self._start(TaskKind.VOICE_TONE, start, pipeline, leg, None)
+
+    async def find(self, kind: TaskKind, pipeline_identifier: str, task_id: str) -> Task:
+        """Find a task of one kind in a pipeline.
+
+        Raises:
+            TaskNotFound: the pipeline has no such task.
+            PipelineNotFound: there is no such pipeline.
+        """
+        async with self._database.reading() as connection:
+            return await self._find(connection, kind, pipeline_identifier, task_id)
+
+    async def stop(self, kind: TaskKind, pipeline_identifier: str, task_id: str) -> None:
+        """Stop a task: what was received is still analyzed, then its last events are sent.
+
+        Raises:
+            TaskNotFound: the pipeline has no such task.
+            PipelineNotFound: there is no such pipeline.
+            TaskConflict: the task is stopping already, or has ended.
+        """
+        async with self._database.transaction() as connection:
+            task = await self._find(connection, kind, pipeline_identifier, task_id)
+            await self._lifecycle.stop_task(connection, task)
+            pipeline = await self._pipelines.find_in(connection, task.pipeline_id)
+        self._waker.wake(pipeline)
+
+    async def delete_pipeline(self, pipeline_id: str) -> None:
+        """Stop a pipeline with all its tasks, or hide it if it has ended.
+
+        Raises:
+            PipelineNotFound: there is no such pipeline.
+            WrongPipelineState: it is stopping already.
+        """
+        async with self._database.transaction() as connection:
+            pipeline = await self._pipelines.find_in(connection, pipeline_id)
+            if pipeline.state in TERMINAL:
+                await self._pipelines.forget(connection, pipeline)
+                return
+            await self._lifecycle.stop_pipeline(connection, pipeline)
+        self._waker.wake(pipeline)
+
+    async def enroll(self, task_id: str) -> Profile:
+        """Make a voice profile of a speaker search's voiceprint; the same one again for the same task.
+
+        Raises:
+            TaskNotFound: no speaker search has this id.
+            VoiceprintPending: the task is active and has not made its voiceprint yet.
+            VoiceprintNotFound: the task ended without one.
+            VoiceprintExpired: the call ended more than 24 hours ago.
+        """
+        try:
+            return await self._profiles.enroll(task_id)
+        except VoiceprintNotFound:
+            await self._explain_missing(task_id)
+            raise
+
+    async def refresh(self, profile_id: str, task_id: str) -> Profile:
+        """Replace a profile's voiceprint with that of a speaker search, and renew its expiry.
+
+        Raises:
+            ProfileNotFound: there is no such profile.
+            TaskNotFound, VoiceprintPending, VoiceprintNotFound, VoiceprintExpired: as for `enroll`.
+        """
+        try:
+            return await self._profiles.refresh(profile_id, task_id)
+        except VoiceprintNotFound:
+            await self._explain_missing(task_id)
+            raise
+
+    async def delete_domain(self, domain_id: str) -> None:
+        """Delete a domain with every profile in it.
+
+        Raises:
+            DomainNotFound: there is no such domain.
+            DomainInUse: an active speaker search looks into it.
+        """
+
+        async def refuse_if_used(connection: AsyncConnection, domain_id: str) -> None:
+            if await self._store.uses_domain(connection, domain_id):
+                raise DomainInUse(domain_id)
+
+        await self._profiles.delete_domain(domain_id, refuse_if_used)
+
+    async def _leg(self, start: StartTask) -> tuple[Pipeline, Leg]:
+        pipeline = await self._pipelines.find(start.pipeline)
+        return pipeline, pipeline.leg(start.source)
+
+    async def _start(
+        self, kind: TaskKind, start: StartTask, pipeline: Pipeline, leg: Leg, domain_id: str | None
+    ) -> Task:
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            earlier = await claimed(connection, start.claim, now)
+            if earlier is not None:
+                return await self._store.find(connection, earlier)
+            pipeline = await self._pipelines.find_in(connection, pipeline.id)
+            if pipeline.state not in ACCEPTS_TASKS:
+                raise WrongPipelineState(pipeline.id, pipeline.state, "it accepts no tasks.")
+            active = await self._store.on_leg(connection, kind, pipeline.id, leg)
+            if active is not None:
+                raise TaskConflict(
+                    f"Task {active.id} of the same kind is active on channel {leg.channel_id} of {leg.stream_arn}. "
+                    "Stop it first."
+                )
+            task = Task(
+                id=str(self._new_id()),
+                kind=kind,
+                pipeline_id=pipeline.id,
+                leg=leg,
+                state=TaskState.QUEUED,
+                created_at=now,
+                updated_at=now,
+                domain_id=domain_id,
+            )
+            await self._store.insert(connection, task)
+            await remember(connection, start.claim, task.id, now)
+            await self._lifecycle.started_task(connection, pipeline)
+        log.info("task.started", task_id=task.id, pipeline_id=pipeline.id, kind=kind.value)
+        self._waker.wake(pipeline)
+        return task
+
+    async def _find(self, connection: AsyncConnection, kind: TaskKind, pipeline_identifier: str, task_id: str) -> Task:
+        pipeline = await self._pipelines.find_in(connection, pipeline_identifier)
+        task = await self._store.find(connection, task_id)
+        if task.kind is not kind or task.pipeline_id != pipeline.id:
+            raise TaskNotFound(task_id)
+        return task
+
+    async def _explain_missing(self, task_id: str) -> None:
+        async with self._database.reading() as connection:
+            task = await self._store.find(connection, task_id)
+        if task.kind is not TaskKind.SPEAKER_SEARCH:
+            raise TaskNotFound(task_id)
+        if task.state in ACTIVE_TASKS:
+            raise VoiceprintPending(task_id)

@@ -1,0 +1,202 @@
+"""The life of a chunk: decode, push, conclude, commit. One worker for one task.
+
+It awaits only where the outside world is: the next fragment, the model's thread, the index, the commit. A chunk is a
+whole fragment, so after each there is a place to resume.
+"""
+
+from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final, Generic, Protocol, TypeVar
+
+from anyio import CapacityLimiter, fail_after, sleep, to_thread
+
+from carillon.audio import Pcm
+from carillon.errors import CarillonError, Transient
+from carillon.media import ChannelSource, Chunk, Fragment, decode
+from carillon.notifications import Event
+from carillon.pipelines import Pipeline
+from carillon.tasks.lifecycle import Lifecycle
+from carillon.tasks.model import Checkpoint, Task, TaskState
+from carillon.tasks.settings import Settings
+from carillon.tasks.store import Outcome, TaskStore
+from carillon.tasks.timeline import Timeline
+from carillon.telemetry import get_logger
+
+log = get_logger()
+
+_Finding = TypeVar("_Finding")
+
+_INTERNAL_ERROR: Final = "An internal error ended the analysis."
+_COMMIT_TRIES: Final = 5
+
+
+class Analysis(Protocol[_Finding]):
+    """One kind of analysis: `SpeakerSearch` or `VoiceTone`."""
+
+    @property
+    def state(self) -> bytes:
+        """Return all that the analysis remembers."""
+        ...
+
+    async def prepare(self) -> None:
+        """Get ready before the first chunk, so that no answer has to wait for it."""
+        ...
+
+    def push(self, samples: Pcm) -> Sequence[_Finding]:
+        """Analyze samples; may take a while, so it is called in a thread."""
+        ...
+
+    def end(self) -> Sequence[_Finding]:
+        """Tell what is left to tell when no more audio comes."""
+        ...
+
+    async def conclude(
+        self, findings: Sequence[_Finding], timeline: Timeline | None, reason: str | None = None
+    ) -> Outcome:
+        """Decide what findings mean; `reason` says why the audio ended early."""
+        ...
+
+    def failures(self, reason: str) -> tuple[Event, ...]:
+        """Return the events that tell that the analysis cannot go on."""
+        ...
+
+
+class Worker(Generic[_Finding]):
+    """Runs one task from its next fragment to its last event."""
+
+    def __init__(
+        self,
+        task: Task,
+        pipeline: Pipeline,
+        analysis: Analysis[_Finding],
+        checkpoint: Checkpoint | None,
+        store: TaskStore,
+        lifecycle: Lifecycle,
+        limiter: CapacityLimiter,
+        settings: Settings,
+    ) -> None:
+        self._task = task
+        self._pipeline = pipeline
+        self._analysis = analysis
+        self._checkpoint = checkpoint
+        self._store = store
+        self._lifecycle = lifecycle
+        self._limiter = limiter
+        self._settings = settings
+        self._source = ChannelSource(task.leg.channel_count, task.leg.channel_index, task.leg.rate_hz)
+        self._timeline = _timeline(task, checkpoint)
+        self._committed_ms = self._timeline.heard_ms if self._timeline else 0
+        self._log = log.bind(task_id=task.id, pipeline_id=pipeline.id, kind=task.kind.value)
+
+    async def run(self, fragments: AsyncIterable[Fragment], why_ended: Callable[[], str | None]) -> bool:
+        """Work until the task's work is done or its fragments end; return whether it ended well.
+
+        Args:
+            fragments: the stream's fragments; older ones than the checkpoint may come again and are skipped.
+            why_ended: tells, when the fragments have ended, why they did.
+        """
+        try:
+            await self._analysis.prepare()
+            if not await self._hear_all(fragments):
+                await self._finish(why_ended())
+        except CarillonError as error:
+            await self._fail(str(error))
+            return False
+        except Exception as error:  # a task's failure is its own: the others go on
+            self._log.error("task.crashed", error=type(error).__name__, exc_info=True)
+            await self._fail(_INTERNAL_ERROR)
+            return False
+        return True
+
+    async def _hear_all(self, fragments: AsyncIterable[Fragment]) -> bool:
+        """Return whether the task finished its work before its fragments ended."""
+        async for fragment in fragments:
+            if self._checkpoint is not None and int(fragment.number) <= int(self._checkpoint.fragment_number):
+                continue
+            chunk = decode(fragment, self._source)
+            if self._timeline is None:
+                await self._lifecycle.hearing(self._task)
+                self._log.info("task.hearing", fragment_number=fragment.number)
+            self._timeline = _advance(self._timeline, chunk)
+            findings = await to_thread.run_sync(self._analysis.push, chunk.samples, limiter=self._limiter)
+            outcome = await self._analysis.conclude(findings, self._timeline)
+            previous, self._checkpoint = self._checkpoint, self._place_to_resume(fragment)
+            if outcome or previous is None or self._is_checkpoint_due():
+                await self._commit(outcome)
+            if outcome.is_final:
+                return True
+        return False
+
+    async def _finish(self, reason: str | None) -> None:
+        findings = await to_thread.run_sync(self._analysis.end, limiter=self._limiter)
+        outcome = await self._analysis.conclude(findings, self._timeline, reason)
+        if reason is not None and not self._settings.failure_events_on_stop:
+            outcome = replace(
+                outcome, events=tuple(event for event in outcome.events if not event.status.endswith("Failure"))
+            )
+        await self._commit(replace(outcome, is_final=True))
+
+    async def _fail(self, message: str) -> None:
+        self._log.warning("task.failed", reason=message)
+        await self._commit(Outcome(self._analysis.failures(message)), TaskState.FAILED, message)
+
+    async def _commit(self, outcome: Outcome, ends_as: TaskState | None = None, message: str | None = None) -> None:
+        if outcome.is_final:
+            ends_as = TaskState.STOPPED
+        checkpoint = None
+        if ends_as is None and self._checkpoint is not None:
+            checkpoint = replace(self._checkpoint, analyzer_state=self._analysis.state)
+            self._committed_ms = checkpoint.heard_ms
+
+        async def commit() -> None:
+            await self._store.commit(self._pipeline, self._task, outcome, checkpoint, ends_as=ends_as, message=message)
+
+        with fail_after(self._settings.commit_seconds, shield=True):  # a stop must not tear a commit
+            await _persistently(commit)
+        for event in outcome.events:
+            self._log.info("task.told", event_id=event.id, status=event.status)
+
+    def _place_to_resume(self, fragment: Fragment) -> Checkpoint:
+        assert self._timeline is not None
+        return Checkpoint(
+            fragment_number=fragment.number,
+            fragment_at=fragment.server_at,
+            heard_samples=self._timeline.heard_samples,
+            heard_ms=self._timeline.heard_ms,
+            heard_until=self._timeline.heard_until,
+            first_at=self._timeline.first_at,
+            analyzer_state=b"",
+        )
+
+    def _is_checkpoint_due(self) -> bool:
+        assert self._timeline is not None
+        return self._timeline.heard_ms - self._committed_ms >= self._settings.checkpoint_seconds * 1000
+
+
+def _timeline(task: Task, checkpoint: Checkpoint | None) -> Timeline | None:
+    if checkpoint is None:
+        return None
+    return Timeline.resumed(checkpoint, task.start_fragment or checkpoint.fragment_number)
+
+
+def _advance(timeline: Timeline | None, chunk: Chunk) -> Timeline:
+    if timeline is None:
+        timeline = Timeline(chunk.fragment_number, chunk.started_at, 0, 0, chunk.started_at)
+    samples = timeline.heard_samples + len(chunk.samples)
+    heard_ms = samples * 1000 // chunk.rate_hz
+    length = timedelta(seconds=len(chunk.samples) / chunk.rate_hz)
+    return replace(timeline, heard_samples=samples, heard_ms=heard_ms, heard_until=chunk.started_at + length)
+
+
+async def _persistently(commit: Callable[[], Awaitable[None]]) -> None:
+    """Try a commit again when the database was only busy."""
+    for attempt in range(_COMMIT_TRIES):
+        try:
+            await commit()
+        except Transient:
+            if attempt == _COMMIT_TRIES - 1:
+                raise
+            await sleep(0.05 * 2**attempt)
+        else:
+            return

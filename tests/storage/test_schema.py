@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+
+import carillon.app  # noqa: F401 - every room declares its tables
+from carillon.storage import Database, metadata, migrate
+
+pytestmark = pytest.mark.anyio
+
+
+def _differences(connection: sa.Connection) -> list[object]:
+    return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+
+def _tables(connection: sa.Connection) -> dict[str, str]:
+    """Every CREATE statement, spelled alike."""
+    rows = connection.exec_driver_sql(
+        "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL AND name NOT LIKE 'alembic%'"
+    )
+    return {name: " ".join(sql.replace('"', "").split()) for name, sql in rows}
+
+
+async def test_the_migrations_make_exactly_the_tables_that_the_rooms_declare(tmp_path: Path) -> None:
+    migrated = Database(f"sqlite+aiosqlite:///{tmp_path / 'migrated.db'}")
+    declared = Database(f"sqlite+aiosqlite:///{tmp_path / 'declared.db'}")
+    try:
+        await migrate(migrated)
+        async with declared.transaction() as connection:
+            await connection.run_sync(metadata.create_all)
+        async with migrated.reading() as connection:
+            assert await connection.run_sync(_differences) == []
+            made = await connection.run_sync(_tables)
+        async with declared.reading() as connection:
+            wanted = await connection.run_sync(_tables)
+        assert made.keys() == wanted.keys()
+        for name, sql in wanted.items():
+            assert sorted(made[name].replace(",", " ").split()) == sorted(sql.replace(",", " ").split()), name
+    finally:
+        await migrated.close()
+        await declared.close()
+
+
+async def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
+    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'twice.db'}")
+    try:
+        await migrate(database)
+        await migrate(database)
+        async with database.reading() as connection:
+            versions = (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).all()
+        assert len(versions) == 1
+    finally:
+        await database.close()
