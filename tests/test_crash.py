@@ -33,7 +33,7 @@ class Call:
         )
         features = {"SpeakerSearchStatus": "Enabled", "VoiceToneAnalysisStatus": "Enabled"}
         configuration = pipelines.create_media_insights_pipeline_configuration(
-            MediaInsightsPipelineConfigurationName="x",
+            MediaInsightsPipelineConfigurationName="crash",
             ResourceAccessRoleArn="arn:aws:iam::111122223333:role/x",
             Elements=[{"Type": "VoiceAnalyticsProcessor", "VoiceAnalyticsProcessorConfiguration": features}],
         )["MediaInsightsPipelineConfiguration"]

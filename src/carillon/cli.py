@@ -2,8 +2,9 @@
 
 import shlex
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import anyio
 import typer
@@ -133,10 +134,20 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
         raise typer.Exit
 
 
-def main() -> Any:  # noqa: ANN401 - typer decides
-    """Run a command; what we foresaw ends with one line, not with a trace."""
+def main() -> int:
+    """Run a command; what we foresaw ends with one line and status 1, not with a trace."""
     try:
-        return app()
-    except CarillonError as error:
-        Console(stderr=True).print(f"[bold red]carillon:[/] {error}", highlight=False)
-        return 1
+        app()
+    except* CarillonError as group:
+        for error in _leaves(group):
+            Console(stderr=True).print(f"carillon: {error}", highlight=False, markup=False, soft_wrap=True)
+    return 1
+
+
+def _leaves(group: BaseExceptionGroup[CarillonError]) -> Iterator[CarillonError]:
+    """Yield the errors of a group, and of the groups in it: whatever task group they came through."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

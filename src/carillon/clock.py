@@ -62,7 +62,7 @@ def from_millis(millis: int) -> datetime:
 
 def to_iso_millis(at: datetime) -> str:
     """Return ISO 8601 with exactly three decimals and Z, as both Chime APIs and their consumers expect."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

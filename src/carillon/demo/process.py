@@ -18,10 +18,14 @@ from carillon.errors import CarillonError
 
 _READY_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 15.0
+_SHOWN_CHARACTERS: Final = 2_000
 
 
 class ServerSilent(CarillonError):
     """The server did not say that it is ready."""
+
+    def __init__(self, log: str) -> None:
+        super().__init__(f"carillon serve did not become ready. It said:\n{log[-_SHOWN_CHARACTERS:]}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ async def running_server(data_dir: Path, environment: Mapping[str, str]) -> Asyn
     Its log goes to `server.log` in the data folder.
 
     Raises:
-        ServerSilent: it did not become ready in time; says where its log is.
+        ServerSilent: it did not become ready in time; shows the end of its log.
     """
     log = data_dir / "server.log"
     command = [sys.executable, "-m", "carillon", "serve", "--port", "0", "--data-dir", str(data_dir)]
@@ -50,7 +54,7 @@ async def running_server(data_dir: Path, environment: Mapping[str, str]) -> Asyn
         try:
             url = await _ready_url(process)
             if url is None:
-                raise ServerSilent(f"carillon serve did not become ready. Its log is {log}.")
+                raise ServerSilent(log.read_text())
             yield RunningServer(url, process.pid)
         finally:
             with CancelScope(shield=True):

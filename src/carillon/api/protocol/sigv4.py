@@ -247,7 +247,8 @@ def _signing_time(values: dict[bytes, list[bytes]]) -> tuple[str, datetime]:
             year, month, day = int(text[:4]), int(text[4:6]), int(text[6:8])
             return text, datetime(year, month, day, int(text[9:11]), int(text[11:13]), int(text[13:15]), tzinfo=UTC)
         if b"x-amz-date" not in values:
-            at = parsedate_to_datetime(text).astimezone(UTC)
+            at = parsedate_to_datetime(text)
+            at = at.replace(tzinfo=at.tzinfo or UTC).astimezone(UTC)
             return f"{at:%Y%m%dT%H%M%SZ}", at
     except (ValueError, OverflowError):
         pass
