@@ -1,6 +1,6 @@
 """Settings, read once when a process starts: defaults, then `carillon.toml`, then `CARILLON_*` variables.
 
-A table of the file is a room: `[tasks] match_confidence = 0.8`; as a variable it is `CARILLON_TASKS_MATCH_CONFIDENCE=0.8`.
+A table of the file is a room: `[tasks] match_confidence = 0.8`; the variable is CARILLON_TASKS_MATCH_CONFIDENCE.
 A name or value that is wrong is an error that says which one: a typing mistake must not leave a default in force.
 """
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Final
 
+from anyio import to_thread
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -21,9 +22,9 @@ async def push(
 
     Raises:
         UnreadableRecording: the file is not a recording of one or two channels.
-        StreamNotFound, NotAuthorized, StreamUnavailable, PutMediaRefused: what the endpoint said.
+        StreamNotFound, NotAuthorized, RequestRefused, StreamUnavailable, PutMediaRefused: what the endpoint said.
     """
-    recording = read_recording(file, rate_hz)
+    recording = await to_thread.run_sync(read_recording, file, rate_hz)
     console = Console(stderr=True)
     counts = dict.fromkeys(AcknowledgementType, 0)
 
@@ -40,7 +41,12 @@ async def push(
     async with client_for(settings, endpoint) as client:
         with bar:
             task = bar.add_task(f"{file.name} -> {stream}", total=recording.seconds)
-            body = as_live(recording, speed, on_sent=lambda seconds: bar.update(task, completed=seconds))
+            body = as_live(
+                recording,
+                speed,
+                on_sent=lambda seconds: bar.update(task, completed=seconds),
+                fragment_seconds=settings.media.fragment_seconds,
+            )
             await put_media(client, stream, body, count, settings=settings.media)
     received, persisted = counts[AcknowledgementType.RECEIVED], counts[AcknowledgementType.PERSISTED]
     console.print(f"{received} fragments received, {persisted} persisted.", highlight=False)

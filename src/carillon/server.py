@@ -54,16 +54,11 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
             server = Listener(application.api, settings.server.stop_seconds)
             group.start_soon(server.serve, [listener])
             await server.is_listening.wait()
-            async with application.work:
-                on_ready(base_url)
-                await _told_to_stop()
+            with open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                async with application.work:
+                    on_ready(base_url)
+                    await anext(aiter(signals))
             server.should_exit = True
-
-
-async def _told_to_stop() -> None:
-    with open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _ in signals:
-            return
 
 
 @contextmanager

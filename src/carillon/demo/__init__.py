@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 import msgspec
+from anyio import to_thread
 from rich.console import Console
 
 from carillon import config
@@ -72,15 +73,15 @@ class _Player:
     async def play(self, name: str, stream: str) -> None:
         """Stream a recording at the chosen speed."""
         with as_file(files("carillon.demo") / "recordings" / f"{name.replace('-', '_')}.flac") as path:
-            recording = read_recording(path)
-        bar = self._display.call(name)
-        body = as_live(
-            recording,
-            self._speed,
-            on_sent=lambda seconds: self._display.advance(bar, seconds / recording.seconds),
-        )
-        async with self._client as client:
-            await put_media(client, stream, body, lambda _: None)
+            recording = await to_thread.run_sync(read_recording, path)
+            bar = self._display.call(name)
+            body = as_live(
+                recording,
+                self._speed,
+                on_sent=lambda seconds: self._display.advance(bar, seconds / recording.seconds),
+            )
+            async with self._client as client:
+                await put_media(client, stream, body, lambda _: None)
         self.seconds += recording.seconds
 
 

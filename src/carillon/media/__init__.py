@@ -5,9 +5,10 @@ not know tasks, nor how streams are kept. Start reading at `reader.py` for what 
 out, `producer.py` and `files.py` for the way back.
 """
 
+from carillon.media.acknowledgements import Acknowledgement, AcknowledgementType, PutMediaRefused
 from carillon.media.channels import ChannelSource, Chunk, RateMismatch, decode
 from carillon.media.codecs import UnsupportedMedia
-from carillon.media.files import Recording, UnreadableRecording, as_live, read_recording
+from carillon.media.files import BadFragmentLength, Recording, UnreadableRecording, as_live, read_recording
 from carillon.media.fragments import (
     Fragment,
     FragmentNotFound,
@@ -17,9 +18,10 @@ from carillon.media.fragments import (
     MediaEncrypted,
     MediaInterrupted,
 )
-from carillon.media.kinesis_video import KinesisVideoClient, NotAuthorized, StreamNotFound, StreamUnavailable
-from carillon.media.producer import Acknowledgement, AcknowledgementType, PutMediaRefused, put_media
+from carillon.media.kinesis_video import KinesisVideoClient
+from carillon.media.producer import put_media
 from carillon.media.reader import After, At, Connect, FragmentReader, Newest, Position
+from carillon.media.refusals import NotAuthorized, RequestRefused, StreamNotFound, StreamUnavailable
 from carillon.media.settings import Settings
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "AcknowledgementType",
     "After",
     "At",
+    "BadFragmentLength",
     "ChannelSource",
     "Chunk",
     "Connect",
@@ -45,6 +48,7 @@ __all__ = [
     "PutMediaRefused",
     "RateMismatch",
     "Recording",
+    "RequestRefused",
     "Settings",
     "StreamNotFound",
     "StreamUnavailable",

@@ -1,10 +1,14 @@
-"""Recordings as live streams: a file becomes Matroska, a fragment at a time, as fast as a caller would speak it."""
+"""Recordings as live streams: a file becomes Matroska, a fragment at a time, as fast as a caller would speak it.
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+A recording is read, resampled and written while it plays, a fragment at a time and in a thread, so neither its length
+nor its format matters to memory or to the event loop.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +16,17 @@ import soundfile
 import soxr
 from anyio import sleep, to_thread
 
+from carillon.audio import to_pcm16
 from carillon.clock import Clock, SystemClock, to_millis
 from carillon.errors import InvalidRequest
-from carillon.matroska import Block, Muxer, Track
+from carillon.matroska import AUDIO, Block, Muxer, Track
 
 FRAGMENT_SECONDS: Final = 1.0
+_SHORTEST_FRAGMENT_SECONDS: Final = 0.02
+_LONGEST_FRAGMENT_SECONDS: Final = 20.0  # AWS: a longer one is MAX_FRAGMENT_DURATION_REACHED
 _BLOCK_SECONDS: Final = 0.02  # as telephones packetize
 _MOST_CHANNELS: Final = 2
+_READ_FRAMES: Final = 16_384
 
 Frames = npt.NDArray[np.int16]
 """(n, channels) int16."""
@@ -28,41 +36,43 @@ class UnreadableRecording(InvalidRequest):
     """A file is not a recording that can be streamed."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class BadFragmentLength(InvalidRequest):
+    """Fragments of such a length cannot be sent."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"A fragment lasts {_SHORTEST_FRAGMENT_SECONDS:g} to {_LONGEST_FRAGMENT_SECONDS:g} seconds, "
+            f"not {seconds:g}. Change fragment_seconds."
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
-    """A recording in memory."""
+    """A recording on disk, and the rate at which it is played. Its samples are read while they are."""
 
-    frames: Frames
+    path: Path
+    seconds: float
+    channels: int
+    """1 or 2."""
     rate_hz: int
-
-    @property
-    def seconds(self) -> float:
-        """Return how long it lasts."""
-        return len(self.frames) / self.rate_hz
-
-    @property
-    def channels(self) -> int:
-        """Return 1 or 2."""
-        return int(self.frames.shape[1])
 
 
 def read_recording(path: Path, rate_hz: int | None = None) -> Recording:
-    """Read wav, flac, mp3 or ogg; resample it if another rate is asked for.
+    """Look at a wav, flac, mp3 or ogg file; have it resampled while it plays if another rate is asked for.
+
+    It reads from the disk, the whole file for some mp3: call it in a thread.
 
     Raises:
-        UnreadableRecording: not a sound file, or more than two channels.
+        UnreadableRecording: not a sound file, an empty one, or more than two channels.
     """
-    try:
-        samples, own_rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
-    except soundfile.LibsndfileError as error:
-        raise UnreadableRecording(f"{path} is not a wav, flac, mp3 or ogg file: {error.error_string}") from error
-    if samples.shape[1] > _MOST_CHANNELS:
-        raise UnreadableRecording(f"{path} has {samples.shape[1]} channels; a call has one or two.")
-    rate = rate_hz or own_rate_hz
-    if rate != own_rate_hz:
-        samples = soxr.resample(samples, own_rate_hz, rate)
-    frames: Frames = np.clip(np.rint(samples * 32_768.0), -32_768, 32_767).astype(np.int16)
-    return Recording(frames, rate)
+    if rate_hz is not None and rate_hz < 1:
+        raise UnreadableRecording(f"{path} cannot be played at {rate_hz} Hz. Ask for a rate above zero, or for none.")
+    with _opened(path) as file:
+        if file.channels > _MOST_CHANNELS:
+            raise UnreadableRecording(f"{path} has {file.channels} channels; a call has one or two.")
+        if file.frames == 0:
+            raise UnreadableRecording(f"{path} holds no sound.")
+        return Recording(path, file.frames / file.samplerate, file.channels, rate_hz or file.samplerate)
 
 
 async def as_live(
@@ -72,21 +82,43 @@ async def as_live(
     on_sent: Callable[[float], None] = lambda _: None,
     clock: Clock | None = None,
     wait: Callable[[float], Awaitable[None]] = sleep,
-) -> AsyncIterator[bytes]:
+    fragment_seconds: float = FRAGMENT_SECONDS,
+) -> AsyncGenerator[bytes]:
     """Yield a recording as Matroska with absolute timecodes, each fragment when its last sample would have been spoken.
 
     Args:
         recording: what to play.
         speed: 1 is natural; 8 is eight times as fast; 0 does not wait at all.
-        on_sent: told the seconds of the recording that were yielded so far.
+        on_sent: told the seconds of the recording that were yielded so far; at the end, how long it lasts.
         clock: gives the time of the first sample, and the pace.
         wait: sleeps.
+        fragment_seconds: how long each fragment is, 0.02 to 20; the last may be shorter.
+
+    Raises:
+        UnreadableRecording: the file is not what it was, or is damaged.
+        BadFragmentLength: out of range.
     """
+    if not _SHORTEST_FRAGMENT_SECONDS <= fragment_seconds <= _LONGEST_FRAGMENT_SECONDS:
+        raise BadFragmentLength(fragment_seconds)
     clock = clock or SystemClock()
-    track = Track(
+    muxer = Muxer(_track(recording))
+    started_at_ms, began = to_millis(clock.now()), clock.monotonic()
+    yield muxer.header()
+    with closing(_clusters(recording, muxer, started_at_ms, fragment_seconds)) as clusters:
+        while (made := await to_thread.run_sync(_next, clusters)) is not None:
+            cluster, seconds = made
+            if speed > 0:
+                await wait(max(0.0, seconds / speed - (clock.monotonic() - began)))
+            yield cluster
+            on_sent(min(seconds, recording.seconds))
+    on_sent(recording.seconds)
+
+
+def _track(recording: Recording) -> Track:
+    return Track(
         number=1,
         uid=1,
-        kind=2,
+        kind=AUDIO,
         name="call",
         codec_id="A_PCM/INT/LIT",
         codec_private=b"",
@@ -94,24 +126,77 @@ async def as_live(
         channels=recording.channels,
         bit_depth=16,
     )
-    muxer = Muxer(track)
-    started_at, began = clock.now(), clock.monotonic()
-    yield muxer.header()
-    step = round(FRAGMENT_SECONDS * recording.rate_hz)
-    for first in range(0, len(recording.frames), step):
-        seconds = min(len(recording.frames), first + step) / recording.rate_hz
-        if speed > 0:
-            await wait(max(0.0, seconds / speed - (clock.monotonic() - began)))
-        at_ms = to_millis(started_at + timedelta(seconds=first / recording.rate_hz))
-        frames = recording.frames[first : first + step]
-        yield await to_thread.run_sync(_cluster, muxer, frames, at_ms, recording.rate_hz)
-        on_sent(seconds)
 
 
-def _cluster(muxer: Muxer, frames: Frames, at_ms: int, rate_hz: int) -> bytes:
-    step = round(_BLOCK_SECONDS * rate_hz)
+def _next(clusters: Iterator[tuple[bytes, float]]) -> tuple[bytes, float] | None:
+    return next(clusters, None)
+
+
+def _clusters(
+    recording: Recording, muxer: Muxer, started_at_ms: int, fragment_seconds: float
+) -> Generator[tuple[bytes, float]]:
+    """Yield each fragment with the seconds of the recording up to its end."""
+    rate_hz = recording.rate_hz
+    sent = 0
+    for frames in _cut(_played(recording), max(1, round(fragment_seconds * rate_hz))):
+        yield _cluster(muxer, frames, started_at_ms, sent, rate_hz), (sent + len(frames)) / rate_hz
+        sent += len(frames)
+
+
+def _cluster(muxer: Muxer, frames: Frames, started_at_ms: int, first: int, rate_hz: int) -> bytes:
+    """Return (n, channels) frames, which stand at frame `first` of the recording, as one Cluster."""
+    step = max(1, round(_BLOCK_SECONDS * rate_hz))
     blocks = [
-        Block(1, at_ms + first * 1000 // rate_hz, frames[first : first + step].tobytes())
-        for first in range(0, len(frames), step)
+        Block(1, started_at_ms + (first + at) * 1000 // rate_hz, frames[at : at + step].astype("<i2").tobytes())
+        for at in range(0, len(frames), step)
     ]
-    return muxer.cluster(at_ms, blocks)
+    return muxer.cluster(blocks[0].timecode_ms, blocks)
+
+
+def _cut(arrays: Iterator[Frames], size: int) -> Iterator[Frames]:
+    """Yield what comes in arrays of any length in arrays of one, the last perhaps shorter."""
+    pending: Frames | None = None
+    for array in arrays:
+        pending = array if pending is None else np.concatenate([pending, array])
+        whole = len(pending) - len(pending) % size
+        for at in range(0, whole, size):
+            yield pending[at : at + size]
+        pending = pending[whole:]
+    if pending is not None and len(pending):
+        yield pending
+
+
+def _played(recording: Recording) -> Iterator[Frames]:
+    """Yield a recording's frames at the rate asked for, in arrays of no particular length."""
+    with _opened(recording.path) as file:
+        if file.channels != recording.channels:
+            raise UnreadableRecording(f"{recording.path} has changed since it was looked at. Try again.")
+        if file.samplerate == recording.rate_hz:
+            for samples in _read(file):
+                yield to_pcm16(samples)
+            return
+        resampler = soxr.ResampleStream(file.samplerate, recording.rate_hz, recording.channels, dtype="float32")
+        for samples in _read(file):
+            yield to_pcm16(resampler.resample_chunk(samples))
+        yield to_pcm16(resampler.resample_chunk(np.zeros((0, recording.channels), np.float32), last=True))
+
+
+def _read(file: Any) -> Iterator[npt.NDArray[np.float32]]:  # noqa: ANN401 - soundfile has no types
+    while len(samples := file.read(_READ_FRAMES, dtype="float32", always_2d=True)):
+        yield samples
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Yield a soundfile.SoundFile; whatever goes wrong with it is an UnreadableRecording."""
+    try:
+        file = soundfile.SoundFile(path)
+    except soundfile.LibsndfileError as error:
+        raise UnreadableRecording(f"{path} is not a wav, flac, mp3 or ogg file: {error.error_string}") from error
+    except TypeError as error:  # soundfile's way to say that headerless samples need a description
+        raise UnreadableRecording(f"{path} has no header that tells its rate and channels.") from error
+    with file:
+        try:
+            yield file
+        except soundfile.LibsndfileError as error:
+            raise UnreadableRecording(f"{path} is damaged: {error.error_string}") from error

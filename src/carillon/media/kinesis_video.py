@@ -1,7 +1,7 @@
 """A client of Kinesis Video Streams: the embedded one, the real one, or anything that speaks like them."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
@@ -9,50 +9,33 @@ from typing import Any, Final, Literal, Self
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from aiohttp import ClientError as AiohttpError
+from anyio import fail_after
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
+from carillon import __version__
 from carillon.clock import Clock, SystemClock
-from carillon.errors import CarillonError, NotFound, Transient
+from carillon.media.clients import Client, ClientPool, Peer
+from carillon.media.refusals import (
+    NotAuthorized,
+    RequestRefused,
+    StreamBusy,
+    StreamNotFound,
+    StreamUnavailable,
+    translated,
+)
 from carillon.media.settings import Settings
 
 ApiName = Literal["GET_MEDIA", "PUT_MEDIA"]
 
 _CHUNK_BYTES: Final = 65_536
 _CONNECTIONS: Final = 10_000  # botocore's default of 10 would let the eleventh stream wait for ever
-_DENIED: Final = frozenset(
-    {
-        "NotAuthorizedException",
-        "AccessDeniedException",
-        "UnrecognizedClientException",
-        "InvalidSignatureException",
-        "MissingAuthenticationTokenException",
-    }
-)
+_MOST_REMEMBERED: Final = 10_000
 
-
-class StreamNotFound(NotFound):
-    """The endpoint has no such stream."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(f"Kinesis video stream {stream} does not exist.")
-
-
-class NotAuthorized(CarillonError):
-    """The endpoint refuses our credentials."""
-
-    def __init__(self, stream: str, code: str) -> None:
-        super().__init__(f"Reading Kinesis video stream {stream} was refused ({code}). Check credentials and policy.")
-
-
-class StreamUnavailable(Transient):
-    """The endpoint cannot be reached, or asks to come back later."""
-
-    def __init__(self, stream: str, reason: str) -> None:
-        super().__init__(f"Kinesis video stream {stream} is not available now: {reason}.")
+# botocore's parsers trust the peer, and break on what is not UTF-8, not an object, not of the service's shape.
+_UNPARSED: Final = (ResponseParserError, ValueError, LookupError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +51,7 @@ class KinesisVideoClient:
         endpoint_url: control plane; None means what the AWS environment says, by default the real service.
         region: Region to sign for.
         access_key_id, secret_access_key: None means the AWS environment's own.
+        data_endpoint_url: where media is read and sent, whatever GetDataEndpoint would say: through a tunnel, say.
     """
 
     def __init__(
@@ -79,48 +63,53 @@ class KinesisVideoClient:
         secret_access_key: str | None = None,
         clock: Clock | None = None,
         settings: Settings | None = None,
+        data_endpoint_url: str | None = None,
     ) -> None:
+        if (access_key_id is None) != (secret_access_key is None):
+            raise ValueError("An access key is an id and a secret; give both or neither.")
         settings = settings or Settings()
         self._endpoint_url = endpoint_url
+        self._data_endpoint_url = data_endpoint_url
         self._region = region
         self._clock = clock or SystemClock()
+        self._answer_seconds = settings.answer_seconds
         self._remembered = timedelta(minutes=settings.endpoint_minutes).total_seconds()
         self._session = get_session()
-        if access_key_id is not None and secret_access_key is not None:
+        if access_key_id is not None:
             self._session.set_credentials(access_key_id, secret_access_key)
         self._config = AioConfig(
             connect_timeout=settings.connect_seconds,
             read_timeout=settings.read_seconds,
             max_pool_connections=_CONNECTIONS,
             retries={"total_max_attempts": 1},  # the reader retries, and knows where to go on
+            user_agent_extra=f"carillon/{__version__}",
+            warm_up_loader_caches=True,  # reads the service's model in a thread, not in the event loop
         )
-        self._stack = AsyncExitStack()
-        self._control: Any = None
-        self._media: dict[str, Any] = {}
-        self._endpoints: dict[tuple[str, ApiName], _Endpoint] = {}
+        self._clients = ClientPool(self._made, settings.most_endpoints)
+        self._endpoints: dict[tuple[str, ApiName], _Endpoint] = {}  # the first to expire first
 
     def __repr__(self) -> str:
         return f"KinesisVideoClient(endpoint_url={self._endpoint_url!r}, region={self._region!r})"
 
     async def __aenter__(self) -> Self:
-        self._control = await self._client("kinesisvideo", self._endpoint_url)
+        """Return itself; nothing is connected yet."""
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._media.clear()
-        await self._stack.aclose()
+        """Close every connection."""
+        await self._clients.aclose()
 
     async def has_stream(self, stream_arn: str) -> bool:
         """Tell whether a stream exists.
 
         Raises:
-            NotAuthorized, StreamUnavailable: nobody could say.
+            NotAuthorized, RequestRefused, StreamUnavailable: nobody could say.
         """
         try:
-            with _translated(stream_arn):
-                await self._control.describe_stream(StreamARN=stream_arn)
+            async with self._client(stream_arn, "kinesisvideo", self._endpoint_url) as control:
+                await self._answer(stream_arn, control.describe_stream(StreamARN=stream_arn), "StreamInfo")
         except StreamNotFound:
             return False
         return True
@@ -129,49 +118,57 @@ class KinesisVideoClient:
         """Return the base URL that serves one API of a stream, by name or ARN, without a trailing slash.
 
         Raises:
-            StreamNotFound, NotAuthorized, StreamUnavailable: as the endpoint answered.
+            StreamNotFound, NotAuthorized, RequestRefused, StreamUnavailable: as the endpoint answered.
         """
+        if self._data_endpoint_url is not None:
+            return self._data_endpoint_url.rstrip("/")
         known = self._endpoints.get((stream, api))
         if known is not None and known.expires_at > self._clock.monotonic():
             return known.url
         address = {"StreamARN": stream} if stream.startswith("arn:") else {"StreamName": stream}
-        with _translated(stream):
-            answer = await self._control.get_data_endpoint(APIName=api, **address)
-        url: str = answer["DataEndpoint"].rstrip("/")
-        now = self._clock.monotonic()
-        self._endpoints = {key: item for key, item in self._endpoints.items() if item.expires_at > now}
-        self._endpoints[stream, api] = _Endpoint(url, now + self._remembered)
+        async with self._client(stream, "kinesisvideo", self._endpoint_url) as control:
+            found = await self._answer(stream, control.get_data_endpoint(APIName=api, **address), "DataEndpoint")
+        url = str(found).rstrip("/")
+        self._remember(stream, api, url)
         return url
+
+    def forget_endpoint(self, stream: str, api: ApiName) -> None:
+        """Ask anew, next time, which endpoint serves a stream: the one that was remembered did not."""
+        self._endpoints.pop((stream, api), None)
 
     @asynccontextmanager
     async def get_media(self, stream_arn: str, selector: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[bytes]]:
         """Open a stream at a StartSelector; yield its body, which may end at any time.
 
         Raises:
-            StreamNotFound, NotAuthorized, StreamUnavailable: on opening, or while the body is read.
+            StreamNotFound, NotAuthorized, RequestRefused, StreamUnavailable: on opening.
+            StreamUnavailable: also while the body is read.
         """
         url = await self.data_endpoint(stream_arn, "GET_MEDIA")
-        if url not in self._media:
-            self._media[url] = await self._client("kinesis-video-media", url)
-        with _translated(stream_arn):
+        async with self._client(stream_arn, "kinesis-video-media", url) as media:
             try:
-                answer = await self._media[url].get_media(StreamARN=stream_arn, StartSelector=dict(selector))
-            except BaseException:
-                self._endpoints.pop((stream_arn, "GET_MEDIA"), None)  # it may have moved
+                opening = media.get_media(StreamARN=stream_arn, StartSelector=dict(selector))
+                payload = await self._answer(stream_arn, opening, "Payload")
+            except StreamBusy:
                 raise
-            async with answer["Payload"] as body:
-                yield body.iter_chunks(_CHUNK_BYTES)  # what has come, at most so much
+            except (StreamNotFound, StreamUnavailable):
+                self.forget_endpoint(stream_arn, "GET_MEDIA")
+                raise
+            async with payload as body, aclosing(_pieces(stream_arn, body)) as pieces:
+                yield pieces
 
     async def sign(self, method: str, url: str, headers: Mapping[str, str]) -> Mapping[str, str]:
         """Return the headers of a request with a body that is not hashed, signed.
 
         Raises:
-            NotAuthorized: there are no credentials to sign with.
+            NotAuthorized, StreamUnavailable: there are no credentials to sign with, or they cannot be had now.
         """
-        credentials = await self._session.get_credentials()
-        if credentials is None:
-            raise NotAuthorized(url, "no credentials in the AWS environment")
-        frozen = await credentials.get_frozen_credentials()
+        stream = headers.get("x-amzn-stream-name", url)
+        with translated(stream), fail_after(self._answer_seconds):
+            credentials = await self._session.get_credentials()
+            if credentials is None:
+                raise _no_credentials(stream)
+            frozen = await credentials.get_frozen_credentials()
         request = AWSRequest(method, url, headers={**headers, "x-amz-content-sha256": "UNSIGNED-PAYLOAD"})
         signer = SigV4Auth(
             Credentials(frozen.access_key, frozen.secret_key, frozen.token), "kinesisvideo", self._region
@@ -179,31 +176,47 @@ class KinesisVideoClient:
         signer.add_auth(request)
         return dict(request.headers.items())
 
-    async def _client(self, service: str, endpoint_url: str | None) -> Any:  # noqa: ANN401 - botocore has no types
-        return await self._stack.enter_async_context(
-            self._session.create_client(
-                service, region_name=self._region, endpoint_url=endpoint_url, config=self._config
-            )
-        )
+    def _remember(self, stream: str, api: ApiName, url: str) -> None:
+        self.forget_endpoint(stream, api)
+        self._endpoints[stream, api] = _Endpoint(url, self._clock.monotonic() + self._remembered)
+        if len(self._endpoints) > _MOST_REMEMBERED:
+            del self._endpoints[next(iter(self._endpoints))]
+
+    async def _answer(self, stream: str, call: Awaitable[Mapping[str, Any]], member: str) -> Any:  # noqa: ANN401 - botocore has no types
+        """Return a member that every true answer has: a wrong endpoint may well answer 200."""
+        with translated(stream):
+            try:
+                with fail_after(self._answer_seconds):
+                    return (await call)[member]
+            except _UNPARSED as error:
+                raise StreamUnavailable(stream, "what answers is not Kinesis Video Streams") from error
+
+    @asynccontextmanager
+    async def _client(self, stream: str, service: str, endpoint_url: str | None) -> AsyncIterator[Client]:
+        async with AsyncExitStack() as stack:
+            with translated(stream), fail_after(self._answer_seconds):
+                if await self._session.get_credentials() is None:  # a client would remember that there were none
+                    raise _no_credentials(stream)
+                try:
+                    client = await stack.enter_async_context(self._clients.use(Peer(service, endpoint_url)))
+                except ValueError as error:
+                    raise RequestRefused(stream, "a bad endpoint", str(error)) from error
+            yield client
+
+    @asynccontextmanager
+    async def _made(self, peer: Peer) -> AsyncIterator[Client]:
+        async with self._session.create_client(
+            peer.service, region_name=self._region, endpoint_url=peer.endpoint_url, config=self._config
+        ) as client:
+            yield client
 
 
-class _translated:  # noqa: N801 - reads as a statement
-    """Turns botocore's errors into ours."""
+def _no_credentials(stream: str) -> NotAuthorized:
+    return NotAuthorized(stream, "no credentials in the AWS environment")
 
-    def __init__(self, stream: str) -> None:
-        self._stream = stream
 
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> Literal[False]:
-        if isinstance(error, ClientError):
-            code: str = error.response.get("Error", {}).get("Code", "Unknown")
-            if code == "ResourceNotFoundException":
-                raise StreamNotFound(self._stream) from error
-            if code in _DENIED:
-                raise NotAuthorized(self._stream, code) from error
-            raise StreamUnavailable(self._stream, code) from error
-        if isinstance(error, BotoCoreError | AiohttpError | OSError):
-            raise StreamUnavailable(self._stream, type(error).__name__) from error
-        return False
+async def _pieces(stream: str, body: Any) -> AsyncGenerator[bytes]:  # noqa: ANN401 - botocore has no types
+    """Yield a body as it comes, at most so much at once."""
+    with translated(stream):
+        async for data in body.iter_chunks(_CHUNK_BYTES):
+            yield data

@@ -1,53 +1,41 @@
-"""PutMedia: sends Matroska while it is being made, and hears the acknowledgements while it sends."""
+"""PutMedia: sends Matroska while it is being made, and hears the acknowledgements while it sends.
 
-from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+Two children share a connection: one takes the document from its maker, the other sends it on and reads the answer. So
+the maker runs among our own children and not inside aiohttp, which would hide how it failed, or wait for it for ever.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 
 import msgspec
-from aiohttp import ClientError, ClientSession, ClientTimeout
+from aiohttp import ClientResponse, ClientSession, ClientTimeout
+from anyio import (
+    CancelScope,
+    EndOfStream,
+    create_memory_object_stream,
+    create_task_group,
+    current_time,
+    fail_after,
+    move_on_after,
+)
 
 from carillon.clock import to_millis
 from carillon.errors import CarillonError
-from carillon.media.kinesis_video import KinesisVideoClient, StreamUnavailable
+from carillon.media.acknowledgements import (
+    Acknowledgement,
+    AcknowledgementParser,
+    AcknowledgementType,
+    PutMediaRefused,
+)
+from carillon.media.kinesis_video import KinesisVideoClient
+from carillon.media.refusals import RequestRefused, StreamBusy, StreamNotFound, StreamUnavailable, refusal, translated
 from carillon.media.settings import Settings
 
 _LONGEST_ANSWER_BYTES: Final = 4096
-
-
-class PutMediaRefused(CarillonError):
-    """The endpoint did not take the media, or gave up on it."""
-
-
-class AcknowledgementType(StrEnum):
-    """What happened to a fragment; the values are AWS's."""
-
-    BUFFERING = "BUFFERING"
-    RECEIVED = "RECEIVED"
-    PERSISTED = "PERSISTED"
-    ERROR = "ERROR"
-    IDLE = "IDLE"
-
-
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
-    """One line of the response."""
-
-    type: AcknowledgementType
-    fragment_timecode: int | None = None
-    fragment_number: str | None = None
-    error_id: int | None = None
-    error_code: str | None = None
-
-
-class _Line(msgspec.Struct, rename="pascal"):
-    event_type: AcknowledgementType
-    fragment_timecode: int | None = None
-    fragment_number: str | None = None
-    error_id: int | None = None
-    error_code: str | None = None
+_LONGEST_MESSAGE: Final = 300
+_CLOSE_SECONDS: Final = 2.0
 
 
 async def put_media(
@@ -64,17 +52,33 @@ async def put_media(
     Args:
         client: knows the endpoint and signs.
         stream_name: of an existing stream.
-        body: the document, as it is made; each piece is sent at once.
+        body: the document, as it is made; each piece is sent at once. It is closed if it can be. What it raises comes
+            out as it is, and the fragment that it breaks off is lost.
         on_acknowledgement: told of every acknowledgement as it comes.
         started_at: if given, timecodes count from this time (RELATIVE), else they are epoch times (ABSOLUTE).
         settings: deadlines.
 
     Raises:
         PutMediaRefused: the endpoint answered with an error, at once or by an ERROR acknowledgement.
-        StreamNotFound, NotAuthorized, StreamUnavailable: it cannot be reached.
+        StreamNotFound, NotAuthorized: the stream cannot be sent to.
+        StreamUnavailable: it cannot be reached, fell silent, or ended the request before the document was over.
     """
     settings = settings or Settings()
-    url = await client.data_endpoint(stream_name, "PUT_MEDIA") + "/putMedia"
+    upload = _Upload(stream_name, body, on_acknowledgement, settings)
+    try:
+        url = await client.data_endpoint(stream_name, "PUT_MEDIA") + "/putMedia"
+        signed = await client.sign("POST", url, _headers(stream_name, started_at))
+        await upload.run(url, {**signed, "Content-Type": "application/json"})
+    except StreamBusy:
+        raise
+    except (StreamNotFound, StreamUnavailable):
+        client.forget_endpoint(stream_name, "PUT_MEDIA")
+        raise
+    finally:
+        await _close(body)
+
+
+def _headers(stream_name: str, started_at: datetime | None) -> Mapping[str, str]:
     headers = {
         "x-amzn-stream-name": stream_name,
         "x-amzn-fragment-timecode-type": "ABSOLUTE" if started_at is None else "RELATIVE",
@@ -82,36 +86,131 @@ async def put_media(
     }
     if started_at is not None:
         headers["x-amzn-producer-start-timestamp"] = f"{to_millis(started_at) / 1000:.3f}"
-    signed = await client.sign("POST", url, headers)
-    timeout = ClientTimeout(total=None, sock_connect=settings.connect_seconds)
+    return headers
+
+
+class _Upload:
+    """One request, from its first byte to the last acknowledgement."""
+
+    def __init__(
+        self,
+        stream: str,
+        document: AsyncIterator[bytes],
+        on_acknowledgement: Callable[[Acknowledgement], None],
+        settings: Settings,
+    ) -> None:
+        self._stream = stream
+        self._document = document
+        self._on_acknowledgement = on_acknowledgement
+        self._settings = settings
+        self._made, self._pieces = create_memory_object_stream[bytes]()
+        self._is_all_made = False
+        self._breakdown: Exception | None = None  # of the document's maker
+
+    async def run(self, url: str, headers: Mapping[str, str]) -> None:
+        failure: Exception | None = None
+        with self._made, self._pieces:
+            async with create_task_group() as group:
+                group.start_soon(self._take_document, group.cancel_scope)
+                try:
+                    await self._converse(url, headers)
+                except Exception as error:  # out of the group first, which would wrap it
+                    failure = error
+                group.cancel_scope.cancel()
+        if self._breakdown is not None:
+            raise self._breakdown
+        if failure is not None:
+            raise failure
+
+    async def _take_document(self, conversation: CancelScope) -> None:
+        with self._made:
+            try:
+                async for piece in self._document:
+                    if piece:
+                        await self._made.send(piece)
+                self._is_all_made = True
+            except Exception as error:  # the request must not be ended properly: its last fragment is torn
+                self._breakdown = error
+                conversation.cancel()
+
+    async def _converse(self, url: str, headers: Mapping[str, str]) -> None:
+        try:
+            first = await self._pieces.receive()  # aiohttp sends nothing before, so the answer could not begin
+        except EndOfStream:
+            first = b""
+        async with _session(self._settings) as session:
+            with translated(self._stream), fail_after(self._settings.connect_seconds + self._settings.answer_seconds):
+                response = await session.post(url, data=self._rest(first), headers=headers, allow_redirects=False)
+            async with response:
+                if response.status != 200:
+                    raise await self._refusal(response)
+                await self._listen(response)
+
+    async def _rest(self, first: bytes) -> AsyncGenerator[bytes]:
+        if first:
+            yield first
+        async for piece in self._pieces:
+            yield piece
+
+    async def _listen(self, response: ClientResponse) -> None:
+        parser = AcknowledgementParser(self._stream)
+        patience = self._settings.acknowledgement_seconds
+        deadline = current_time() + patience
+        while True:
+            with translated(self._stream), fail_after(deadline - current_time()):
+                data = await response.content.readany()
+            if not data:
+                break
+            for acknowledgement in parser.feed(data):
+                if acknowledgement.type is not AcknowledgementType.IDLE or self._is_idle:
+                    deadline = current_time() + patience
+                self._take(acknowledgement)
+        parser.end()
+        if not self._is_all_made:
+            raise StreamUnavailable(self._stream, "the endpoint ended the request before the media did")
+
+    @property
+    def _is_idle(self) -> bool:
+        """Tell whether the document goes on but there is nothing to send now: else, who says so only stalls."""
+        return not self._is_all_made and self._made.statistics().tasks_waiting_send == 0
+
+    def _take(self, acknowledgement: Acknowledgement) -> None:
+        self._on_acknowledgement(acknowledgement)
+        if acknowledgement.type is AcknowledgementType.ERROR:
+            what = f"fragment {acknowledgement.fragment_number}" if acknowledgement.fragment_number else "the media"
+            raise PutMediaRefused(
+                f"{self._stream} refused {what}: {acknowledgement.error_code} ({acknowledgement.error_id})."
+            )
+
+    async def _refusal(self, response: ClientResponse) -> CarillonError:
+        with translated(self._stream), fail_after(self._settings.answer_seconds):
+            answer = await response.content.read(_LONGEST_ANSWER_BYTES)
+        code = response.headers.get("x-amzn-ErrorType") or response.headers.get("x-amz-ErrorType") or ""
+        error = refusal(self._stream, code, response.status)
+        if not isinstance(error, RequestRefused):
+            return error
+        return PutMediaRefused(f"PutMedia to {self._stream} was refused with {error.code}{_message(answer)}")
+
+
+@asynccontextmanager
+async def _session(settings: Settings) -> AsyncIterator[ClientSession]:
+    """Yield a session for one connection, closed also while being canceled."""
+    session = ClientSession(timeout=ClientTimeout(total=None, sock_connect=settings.connect_seconds))
     try:
-        async with (
-            ClientSession(timeout=timeout) as session,
-            session.post(url, data=body, headers={**signed, "Content-Type": "application/json"}) as response,
-        ):
-            if response.status != 200:
-                answer = await response.content.read(_LONGEST_ANSWER_BYTES)
-                raise PutMediaRefused(f"PutMedia to {stream_name} was refused: {_reason(answer, response.status)}")
-            async for line in response.content:
-                if line.strip():
-                    _take(stream_name, line, on_acknowledgement)
-    except (ClientError, OSError) as error:
-        raise StreamUnavailable(stream_name, type(error).__name__) from error
+        yield session
+    finally:
+        with move_on_after(_CLOSE_SECONDS, shield=True):
+            await session.close()
 
 
-def _take(stream_name: str, line: bytes, on_acknowledgement: Callable[[Acknowledgement], None]) -> None:
-    read = msgspec.json.decode(line, type=_Line)
-    on_acknowledgement(
-        Acknowledgement(read.event_type, read.fragment_timecode, read.fragment_number, read.error_id, read.error_code)
-    )
-    if read.event_type is AcknowledgementType.ERROR:
-        raise PutMediaRefused(
-            f"{stream_name} refused fragment {read.fragment_number}: {read.error_code} ({read.error_id})."
-        )
+async def _close(body: AsyncIterator[bytes]) -> None:
+    close = getattr(body, "aclose", None)  # generators have it, iterators in general do not
+    if close is not None:
+        await close()
 
 
-def _reason(answer: bytes, status: int) -> str:
+def _message(answer: bytes) -> str:
     try:
-        return str(msgspec.json.decode(answer)["Message"])
-    except (msgspec.DecodeError, KeyError, TypeError):
-        return f"HTTP status {status}"
+        return f": {msgspec.json.decode(answer, type=dict[str, str])['Message'][:_LONGEST_MESSAGE]}"
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
+        return "."

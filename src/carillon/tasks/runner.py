@@ -1,6 +1,7 @@
 """One runner per pipeline: it reads each stream once, runs a worker for each task, and notices the end of the call."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ log = get_logger()
 MakeWorker = Callable[[Task, Pipeline, Checkpoint | None], Worker[Any]]
 """Joins a task with its models; the supervisor knows how."""
 
+_MARGIN: Final = timedelta(seconds=1)
 _STOPPED_BY_REQUEST: Final = "The task was stopped."
 
 
@@ -120,7 +122,9 @@ class Runner:
 
     def _position(self, task: Task, checkpoint: Checkpoint | None) -> Position:
         if checkpoint is not None:
-            return At(checkpoint.fragment_at)  # not After: the fragment itself may have left the retention by now
+            # Not After: the fragment itself may have left the retention by now. Fragments that were sent faster than
+            # spoken may share a time; what comes again is skipped by number.
+            return At(checkpoint.fragment_at - _MARGIN)
         if task.leg.first_fragment is not None:
             return After(task.leg.first_fragment)
         return At(task.created_at) if self._is_exact else Newest()

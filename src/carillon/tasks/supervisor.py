@@ -26,7 +26,11 @@ log = get_logger()
 
 
 class Supervisor:
-    """The parent of every runner in this process."""
+    """The parent of every runner in this process.
+
+    With `same_clock`, streams are timed by our own clock: a task then begins exactly with the fragment that was the
+    newest when it was asked for, however long opening the stream takes; else with the newest on opening.
+    """
 
     def __init__(
         self,
@@ -43,12 +47,6 @@ class Supervisor:
         *,
         same_clock: bool,
     ) -> None:
-        """Join what tasks need.
-
-        Args:
-            same_clock: whether streams are timed by our own clock. Then a task begins exactly with the fragment that was
-                the newest when it was asked for, however long opening the stream takes; else with the newest on opening.
-        """
         self._database = database
         self._pipelines = pipelines
         self._profiles = profiles

@@ -1,4 +1,4 @@
-"""How a voice sounds, every 5 s: what was said since the last tick is judged, and averaged over 30 s and the whole call.
+"""How a voice sounds, every 5 s: what was said since the last tick is judged, then averaged over 30 s and the call.
 
 Ticks lie in media time, so a replay gives the same reports as the live call. Only speech is judged. If less than half a
 second of it came between two ticks, it waits and is judged with what follows: so no speech is lost, and the model never

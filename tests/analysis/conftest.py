@@ -1,0 +1,129 @@
+"""Models that are exact and quick, the real ones, and calls to feed them."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from carillon.audio import Embedding, Pcm
+from carillon.inference import Models, VadState
+
+DATA = Path(__file__).parents[1] / "data"
+
+
+class LoudnessVad:
+    """Loud is speech; a little of the windows before counts too, so that a state that is lost or mixed up shows."""
+
+    def push(self, window: Pcm, state: VadState) -> tuple[float, VadState]:
+        loudness = np.float32(np.abs(window).mean()) + np.float32(0.1) * state.memory[0, 0, 0]
+        memory = state.memory.copy()
+        memory[0, 0, 0] = loudness
+        return float(min(loudness * 10, 1.0)), VadState(memory, window[-64:])
+
+
+class SpectrumSpeaker:
+    """Embeds the average spectrum; counts how much it was asked to embed."""
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+
+    def embed(self, speech: Pcm) -> Embedding:
+        self.heard.append(len(speech))
+        spectrum = np.abs(np.fft.rfft(speech, 64_000))[:64].astype(np.float32) + np.float32(1e-6)
+        return spectrum / np.linalg.norm(spectrum)
+
+
+class LoudnessTone:
+    """Loud is negative, soft is positive; remembers how much it was asked to judge at a time."""
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+
+    def probabilities(self, speech: Pcm) -> tuple[float, float, float]:
+        self.heard.append(len(speech))
+        negative = min(float(np.abs(speech).mean()), 1.0) * 0.7
+        return negative, 0.3, 0.7 - negative
+
+
+@pytest.fixture
+def vad() -> LoudnessVad:
+    return LoudnessVad()
+
+
+@pytest.fixture
+def speaker() -> SpectrumSpeaker:
+    return SpectrumSpeaker()
+
+
+@pytest.fixture
+def tone() -> LoudnessTone:
+    return LoudnessTone()
+
+
+@pytest.fixture(scope="session")
+def models() -> Models:
+    """Every model that ships."""
+    return Models()
+
+
+@pytest.fixture(scope="session")
+def voice() -> Pcm:
+    """11.8 s of LibriSpeech speaker 3331, 16 kHz, about 11 s of it speech."""
+    parts = [soundfile.read(DATA / f"3331-159605-000{i}.flac", dtype="float32")[0] for i in (2, 3)]
+    return np.concatenate(parts)
+
+
+Call = Callable[..., Pcm]
+
+
+@pytest.fixture(scope="session")
+def call() -> Call:
+    """Make a call of noise bursts and silence: pairs of (seconds, loudness), at a rate."""
+
+    def make(*parts: tuple[float, float], rate_hz: int = 8_000, seed: int = 1) -> Pcm:
+        generator = np.random.default_rng(seed)
+        noise = [generator.uniform(-2 * loud, 2 * loud, round(seconds * rate_hz)) for seconds, loud in parts]
+        return np.concatenate(noise).astype(np.float32)
+
+    return make
+
+
+Same = Callable[[Iterable[Any]], list[Any]]
+
+
+@pytest.fixture(scope="session")
+def bits() -> Same:
+    """Turn findings into plain values that are equal only if every bit is."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return value.dtype.str, value.shape, value.tobytes()
+        if is_dataclass(value):
+            return type(value).__name__, [plain(getattr(value, item.name)) for item in fields(value)]
+        if isinstance(value, list | tuple):
+            return [plain(item) for item in value]
+        return value
+
+    return lambda findings: [plain(finding) for finding in findings]
+
+
+Cuts = Callable[[Pcm, Sequence[int]], list[Pcm]]
+
+
+@pytest.fixture(scope="session")
+def cut() -> Cuts:
+    """Cut samples into runs of the given lengths, again and again until nothing is left."""
+
+    def pieces(samples: Pcm, lengths: Sequence[int]) -> list[Pcm]:
+        found, at, number = [], 0, 0
+        while at < len(samples):
+            length = lengths[number % len(lengths)]
+            found.append(samples[at : at + length])
+            at, number = at + length, number + 1
+        return found
+
+    return pieces

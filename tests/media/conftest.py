@@ -1,0 +1,262 @@
+"""Two endpoints on loopback: carillon's own, and one that speaks the wire but does whatever a test wants."""
+
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import uvicorn
+
+from carillon.api import kinesis_video
+from carillon.api.credentials import AccessKey, KeyRing
+from carillon.api.protocol import Api, SignatureVerifier
+from carillon.arns import Place
+from carillon.clock import SystemClock
+from carillon.matroska import AUDIO, Block, Muxer, Track, tags_element
+from carillon.media import KinesisVideoClient, Settings
+from carillon.storage import Database, Vault, metadata
+from carillon.streams import Settings as StreamSettings
+from carillon.streams import Streams
+
+KEY = AccessKey("CRLNTESTTESTTESTTEST", "a secret that only tests know")
+PHONE = Track(1, 1, AUDIO, "", "A_PCM/INT/LIT", b"", 8_000.0, 1, 16)
+SWIFT = Settings(
+    connect_seconds=2,
+    answer_seconds=2,
+    read_seconds=2,
+    acknowledgement_seconds=2,
+    retry_first_seconds=0.001,
+    retry_last_seconds=0.01,
+    quiet_seconds=0.05,
+)
+
+
+class Media:
+    """Bytes as GetMedia sends them. Fragments are counted from 1."""
+
+    @staticmethod
+    def number(index: int) -> str:
+        return str(2**156 + index * 2**92)
+
+    @staticmethod
+    def index(number: str) -> int:
+        return (int(number) - 2**156) // 2**92
+
+    @classmethod
+    def fragment(cls, index: int) -> bytes:
+        """A whole fragment whose one block says its index."""
+        number, muxer = cls.number(index), Muxer(PHONE)
+        named = {"FRAGMENT_NUMBER": number, "SERVER_TIMESTAMP": f"{index}.5", "PRODUCER_TIMESTAMP": f"{index}.0"}
+        closing = {"MILLIS_BEHIND_NOW": "0", "CONTINUATION_TOKEN": number}
+        cluster = muxer.cluster(index, [Block(1, index, str(index).encode())])
+        return muxer.header() + cls._tags(named) + cluster + cls._tags(closing)
+
+    @classmethod
+    def fragments(cls, first: int, last: int) -> bytes:
+        return b"".join(cls.fragment(index) for index in range(first, last + 1))
+
+    @classmethod
+    def error(cls, error_id: int, index: int = 1) -> bytes:
+        tags = {"FRAGMENT_NUMBER": cls.number(index), "ERROR_CODE": "SOME_CODE", "ERROR_ID": str(error_id)}
+        return Muxer(PHONE).header() + cls._tags(tags)
+
+    @staticmethod
+    def _tags(tags: Mapping[str, str]) -> bytes:
+        return tags_element([(f"AWS_KINESISVIDEO_{name}", text) for name, text in tags.items()])
+
+
+class Cut(Exception):
+    """Raised by a handler, it breaks the connection off."""
+
+
+@dataclass
+class Request:
+    """One request, and the means to answer it."""
+
+    path: str
+    headers: Mapping[str, str]
+    receive: Callable[[], Awaitable[Any]]
+    send: Callable[[Any], Awaitable[None]]
+    body: bytes = b""
+
+    @property
+    def json(self) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads(self.body)
+        return read
+
+    @property
+    def after(self) -> int:
+        """The index of the fragment to start after; 0 if the selector names none."""
+        return Media.index(self.json["StartSelector"].get("AfterFragmentNumber", Media.number(0)))
+
+    async def read(self) -> bytes | None:
+        """The next piece of the body; None at its end, proper or not."""
+        message = await self.receive()
+        if message["type"] == "http.disconnect":
+            return None
+        self.body += message["body"]
+        return message["body"] if message["more_body"] else None
+
+    async def read_all(self) -> None:
+        while await self.read() is not None:
+            pass
+
+    async def start(self, status: int = 200, **headers: str) -> None:
+        listed = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        await self.send({"type": "http.response.start", "status": status, "headers": listed})
+
+    async def write(self, data: bytes) -> None:
+        await self.send({"type": "http.response.body", "body": data, "more_body": True})
+
+    async def end(self, data: bytes = b"") -> None:
+        await self.send({"type": "http.response.body", "body": data})
+
+    async def answer(self, data: bytes, status: int = 200, **headers: str) -> None:
+        await self.start(status, **headers)
+        await self.end(data)
+
+    async def refuse(self, code: str, status: int = 400) -> None:
+        await self.answer(b'{"Message":"so it is"}', status, x_amzn_errortype=code)
+
+    async def hang(self) -> None:
+        """Do nothing until the client has had enough."""
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
+
+
+Handler = Callable[[Request], Awaitable[None]]
+
+
+@dataclass
+class Endpoint:
+    """Answers each path as a test tells it to; GetDataEndpoint names itself."""
+
+    url: str = ""
+    handlers: dict[str, Handler] = field(default_factory=dict)
+    requests: list[Request] = field(default_factory=list)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+        request = Request(scope["path"], headers, receive, send)
+        self.requests.append(request)
+        if scope["path"] != "/putMedia":
+            await request.read_all()
+        await self.handlers.get(scope["path"], self._answer)(request)
+
+    def asked(self, path: str) -> Sequence[Request]:
+        return [request for request in self.requests if request.path == path]
+
+    def reset(self) -> None:
+        self.handlers.clear()
+        self.requests.clear()
+
+    async def _answer(self, request: Request) -> None:
+        if request.path == "/getDataEndpoint":
+            await request.answer(json.dumps({"DataEndpoint": self.url}).encode())
+        else:
+            await request.refuse("UnknownOperationException", 404)
+
+
+@asynccontextmanager
+async def listening(application: Any, listener: socket.socket) -> AsyncIterator[None]:
+    config = uvicorn.Config(application, ws="none", lifespan="off", log_level="critical", timeout_graceful_shutdown=1)
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup([listener])
+    yield
+    await server.shutdown([listener])
+
+
+def _listener() -> tuple[socket.socket, str]:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    return listener, f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture(autouse=True)
+def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No credentials, no profile, no endpoint: whatever the machine that runs the tests has."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def media() -> type[Media]:
+    return Media
+
+
+@pytest.fixture
+def cut() -> type[Cut]:
+    return Cut
+
+
+@pytest.fixture
+def swift() -> Settings:
+    """Pauses too short to notice, deadlines long enough for a busy machine."""
+    return SWIFT
+
+
+@pytest.fixture(scope="module")
+async def _endpoint(anyio_backend: str) -> AsyncIterator[Endpoint]:
+    listener, url = _listener()
+    endpoint = Endpoint(url)
+    async with listening(endpoint, listener):
+        yield endpoint
+
+
+@pytest.fixture
+def endpoint(_endpoint: Endpoint) -> Iterator[Endpoint]:
+    """An endpoint that knows nothing but its own address."""
+    yield _endpoint
+    _endpoint.reset()
+
+
+@pytest.fixture(scope="module")
+async def carillon_url(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Our own server, joined as the application joins it, with every signature verified."""
+    folder = tmp_path_factory.mktemp("streams")
+    database = Database(f"sqlite+aiosqlite:///{folder / 'carillon.db'}")
+    async with database.transaction() as connection:
+        await connection.run_sync(metadata.create_all)
+    clock, place = SystemClock(), Place()
+    listener, url = _listener()
+    kept = Streams(database, Vault(bytes(32)), place, clock, folder / "streams", StreamSettings(end_seconds=0.1))
+    async with kept as streams:
+        api = Api(kinesis_video.services(streams, url), SignatureVerifier(KeyRing([KEY]), place.region, clock))
+        async with listening(api, listener):
+            yield url
+    await database.close()
+
+
+def make_client(url: str, settings: Settings = SWIFT, **parameters: Any) -> KinesisVideoClient:
+    credentials = {"access_key_id": KEY.access_key_id, "secret_access_key": KEY.secret_access_key}
+    return KinesisVideoClient(
+        endpoint_url=url, region=Place().region, settings=settings, **{**credentials, **parameters}
+    )
+
+
+@pytest.fixture
+def client_of() -> Callable[..., KinesisVideoClient]:
+    """Make a client of an endpoint; entered by the test."""
+    return make_client
+
+
+@pytest.fixture(scope="module")
+async def _client(_endpoint: Endpoint) -> AsyncIterator[KinesisVideoClient]:
+    async with make_client(_endpoint.url) as client:
+        yield client
+
+
+@pytest.fixture
+def client(_client: KinesisVideoClient, endpoint: Endpoint) -> Iterator[KinesisVideoClient]:
+    """A client of `endpoint` that has never asked it anything, without the cost of making one."""
+    yield _client
+    _client._endpoints.clear()
