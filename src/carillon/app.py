@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from anyio import create_task_group
+from anyio import create_task_group, to_thread
 
 from carillon.api import credentials, kinesis_video, media_pipelines, voice
 from carillon.api.credentials import KeyRing
@@ -135,13 +135,14 @@ async def assembled(settings: Settings, base_url: str, clock: Clock | None = Non
         ]
         yield Application(
             Api(services, SignatureVerifier(ground.keys, place.region, clock), settings.api),
-            _working(supervisor, Dispatcher(outbox, clock, settings.notifications)),
+            _working(supervisor, Dispatcher(outbox, clock, settings.notifications), models),
         )
 
 
 @asynccontextmanager
-async def _working(supervisor: Supervisor, dispatcher: Dispatcher) -> AsyncIterator[None]:
+async def _working(supervisor: Supervisor, dispatcher: Dispatcher, models: Models) -> AsyncIterator[None]:
     async with create_task_group() as group:
+        group.start_soon(to_thread.run_sync, models.load)  # so that the first call does not wait for it
         group.start_soon(dispatcher.run)
         async with supervisor.running():
             yield

@@ -6,10 +6,17 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+import boto3
+import numpy as np
+import numpy.typing as npt
 import pytest
+import soundfile
 import uvicorn
+from anyio import to_thread
 
 from carillon.api import kinesis_video
 from carillon.api.credentials import AccessKey, KeyRing
@@ -188,12 +195,12 @@ def bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def media() -> type[Media]:
     return Media
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cut() -> type[Cut]:
     return Cut
 
@@ -234,6 +241,40 @@ async def carillon_url(anyio_backend: str, tmp_path_factory: pytest.TempPathFact
         async with listening(api, listener):
             yield url
     await database.close()
+
+
+@pytest.fixture
+def create_stream(carillon_url: str) -> Callable[[str], Awaitable[str]]:
+    """Make a stream in our own server; returns its ARN."""
+
+    def create(name: str) -> str:
+        client = boto3.client(
+            "kinesisvideo",
+            region_name=Place().region,
+            endpoint_url=carillon_url,
+            aws_access_key_id=KEY.access_key_id,
+            aws_secret_access_key=KEY.secret_access_key,
+        )
+        arn: str = client.create_stream(StreamName=name, DataRetentionInHours=1)["StreamARN"]
+        client.close()
+        return arn
+
+    return partial(to_thread.run_sync, create)
+
+
+@pytest.fixture
+def a_call(tmp_path: Path) -> Callable[..., tuple[Path, npt.NDArray[np.int16]]]:
+    """Write noise into a file; returns its path and the samples."""
+
+    def write(
+        seconds: float = 3.0, rate_hz: int = 8_000, channels: int = 2, name: str = "call.wav"
+    ) -> tuple[Path, npt.NDArray[np.int16]]:
+        size = (round(seconds * rate_hz), channels)
+        samples = np.random.default_rng(7).integers(-20_000, 20_000, size).astype(np.int16)
+        soundfile.write(tmp_path / name, samples, rate_hz)
+        return tmp_path / name, samples
+
+    return write
 
 
 def make_client(url: str, settings: Settings = SWIFT, **parameters: Any) -> KinesisVideoClient:
