@@ -54,7 +54,9 @@ class Place:
     """Where this server says it is: the Region and account in every ARN that it makes."""
 
     region: str = "us-east-1"
+    """Region of every ARN, and the one that requests must be signed for."""
     account: str = "111122223333"
+    """Account of every ARN, 12 digits."""
 
     def arn(self, service: str, resource: str) -> str:
         """Return the ARN of a resource of ours."""

@@ -29,6 +29,9 @@ from carillon.tasks import Settings as TaskSettings
 
 FILE_NAME: Final = "carillon.toml"
 _PREFIX: Final = "CARILLON_"
+_DATA_DIR: Final = f"{_PREFIX}DATA_DIR"
+_CONFIG: Final = f"{_PREFIX}CONFIG"
+_OWN_VARIABLES: Final = frozenset({_DATA_DIR, _CONFIG})
 
 
 class BadSettings(CarillonError):
@@ -101,13 +104,13 @@ def load(
         BadSettings: an unknown room or field, or a value of the wrong kind; names it.
     """
     environment = os.environ if environment is None else environment
-    folder = (data_dir or Path(environment.get(f"{_PREFIX}DATA_DIR", "~/.carillon"))).expanduser()
-    file = Path(environment.get(f"{_PREFIX}CONFIG", folder / FILE_NAME)).expanduser()
+    folder = (data_dir or Path(environment.get(_DATA_DIR, "~/.carillon"))).expanduser()
+    file = Path(environment.get(_CONFIG, folder / FILE_NAME)).expanduser()
     given: dict[str, dict[str, Any]] = {}
     for source in (_from_file(file), _from_environment(environment), overrides or {}):
+        _check_names(source)
         for room, values in source.items():
             given.setdefault(room, {}).update(values)
-    _check_names(given)
     try:
         return msgspec.convert({**given, "data_dir": str(folder)}, Settings, strict=False, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
@@ -132,8 +135,8 @@ def _from_environment(environment: Mapping[str, str]) -> Mapping[str, Mapping[st
     """Return CARILLON_<ROOM>_<FIELD> variables by room and field."""
     found: dict[str, dict[str, str]] = {}
     for name, value in environment.items():
-        room, _, key = name.removeprefix(_PREFIX).lower().partition("_")
-        if name.startswith(_PREFIX) and room in rooms():
+        if name.startswith(_PREFIX) and name not in _OWN_VARIABLES:
+            room, _, key = name.removeprefix(_PREFIX).lower().partition("_")
             found.setdefault(room, {})[key] = value
     return found
 

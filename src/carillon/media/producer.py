@@ -20,6 +20,7 @@ from anyio import (
     fail_after,
     move_on_after,
 )
+from anyio.lowlevel import checkpoint
 
 from carillon.clock import to_millis
 from carillon.errors import CarillonError
@@ -158,6 +159,7 @@ class _Upload:
         deadline = current_time() + patience
         while True:
             with translated(self._stream), fail_after(deadline - current_time()):
+                await checkpoint()  # what has come already is read without waiting, and so without a deadline
                 data = await response.content.readany()
             if not data:
                 break
