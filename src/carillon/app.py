@@ -10,8 +10,7 @@ from anyio import create_task_group, to_thread
 
 from carillon.api import credentials, kinesis_video, media_pipelines, voice
 from carillon.api.credentials import KeyRing
-from carillon.api.pages import Pages
-from carillon.api.paging import PageTokens
+from carillon.api.paging import Pages, PageTokens
 from carillon.api.protocol import Api, Service, SignatureVerifier
 from carillon.clock import Clock, SystemClock
 from carillon.config import Settings

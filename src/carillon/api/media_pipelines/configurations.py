@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from carillon.api.media_pipelines.wire import read_claim, read_elements
-from carillon.api.pages import Pages
+from carillon.api.paging import Pages
 from carillon.api.protocol import operation
 from carillon.pipelines import Configuration, Configurations
 

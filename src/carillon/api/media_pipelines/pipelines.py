@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from carillon.api.errors import AwsError
 from carillon.api.media_pipelines.wire import PIPELINE_STATUSES, read_claim, read_sources
-from carillon.api.pages import Pages
+from carillon.api.paging import Pages
 from carillon.api.protocol import operation
 from carillon.pipelines import Element, ElementKind, NewPipeline, Pipeline, Pipelines
 from carillon.pipelines.elements import WITH_STATUS

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from carillon.api.pages import Pages
+from carillon.api.paging import Pages
 from carillon.api.protocol import operation
 from carillon.profiles import Domain, Profiles
 from carillon.tasks import Tasks

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from carillon.api.pages import Pages
+from carillon.api.paging import Pages
 from carillon.api.protocol import operation
 from carillon.profiles import Profile, Profiles
 from carillon.tasks import Tasks
