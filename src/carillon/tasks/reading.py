@@ -2,7 +2,11 @@
 
 Each task is a listener with a bounded queue: the slowest one holds the reading back, and nothing piles up. A listener
 that needs older fragments than those being read (it resumes, or was started with a fragment number) makes the reading
-go back; the others skip what they have heard already, by fragment number.
+go back to the earliest place that anybody needs; the others are not given again what they had, and nobody is given what
+was said before the task was asked for.
+
+Times can be compared, a time and a fragment number cannot. So a reading that begins at a number looks at its first
+fragment, which has both, and goes back further if that is too late for somebody else.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -12,17 +16,17 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from anyio import BrokenResourceError, CancelScope, ClosedResourceError, Event, create_memory_object_stream
-from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 
 from carillon.clock import Clock
 from carillon.errors import CarillonError
 from carillon.media import After, At, Fragment, Newest, Position
+from carillon.tasks.listener import Heard, Listener
 from carillon.telemetry import get_logger
 
 log = get_logger()
 
-_FRESH: Final = timedelta(seconds=5)
-"""How old the newest fragment may be to still count as the newest for a task that starts now."""
+_MARGIN: Final = timedelta(seconds=1)
+"""Fragments that are sent faster than spoken may share a time: who resumes at one reads some again, and skips them."""
 
 
 class FragmentSource(Protocol):
@@ -37,32 +41,18 @@ OpenStream = Callable[[str, Position], FragmentSource]
 """Makes a source for a stream ARN and a position."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Listener:
-    """One task's place at a stream."""
-
-    queue: MemoryObjectSendStream[Fragment]
-    fragments: MemoryObjectReceiveStream[Fragment]
-    not_before: datetime | None
-    """Server time before which fragments are not meant for this task, where others make the reading go further back."""
-
-    def wants(self, fragment: Fragment) -> bool:
-        """Tell whether a fragment is meant for this task."""
-        return self.not_before is None or fragment.server_at >= self.not_before
-
-
 class StreamReading:
     """Reads one stream while anybody listens or watches."""
 
     def __init__(self, stream_arn: str, open_stream: OpenStream, clock: Clock, queued_fragments: int) -> None:
         self.stream_arn = stream_arn
-        self.failure: CarillonError | None = None
         self._open_stream = open_stream
         self._clock = clock
         self._queued_fragments = queued_fragments
         self._listeners: list[Listener] = []
         self._position: Position | None = None
         self._latest: Fragment | None = None
+        self._is_unreadable = False
         self._delivering = False
         self._heard_at = clock.monotonic()
         self._wanted = Event()
@@ -70,8 +60,8 @@ class StreamReading:
 
     @property
     def is_read(self) -> bool:
-        """Tell whether anybody made the reading begin."""
-        return self._position is not None
+        """Tell whether anybody made the reading begin; a stream that turned out to be unreadable counts as silent."""
+        return self._position is not None or self._is_unreadable
 
     @property
     def quiet_seconds(self) -> float:
@@ -80,93 +70,128 @@ class StreamReading:
 
     def watch(self) -> None:
         """Begin to read even if nobody listens, to notice when the stream falls silent."""
-        if self._position is None:
-            self._start_at(Newest())
+        if not self.is_read:
+            self._open_at(Newest())
 
     @asynccontextmanager
-    async def listening(self, position: Position, asked_at: datetime) -> AsyncIterator[Listener]:
-        """Take part in the reading from a position on.
+    async def listening(
+        self, position: Position, asked_at: datetime, heard: Heard | None = None
+    ) -> AsyncIterator[Listener]:
+        """Take part in the reading.
 
         Args:
             position: where the task wants to begin.
             asked_at: when the task was created; bounds what "newest" means if others read older fragments.
+            heard: the last fragment that the task had in an earlier life; it then goes on after that one.
         """
         queue, fragments = create_memory_object_stream[Fragment](self._queued_fragments)
-        newest = isinstance(position, Newest)
-        listener = Listener(queue, fragments, asked_at - _FRESH if newest else None)
+        start = position if heard is None else At(heard.server_at - _MARGIN)
+        listener = Listener(start, asked_at, queue, fragments, heard)
         with queue, fragments:
-            if newest and self._latest is not None and self._latest.server_at >= asked_at - _FRESH:
-                queue.send_nowait(self._latest)
             self._listeners.append(listener)
-            self._begin(position)
+            self._join(listener)
             try:
                 yield listener
             finally:
-                if listener in self._listeners:
-                    self._listeners.remove(listener)
-
-    def close_all(self) -> None:
-        """Tell every listener that no more fragments will come."""
-        for listener in self._listeners:
-            listener.queue.close()
-        self._listeners.clear()
+                self._dismiss(listener)
 
     async def run(self) -> None:
-        """Read until cancelled, or until the stream cannot be read; `failure` then says why."""
-        while self.failure is None:
+        """Read until cancelled, whenever somebody wants it."""
+        while True:
             await self._wanted.wait()
             assert self._position is not None
+            position = self._position
             with CancelScope() as self._attempt:
                 try:
-                    await self._read(self._position)
+                    await self._read(position)
                 except CarillonError as error:
                     log.warning("stream.unreadable", stream_arn=self.stream_arn, reason=str(error))
-                    self.failure = error
-        self.close_all()
+                    self._give_up(position, error)
 
-    def _begin(self, position: Position) -> None:
-        if self._position is None or self._must_go_back(position):
-            self._start_at(position)
+    def _join(self, listener: Listener) -> None:
+        if self._position is None or self._must_go_back(listener):
+            self._open_at(self._earliest_needed())
+        elif self._latest is not None:
+            for fragment in listener.admit(self._latest, is_exact=False):
+                listener.queue.send_nowait(fragment)
+                listener.heard = Heard.of(fragment)
 
-    def _start_at(self, position: Position) -> None:
+    def _must_go_back(self, listener: Listener) -> bool:
+        """Tell whether what is being read begins too late for a listener that joins."""
+        match listener.needs:
+            case Newest():
+                return False
+            case After(number) if self._latest is not None:
+                return int(number) < int(self._latest.number)
+            case At(at) if self._latest is not None:
+                return at < self._latest.server_at
+            case After(number):
+                return not isinstance(self._position, After) or int(number) < int(self._position.fragment_number)
+            case At(at) if isinstance(self._position, At):
+                return at < self._position.server_at
+            case At():
+                return isinstance(self._position, Newest)  # where it begins at a number, the first fragment will tell
+
+    def _earliest_needed(self) -> Position:
+        needs = [listener.needs for listener in self._listeners]
+        numbers = [need for need in needs if isinstance(need, After)]
+        if numbers:
+            return min(numbers, key=lambda need: int(need.fragment_number))
+        times = [need for need in needs if isinstance(need, At)]
+        return min(times, key=lambda need: need.server_at) if times else Newest()
+
+    def _open_at(self, position: Position) -> None:
         self._position = position
         self._latest = None
+        self._is_unreadable = False
         self._heard_at = self._clock.monotonic()
         self._wanted.set()
         if self._attempt is not None:
             self._attempt.cancel()
 
-    def _must_go_back(self, position: Position) -> bool:
-        """Tell whether what is being read begins too late for a position."""
-        match position:
-            case Newest():
-                return False
-            case After(number) if self._latest is not None:
-                return int(number) < int(self._latest.number)
-            case At() if self._latest is not None:
-                return True  # the newest may be the very fragment that the time lies in, and it was delivered already
-            case After(number):
-                return not isinstance(self._position, After) or int(number) < int(self._position.fragment_number)
-            case At(at):
-                return not isinstance(self._position, At) or at < self._position.server_at
-
     async def _read(self, position: Position) -> None:
         async with aclosing(self._open_stream(self.stream_arn, position).fragments()) as fragments:
             async for fragment in fragments:
+                if self._latest is None and isinstance(position, After):
+                    times = [need.server_at for need in self._needs() if isinstance(need, At)]
+                    if times and min(times) < fragment.server_at:
+                        self._open_at(At(min(times)))
+                        return
+                self._latest = fragment  # before it is delivered: who joins meanwhile is given it by `_join`
                 self._delivering = True
                 try:
                     await self._deliver(fragment)
                 finally:
                     self._delivering = False
                     self._heard_at = self._clock.monotonic()
-                self._latest = fragment
+
+    def _needs(self) -> list[Position]:
+        return [listener.needs for listener in self._listeners]
 
     async def _deliver(self, fragment: Fragment) -> None:
-        all_want_newest = isinstance(self._position, Newest)
         for listener in tuple(self._listeners):
-            if all_want_newest or listener.wants(fragment):
-                try:
-                    await listener.queue.send(fragment)
-                except (BrokenResourceError, ClosedResourceError):  # the task has ended meanwhile
-                    if listener in self._listeners:
-                        self._listeners.remove(listener)
+            try:
+                for meant in listener.admit(fragment, is_exact=listener.needs == self._position):
+                    await listener.queue.send(meant)
+                    listener.heard = Heard.of(meant)
+            except (BrokenResourceError, ClosedResourceError):  # the task has ended meanwhile
+                self._dismiss(listener)
+
+    def _give_up(self, position: Position, error: CarillonError) -> None:
+        """End the listeners that an error concerns: a number to begin after may be one task's mistake."""
+        is_of_some = isinstance(position, After) and self._latest is None
+        for listener in tuple(self._listeners):
+            if not is_of_some or listener.needs == position:
+                listener.failure = error
+                listener.close()
+                self._dismiss(listener)
+        if self._listeners:
+            self._open_at(self._earliest_needed())
+            return
+        self._position = None
+        self._is_unreadable = not is_of_some
+        self._wanted = Event()
+
+    def _dismiss(self, listener: Listener) -> None:
+        if listener in self._listeners:
+            self._listeners.remove(listener)
