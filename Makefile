@@ -15,18 +15,18 @@ venv: $(STAMP)  ## Build .venv from requirements/dev.txt, hashes checked
 
 $(STAMP): requirements/dev.txt pyproject.toml
 ifneq ($(UV),)
-	uv venv --quiet --allow-existing --python "$(PYTHON)" .venv
-	uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
-	uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@uv venv --quiet --allow-existing --python "$(PYTHON)" .venv
+	@uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
+	@uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 else
-	"$(PYTHON)" -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@"$(PYTHON)" -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 endif
 	@touch $@
 
 demo: venv  ## The main job, end to end, on real speech: make demo ARGS="--realtime | --json"
-	$(BIN)/carillon demo $(ARGS)
+	@$(BIN)/carillon demo $(ARGS)
 
 test: venv  ## All tests
 	$(BIN)/python -m pytest $(ARGS)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
+from carillon.analysis import Settings as AnalysisSettings
 from carillon.api.kinesis_video import Settings as PutMediaSettings
 from carillon.api.protocol import Settings as ApiSettings
 from carillon.arns import Place
@@ -80,6 +81,7 @@ class Settings:
     storage: StorageSettings = field(default_factory=StorageSettings)
     streams: StreamSettings = field(default_factory=StreamSettings)
     media: MediaSettings = field(default_factory=MediaSettings)
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     inference: InferenceSettings = field(default_factory=InferenceSettings)
     pipelines: PipelineSettings = field(default_factory=PipelineSettings)
     tasks: TaskSettings = field(default_factory=TaskSettings)

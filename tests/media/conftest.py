@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 import uvicorn
-from anyio import to_thread
+from anyio import Event, to_thread
 
 from carillon.api import kinesis_video
 from carillon.api.credentials import AccessKey, KeyRing
@@ -89,6 +89,8 @@ class Request:
     receive: Callable[[], Awaitable[Any]]
     send: Callable[[Any], Awaitable[None]]
     body: bytes = b""
+    over: Event = field(default_factory=Event)
+    """Set when the test is over: for handlers that do not receive, and so would never learn."""
 
     @property
     def json(self) -> dict[str, Any]:
@@ -158,6 +160,8 @@ class Endpoint:
         return [request for request in self.requests if request.path == path]
 
     def reset(self) -> None:
+        for request in self.requests:
+            request.over.set()
         self.handlers.clear()
         self.requests.clear()
 

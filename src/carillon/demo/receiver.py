@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-from anyio import Condition, create_task_group, fail_after
+from anyio import Condition, create_task_group, move_on_after
 
 from carillon.server import Listener
 
@@ -41,19 +41,17 @@ class Inbox:
         """Return what came for a task."""
         return [item for item in self.received if item["detail"].get("taskId") == task_id]
 
-    async def wait_for(self, task_id: str, *statuses: str, seconds: float) -> Notification:
-        """Wait until a task has told one of these statuses.
-
-        Raises:
-            TimeoutError: nothing of the kind came in time.
-        """
-        with fail_after(seconds):
+    async def wait_for(self, task_id: str, *statuses: str, seconds: float) -> dict[str, Any]:
+        """Wait until a task has told one of these statuses; return its detail, empty if none came in time."""
+        with move_on_after(seconds):
             async with self._changed:
                 while True:
                     for item in self.of(task_id):
                         if item["detail"]["detailStatus"] in statuses:
-                            return item
+                            detail: dict[str, Any] = item["detail"]
+                            return detail
                     await self._changed.wait()
+        return {}
 
 
 @asynccontextmanager

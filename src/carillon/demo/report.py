@@ -62,6 +62,7 @@ def expectations(calls: Sequence[CallResult], threshold: float) -> list[Expectat
         _equal("call 3: another person matches nobody", "IdentificationNoMatchesFound", other.identification),
         *(_reports_tone(call) for call in calls),
         *(_lives(call) for call in calls),
+        *(_equal(f"{call.name}: the tone task can be stopped", "OK", call.first_stop) for call in calls),
         *(
             _equal(f"{call.name}: stopping twice is a conflict", "ConflictException", call.second_stop)
             for call in calls

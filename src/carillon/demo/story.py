@@ -63,8 +63,10 @@ class CallResult:
     profile_id: str | None = None
     tones: list[dict[str, Any]] = field(default_factory=list)
     """`voiceToneAnalysisDetails` of every report, the final one last."""
+    first_stop: str = ""
+    """How stopping the running task was answered."""
     second_stop: str = ""
-    """How a second stop of a stopped task was answered."""
+    """How a second stop of the stopped task was answered."""
 
 
 class Story:
@@ -120,7 +122,7 @@ class Story:
             group.start_soon(self._watch, pipeline_id, tone_id, result)
             await self._play(name, name)
             await self._collect_search(search_id, result)
-            if enroll:
+            if enroll and result.voiceprint == VOICEPRINTS[0]:
                 profile = await _call(self._clients.voice.create_voice_profile, SpeakerSearchTaskId=search_id)
                 result.profile_id = profile["VoiceProfile"]["VoiceProfileId"]
             await self._stop_tone(pipeline_id, tone_id, result)
@@ -179,10 +181,10 @@ class Story:
 
     async def _collect_search(self, search_id: str, result: CallResult) -> None:
         said = await self._inbox.wait_for(search_id, *IDENTIFICATIONS, seconds=_WAIT_SECONDS)
-        result.identification = said["detail"]["detailStatus"]
-        result.matches = said["detail"].get("speakerSearchDetails", {}).get("results", [])
+        result.identification = said.get("detailStatus", "")
+        result.matches = said.get("speakerSearchDetails", {}).get("results", [])
         said = await self._inbox.wait_for(search_id, *VOICEPRINTS, seconds=_WAIT_SECONDS)
-        result.voiceprint = said["detail"]["detailStatus"]
+        result.voiceprint = said.get("detailStatus", "")
 
     async def _stop_tone(self, pipeline_id: str, tone_id: str, result: CallResult) -> None:
         stop = partial(
@@ -190,14 +192,20 @@ class Story:
             Identifier=pipeline_id,
             VoiceToneAnalysisTaskId=tone_id,
         )
-        await _call(stop)
+        result.first_stop = await _outcome(stop)
         await self._inbox.wait_for(tone_id, *FINAL_TONES, seconds=_WAIT_SECONDS)
-        try:
-            await _call(stop)
-        except ClientError as error:
-            result.second_stop = error.response["Error"]["Code"]
+        result.second_stop = await _outcome(stop)
         details = (item["detail"].get("voiceToneAnalysisDetails") for item in self._inbox.of(tone_id))
         result.tones = [detail for detail in details if detail]
+
+
+async def _outcome(function: Callable[..., Any]) -> str:
+    """Make a call; return "OK", or the error's code."""
+    try:
+        await _call(function)
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return "OK"
 
 
 async def _call(function: Callable[..., Any], **parameters: Any) -> Any:  # noqa: ANN401 - boto3 has no types

@@ -15,8 +15,9 @@ from typing import Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from carillon.analysis.speaker import embed_speech
 from carillon.analysis.speech import speech_of
-from carillon.audio import MODEL_RATE_HZ, Embedding, Pcm16, from_pcm16
+from carillon.audio import MODEL_RATE_HZ, Embedding, Pcm16
 from carillon.evaluation.manifest import BadManifest, Recording, read_manifest
 from carillon.evaluation.measures import equal_error_rate
 from carillon.evaluation.progress import tracked
@@ -88,7 +89,7 @@ def _speech(recording: Recording, band: Band, models: Models) -> Pcm16:
 
 
 def _embed(models: Models, piece: Pcm16) -> Embedding:
-    return models.speaker.embed(from_pcm16(piece))
+    return embed_speech(models.speaker, piece)
 
 
 def _by_speaker(recordings: Iterable[Recording], speech: Iterable[Pcm16]) -> Mapping[str, Pcm16]:

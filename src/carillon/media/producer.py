@@ -5,7 +5,7 @@ the maker runs among our own children and not inside aiohttp, which would hide h
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Final
 
@@ -65,10 +65,10 @@ async def put_media(
         StreamUnavailable: it cannot be reached, fell silent, or ended the request before the document was over.
     """
     settings = settings or Settings()
-    upload = _Upload(stream_name, body, on_acknowledgement, settings)
     try:
         url = await client.data_endpoint(stream_name, "PUT_MEDIA") + "/putMedia"
         signed = await client.sign("POST", url, _headers(stream_name, started_at))
+        upload = _Upload(stream_name, body, on_acknowledgement, settings)
         await upload.run(url, {**signed, "Content-Type": "application/json"})
     except StreamBusy:
         raise
@@ -185,8 +185,10 @@ class _Upload:
             )
 
     async def _refusal(self, response: ClientResponse) -> CarillonError:
-        with translated(self._stream), fail_after(self._settings.answer_seconds):
-            answer = await response.content.read(_LONGEST_ANSWER_BYTES)
+        answer = b""
+        with suppress(StreamUnavailable), translated(self._stream), fail_after(self._settings.answer_seconds):
+            while len(answer) < _LONGEST_ANSWER_BYTES and (data := await response.content.readany()):
+                answer += data
         code = response.headers.get("x-amzn-ErrorType") or response.headers.get("x-amz-ErrorType") or ""
         error = refusal(self._stream, code, response.status)
         if not isinstance(error, RequestRefused):
