@@ -9,9 +9,11 @@ from typing import Final
 from anyio import create_task_group, to_thread
 
 from carillon.api import credentials, kinesis_video, media_pipelines, voice
-from carillon.api.credentials import KeyRing
+from carillon.api.access import Guard, StoredNames, recording
+from carillon.api.credentials import AccessKey, KeyRing, WatchedKeys
 from carillon.api.paging import Pages, PageTokens
 from carillon.api.protocol import Api, Service, SignatureVerifier
+from carillon.api.tags import TagOperations
 from carillon.clock import Clock, SystemClock
 from carillon.config import Settings
 from carillon.inference import Models
@@ -22,10 +24,21 @@ from carillon.profiles import Profiles
 from carillon.storage import Database, Vault, load_or_create_root_key, migrate
 from carillon.streams import Streams
 from carillon.tasks import Analyses, Lifecycle, Supervisor, Tasks, TaskStore
+from carillon.tls import authorities
 
 DATABASE_FILE: Final = "carillon.db"
 ROOT_KEY_FILE: Final = "root.key"
 CREDENTIALS_FILE: Final = "credentials.json"
+
+_READING: Final = {
+    "Version": "2012-10-17",
+    "Statement": {
+        "Effect": "Allow",
+        "Action": ["kinesisvideo:DescribeStream", "kinesisvideo:GetDataEndpoint", "kinesisvideo:GetMedia"],
+        "Resource": "*",
+    },
+}
+"""What the server may do with the key that it signs with when it reads its own streams; it lives in memory only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,13 +95,18 @@ async def assembled(settings: Settings, base_url: str, clock: Clock | None = Non
     async with AsyncExitStack() as stack:
         ground = await stack.enter_async_context(opened(settings))
         database, vault = ground.database, ground.vault
+        trail = None
+        if settings.audit.is_on:
+            trail = await stack.enter_async_context(recording(database, place, clock, settings.audit))
         models = Models(settings.inference)
         streams = await stack.enter_async_context(
             Streams(database, vault, place, clock, settings.data_dir / "streams", settings.streams)
         )
         profiles = await stack.enter_async_context(Profiles(database, vault, place, clock, settings.profiles))
         outbox = Outbox(database, clock, settings.notifications)
-        source = await stack.enter_async_context(_source(settings, base_url, ground.keys))
+        own_key = AccessKey.generate(name="the server itself", policy=_READING)
+        keys = WatchedKeys(settings.data_dir / CREDENTIALS_FILE, clock, own=[own_key])
+        source = await stack.enter_async_context(_source(settings, base_url, own_key))
         pipelines = Pipelines(database, vault, place, clock, _directory(settings, streams, source), settings.pipelines)
         store = TaskStore(database, vault, clock, outbox, profiles)
         lifecycle = Lifecycle(
@@ -111,7 +129,7 @@ async def assembled(settings: Settings, base_url: str, clock: Clock | None = Non
             settings.tasks,
             same_clock=settings.source.endpoint_url == "",
         )
-        tasks = Tasks(database, pipelines, profiles, store, lifecycle, supervisor, place, clock)
+        tasks = Tasks(database, pipelines, profiles, store, lifecycle, supervisor, place, clock, settings.tasks)
         pages = Pages(PageTokens(vault.derive("page tokens")))
         services = [
             Service(
@@ -121,6 +139,7 @@ async def assembled(settings: Settings, base_url: str, clock: Clock | None = Non
                     media_pipelines.VoiceToneAnalysisOperations(tasks),
                     media_pipelines.ConfigurationOperations(pipelines.configurations, pages),
                     media_pipelines.PipelineOperations(pipelines, tasks, pages),
+                    TagOperations(database, pipelines.find_taggable),
                 ],
             ),
             Service(
@@ -128,12 +147,20 @@ async def assembled(settings: Settings, base_url: str, clock: Clock | None = Non
                 [
                     voice.VoiceProfileDomainOperations(profiles, tasks, pages),
                     voice.VoiceProfileOperations(profiles, tasks, pages),
+                    voice.TaskResultOperations(tasks, outbox),
+                    TagOperations(database, profiles.domain_of_arn),
                 ],
             ),
             *kinesis_video.services(streams, base_url, settings.putmedia),
         ]
         yield Application(
-            Api(services, SignatureVerifier(ground.keys, place.region, clock), settings.api),
+            Api(
+                services,
+                SignatureVerifier(keys, place.region, clock),
+                settings.api,
+                Guard(keys, StoredNames(streams, pipelines.configurations, store), place),
+                trail,
+            ),
             _working(supervisor, Dispatcher(outbox, clock, settings.notifications), models),
         )
 
@@ -149,7 +176,7 @@ async def _working(supervisor: Supervisor, dispatcher: Dispatcher, models: Model
 
 
 @asynccontextmanager
-async def _source(settings: Settings, base_url: str, keys: KeyRing) -> AsyncIterator[KinesisVideoClient]:
+async def _source(settings: Settings, base_url: str, key: AccessKey) -> AsyncIterator[KinesisVideoClient]:
     """Yield the client that reads call audio: from the embedded streams by default, else from where settings say.
 
     The embedded streams are read over HTTP like any others: one way to read, and runners may move to other machines.
@@ -159,9 +186,10 @@ async def _source(settings: Settings, base_url: str, keys: KeyRing) -> AsyncIter
         client = KinesisVideoClient(
             endpoint_url=base_url,
             region=region,
-            access_key_id=keys.default.access_key_id,
-            secret_access_key=keys.default.secret_access_key,
+            access_key_id=key.access_key_id,
+            secret_access_key=key.secret_access_key,
             settings=settings.media,
+            ca_bundle=authorities(settings, base_url),
         )
     else:
         endpoint = None if settings.source.endpoint_url == "aws" else settings.source.endpoint_url

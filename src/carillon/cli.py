@@ -12,6 +12,7 @@ from rich.console import Console
 
 from carillon import __version__, config
 from carillon.errors import CarillonError
+from carillon.keys import keys
 from carillon.telemetry import configure_logging
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 evaluate = typer.Typer(help="Measure how right the models are on a folder of labelled speech.", no_args_is_help=True)
 app.add_typer(evaluate, name="eval")
+app.add_typer(keys, name="keys")
 
 DataDir = Annotated[
     Path | None,
@@ -35,16 +37,23 @@ def serve(
     data_dir: DataDir = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.", min=0, max=65535)] = None,
+    tls_cert: Annotated[str | None, typer.Option(help="Certificate to serve https with, PEM.")] = None,
+    tls_key: Annotated[str | None, typer.Option(help="Its private key, PEM.")] = None,
+    tls: Annotated[str | None, typer.Option(help="`self-signed` makes a certificate and serves https with it.")] = None,
 ) -> None:
     """Run the server until SIGTERM; prints one line when it is ready."""
     from carillon.server import serve as run
+    from carillon.tls import authorities
 
-    overrides = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    settings = config.load(data_dir, {"server": overrides})
+    given = {"host": host, "port": port, "tls_cert": tls_cert, "tls_key": tls_key, "tls": tls}
+    settings = config.load(data_dir, {"server": {name: value for name, value in given.items() if value is not None}})
     configure_logging(settings.server.log_level, "json" if settings.server.log_style == "json" else "console")
 
     def say_ready(base_url: str) -> None:
         sys.stdout.write(f"carillon is ready at {base_url} (data in {settings.data_dir})\n")
+        bundle = authorities(settings, base_url)
+        if bundle is not None:
+            sys.stdout.write(f"Clients trust it with AWS_CA_BUNDLE={bundle.absolute()} (carillon env prints it)\n")
         sys.stdout.flush()
 
     anyio.run(run, settings, say_ready, backend_options={"use_uvloop": True})
@@ -60,6 +69,7 @@ def env(
 
     for name, value in exports(config.load(data_dir), endpoint).items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+    sys.stdout.write("unset AWS_SESSION_TOKEN\n")  # one of another account's would be refused with our key
 
 
 @app.command()
@@ -72,6 +82,19 @@ def events(
     from carillon.events import show
 
     anyio.run(show, config.load(data_dir), follow, as_json)
+
+
+@app.command()
+def audit(
+    data_dir: DataDir = None,
+    since: Annotated[str | None, typer.Option(help="From when: 2026-11-22T10:00 (UTC), or 90m, 24h, 7d ago.")] = None,
+    action: Annotated[str, typer.Option(help="Only actions that contain this: Delete, chime:StartSpeaker.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print each row as one line of JSON.")] = False,
+) -> None:
+    """Show the audit trail: who did what, when, from where, with what result; oldest first."""
+    from carillon.audit import show
+
+    anyio.run(show, config.load(data_dir), since, action, as_json)
 
 
 @app.command()

@@ -10,11 +10,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
 from carillon.analysis import Settings as AnalysisSettings
+from carillon.api.access import Settings as AuditSettings
 from carillon.api.kinesis_video import Settings as PutMediaSettings
 from carillon.api.protocol import Settings as ApiSettings
 from carillon.arns import Place
@@ -32,6 +33,12 @@ FILE_NAME: Final = "carillon.toml"
 _PREFIX: Final = "CARILLON_"
 _DATA_DIR: Final = f"{_PREFIX}DATA_DIR"
 _CONFIG: Final = f"{_PREFIX}CONFIG"
+AWS_QUOTAS: Final[Mapping[str, Mapping[str, int]]] = {
+    "pipelines": {"max_configurations": 100, "max_active": 20},
+    "profiles": {"max_domains": 3, "max_profiles_per_domain": 20},
+    "tasks": {"max_speaker_searches": 25, "max_voice_tones": 25},
+}
+"""Source: Amazon Chime SDK Developer Guide, "Call analytics service quotas"."""
 _OWN_VARIABLES: Final = frozenset({_DATA_DIR, _CONFIG})
 
 
@@ -44,17 +51,36 @@ class ServerSettings:
     """Where the server listens and how it says so."""
 
     host: str = "127.0.0.1"
-    """Address to listen on. Beyond loopback, put TLS in front."""
+    """Address to listen on. Beyond loopback, serve with TLS, or put it in front."""
     port: int = 8650
     """Port to listen on; 0 picks a free one, which the ready line tells."""
     public_url: str = ""
     """What GetDataEndpoint answers; empty means the address that is listened on."""
+    tls_cert: str = ""
+    """File of the certificate to serve https with, PEM, intermediates after it; empty means plain HTTP."""
+    tls_key: str = ""
+    """File of its private key, PEM, without a password."""
+    tls: str = ""
+    """`self-signed` makes a certificate in the data folder and serves https with it."""
+    tls_ca: str = ""
+    """File of the authorities that signed `tls_cert`, PEM, where the system does not trust them."""
+    max_head_bytes: int = 32_768
+    """Largest request line and headers that are taken in at all; beyond it the connection is closed."""
+    head_seconds: float = 10.0
+    """How long they may take to arrive."""
     stop_seconds: float = 5.0
     """How long open connections may go on after SIGTERM."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_style: str = "console"
     """console, or json: one object a line."""
+
+    @property
+    def url(self) -> str:
+        """Return where clients on this machine reach the server, as far as settings can tell."""
+        scheme = "https" if self.tls or self.tls_cert else "http"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"{scheme}://{host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +94,14 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class QuotaSettings:
+    """How many of each resource there may be. Each room has its own settings; this presets those that are 0."""
+
+    preset: Literal["", "aws"] = ""
+    """Empty means unlimited; `aws` means the default quotas of Amazon Chime SDK."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything that an operator may set, one field for each room."""
 
@@ -76,7 +110,9 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     source: SourceSettings = field(default_factory=SourceSettings)
     place: Place = field(default_factory=Place)
+    quotas: QuotaSettings = field(default_factory=QuotaSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
+    audit: AuditSettings = field(default_factory=AuditSettings)
     putmedia: PutMediaSettings = field(default_factory=PutMediaSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     streams: StreamSettings = field(default_factory=StreamSettings)
@@ -114,9 +150,23 @@ def load(
         for room, values in source.items():
             given.setdefault(room, {}).update(values)
     try:
-        return msgspec.convert({**given, "data_dir": str(folder)}, Settings, strict=False, dec_hook=_decode_path)
+        settings = msgspec.convert({**given, "data_dir": str(folder)}, Settings, strict=False, dec_hook=_decode_path)
     except msgspec.ValidationError as error:
         raise BadSettings(f"A setting has a value that cannot be: {error}.") from error
+    return _preset(settings)
+
+
+def _preset(settings: Settings) -> Settings:
+    """Fill in AWS's default quotas wherever nothing else was asked for."""
+    if settings.quotas.preset != "aws":
+        return settings
+    changed = {}
+    for room, quotas in AWS_QUOTAS.items():
+        group = getattr(settings, room)
+        changed[room] = dataclasses.replace(
+            group, **{name: most for name, most in quotas.items() if not getattr(group, name)}
+        )
+    return dataclasses.replace(settings, **changed)
 
 
 def rooms() -> Mapping[str, type[Any]]:

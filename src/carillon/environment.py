@@ -5,6 +5,7 @@ from typing import Final
 
 from carillon.app import prepare
 from carillon.config import Settings
+from carillon.tls import authorities
 
 SERVED: Final = ("CHIME_SDK_MEDIA_PIPELINES", "CHIME_SDK_VOICE", "KINESIS_VIDEO", "KINESIS_VIDEO_MEDIA")
 """Services whose endpoint is this server; every other service keeps its own."""
@@ -17,8 +18,8 @@ def exports(settings: Settings, endpoint: str | None = None) -> Mapping[str, str
         settings: of the server.
         endpoint: its base URL; None means what its settings say.
     """
-    server = settings.server
-    base_url = endpoint or server.public_url or f"http://{server.host}:{server.port}"
+    base_url = endpoint or settings.server.url
+    bundle = authorities(settings, base_url)
     key = prepare(settings.data_dir).default
     return {
         "AWS_ACCESS_KEY_ID": key.access_key_id,
@@ -26,4 +27,5 @@ def exports(settings: Settings, endpoint: str | None = None) -> Mapping[str, str
         "AWS_DEFAULT_REGION": settings.place.region,
         "AWS_REGION": settings.place.region,
         **{f"AWS_ENDPOINT_URL_{service}": base_url for service in SERVED},
+        **({} if bundle is None else {"AWS_CA_BUNDLE": str(bundle.absolute())}),
     }

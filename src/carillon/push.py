@@ -11,6 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from carillon.app import prepare
 from carillon.config import Settings
 from carillon.media import Acknowledgement, AcknowledgementType, KinesisVideoClient, as_live, put_media, read_recording
+from carillon.tls import authorities
 
 _ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_KINESIS_VIDEO", "AWS_ENDPOINT_URL")
 
@@ -59,12 +60,13 @@ def client_for(settings: Settings, endpoint: str | None = None) -> KinesisVideoC
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or settings.place.region
     if "AWS_ACCESS_KEY_ID" in os.environ or "AWS_PROFILE" in os.environ:
         return KinesisVideoClient(endpoint_url=url, region=region, settings=settings.media)
-    server = settings.server
     key = prepare(settings.data_dir).default
+    url = url or settings.server.url
     return KinesisVideoClient(
-        endpoint_url=url or server.public_url or f"http://{server.host}:{server.port}",
+        endpoint_url=url,
         region=settings.place.region,
         access_key_id=key.access_key_id,
         secret_access_key=key.secret_access_key,
         settings=settings.media,
+        ca_bundle=None if "AWS_CA_BUNDLE" in os.environ else authorities(settings, url),
     )

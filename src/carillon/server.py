@@ -1,16 +1,19 @@
 """Runs the application on a socket until it is told to stop."""
 
+import asyncio
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import uvicorn
 from anyio import Event, create_task_group, open_signal_receiver
 
 from carillon.app import assembled
 from carillon.config import Settings
+from carillon.heads import bounded
+from carillon.tls import Certificate, certificate_of
 
 _BACKLOG: Final = 2048
 
@@ -18,13 +21,22 @@ _BACKLOG: Final = 2048
 class Listener(uvicorn.Server):
     """uvicorn as a child: it tells when it has started, and leaves signals to its parent."""
 
-    def __init__(self, application: Any, stop_seconds: float = 1.0) -> None:  # noqa: ANN401 - any ASGI application
+    def __init__(
+        self,
+        application: Any,  # noqa: ANN401 - any ASGI application
+        stop_seconds: float = 1.0,
+        certificate: Certificate | None = None,
+        http: type[asyncio.Protocol] | Literal["auto"] = "auto",
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 application,
                 lifespan="off",
                 access_log=False,
                 log_config=None,
+                http=http,
+                ssl_certfile=None if certificate is None else certificate.certificate,
+                ssl_keyfile=None if certificate is None else certificate.key,
                 server_header=False,
                 timeout_graceful_shutdown=round(stop_seconds),
             )
@@ -48,10 +60,13 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
         settings: everything that can be set.
         on_ready: told the base URL once requests are answered.
     """
+    certificate = certificate_of(settings)
+    scheme = "http" if certificate is None else "https"
     with _listening(settings.server.host, settings.server.port) as listener:
-        base_url = settings.server.public_url or _url_of(listener)
+        base_url = settings.server.public_url or _url_of(listener, scheme)
         async with assembled(settings, base_url) as application, create_task_group() as group:
-            server = Listener(application.api, settings.server.stop_seconds)
+            http = bounded(settings.server.max_head_bytes, settings.server.head_seconds)
+            server = Listener(application.api, settings.server.stop_seconds, certificate, http)
             group.start_soon(server.serve, [listener])
             await server.is_listening.wait()
             with open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
@@ -69,8 +84,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _url_of(listener: socket.socket) -> str:
+def _url_of(listener: socket.socket, scheme: str) -> str:
     host, port, *_ = listener.getsockname()
     if host in ("0.0.0.0", "::"):  # noqa: S104 - only compared
         host = socket.gethostname()
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

@@ -21,8 +21,8 @@ def test_a_later_start_finds_the_same_key(tmp_path: Path) -> None:
     key = load_or_create(path).default
     again = load_or_create(path)
     assert again.default == key
-    assert again.secret_of(key.access_key_id) == key.secret_access_key
-    assert again.secret_of("CRLNOTHER") is None
+    assert again.find(key.access_key_id) == key
+    assert again.find("CRLNOTHER") is None
 
 
 def test_starts_at_the_same_moment_agree_on_one_key(tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_a_file_that_is_not_ours_is_refused_without_showing_it(tmp_path: Path, c
 def test_a_newer_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "credentials.json"
     path.touch(mode=0o600)
-    path.write_text('{"version": 2, "keys": [{"access_key_id": "a", "secret_access_key": "b"}]}')
+    path.write_text('{"version": 3, "keys": [{"access_key_id": "a", "secret_access_key": "b"}]}')
     with pytest.raises(CredentialsUnusable, match="this version understands"):
         load_or_create(path)
 

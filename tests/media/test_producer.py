@@ -179,6 +179,7 @@ async def test_who_can_act_on_a_refusal(
         await send(maker.document())
     assert isinstance(raised.value, Transient) == (error is StreamUnavailable)
     assert "so it is" in str(raised.value) or error is not PutMediaRefused
+    assert endpoint.asked("/elsewhere") == []
     assert maker.is_closed
 
 

@@ -1,69 +1,19 @@
 """One reading, many listeners: nobody misses a fragment, hears one twice, or holds the others up for ever."""
 
-from collections.abc import AsyncGenerator
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from anyio import Event, create_task_group, fail_after, wait_all_tasks_blocked
 
 from carillon.clock import ManualClock
-from carillon.media import After, At, Fragment, Newest, Position, StreamNotFound
+from carillon.media import After, At, Newest, Position, StreamNotFound
+from carillon.tasks.listener import Heard, Listener
 from carillon.tasks.reading import StreamReading
 
 pytestmark = pytest.mark.anyio
 
 ARN = "arn:aws:kinesisvideo:us-east-1:111122223333:stream/call/1732270000000"
-
-
-class Tape:
-    """A stream that grows when the test says so; a real reader in all but the network."""
-
-    def __init__(self, start: datetime) -> None:
-        self._start = start
-        self._fragments: list[Fragment] = []
-        self._grown = Event()
-        self.opened: list[Position] = []
-        self.failure: StreamNotFound | None = None
-
-    def record(self, count: int = 1) -> None:
-        """Append fragments 1, 2, 3, ... one second apart."""
-        for number in range(len(self._fragments) + 1, len(self._fragments) + 1 + count):
-            at = self._start + timedelta(seconds=number)
-            self._fragments.append(Fragment(str(number), at, at, (), (), {}))
-        self._grown.set()
-        self._grown = Event()
-
-    def fail(self) -> None:
-        self.failure = StreamNotFound(ARN)
-        self._grown.set()
-
-    def open(self, stream_arn: str, position: Position) -> "Tape.Reader":
-        assert stream_arn == ARN
-        self.opened.append(position)
-        return Tape.Reader(self, position)
-
-    class Reader:
-        def __init__(self, tape: "Tape", position: Position) -> None:
-            self._tape = tape
-            self._position = position
-
-        async def fragments(self) -> AsyncGenerator[Fragment]:
-            tape = self._tape
-            match self._position:
-                case Newest():
-                    at = max(0, len(tape._fragments) - 1)
-                case After(number):
-                    at = int(number)
-                case At(server_at):
-                    at = sum(fragment.server_at < server_at for fragment in tape._fragments)
-            while True:
-                if tape.failure:
-                    raise tape.failure
-                if at < len(tape._fragments):
-                    at += 1
-                    yield tape._fragments[at - 1]
-                else:
-                    await tape._grown.wait()
 
 
 class Ear:
@@ -74,9 +24,13 @@ class Ear:
         self.done = Event()
         self.go_on = Event()
         self.go_on.set()
+        self.listener: Listener | None = None
 
-    async def listen(self, reading: StreamReading, position: Position, asked_at: datetime) -> None:
-        async with reading.listening(position, asked_at) as listener:
+    async def listen(
+        self, reading: StreamReading, position: Position, asked_at: datetime, had: Heard | None = None
+    ) -> None:
+        async with reading.listening(position, asked_at, had) as self.listener:
+            listener = self.listener
             async for fragment in listener.fragments:
                 self.heard.append(fragment.number)
                 await self.go_on.wait()
@@ -84,16 +38,11 @@ class Ear:
 
 
 @pytest.fixture
-def tape(clock: ManualClock) -> Tape:
-    return Tape(clock.now())
-
-
-@pytest.fixture
-def reading(tape: Tape, clock: ManualClock) -> StreamReading:
+def reading(tape: Any, clock: ManualClock) -> StreamReading:
     return StreamReading(ARN, tape.open, clock, queued_fragments=2)
 
 
-async def test_two_tasks_share_one_connection(tape: Tape, reading: StreamReading, clock: ManualClock) -> None:
+async def test_two_tasks_share_one_connection(tape: Any, reading: StreamReading, clock: ManualClock) -> None:
     first, second = Ear(), Ear()
     with fail_after(5):
         async with create_task_group() as group:
@@ -109,7 +58,7 @@ async def test_two_tasks_share_one_connection(tape: Tape, reading: StreamReading
 
 
 async def test_a_task_that_joins_late_starts_with_the_newest_fragment(
-    tape: Tape, reading: StreamReading, clock: ManualClock
+    tape: Any, reading: StreamReading, clock: ManualClock
 ) -> None:
     first, late = Ear(), Ear()
     with fail_after(5):
@@ -130,7 +79,7 @@ async def test_a_task_that_joins_late_starts_with_the_newest_fragment(
 
 @pytest.mark.parametrize("back", [After("1"), At(ManualClock().now() + timedelta(seconds=2))])
 async def test_the_reading_goes_back_for_a_task_that_resumes(
-    tape: Tape, reading: StreamReading, clock: ManualClock, back: Position
+    tape: Any, reading: StreamReading, clock: ManualClock, back: Position
 ) -> None:
     live, resumed = Ear(), Ear()
     tape.record(10)
@@ -153,7 +102,7 @@ async def test_the_reading_goes_back_for_a_task_that_resumes(
 
 
 async def test_the_slowest_task_holds_the_reading_back_instead_of_piling_up(
-    tape: Tape, reading: StreamReading, clock: ManualClock
+    tape: Any, reading: StreamReading, clock: ManualClock
 ) -> None:
     slow = Ear()
     slow.go_on = Event()
@@ -176,7 +125,7 @@ async def test_the_slowest_task_holds_the_reading_back_instead_of_piling_up(
 
 
 async def test_closing_lets_tasks_finish_what_was_received(
-    tape: Tape, reading: StreamReading, clock: ManualClock
+    tape: Any, reading: StreamReading, clock: ManualClock
 ) -> None:
     ear = Ear()
     ear.go_on = Event()
@@ -187,7 +136,8 @@ async def test_closing_lets_tasks_finish_what_was_received(
             await wait_all_tasks_blocked()
             tape.record(3)
             await wait_all_tasks_blocked()
-            reading.close_all()
+            assert ear.listener is not None
+            ear.listener.close()
             ear.go_on.set()
             await ear.done.wait()
             group.cancel_scope.cancel()
@@ -195,7 +145,7 @@ async def test_closing_lets_tasks_finish_what_was_received(
 
 
 async def test_a_stream_that_cannot_be_read_ends_its_tasks_and_says_why(
-    tape: Tape, reading: StreamReading, clock: ManualClock
+    tape: Any, reading: StreamReading, clock: ManualClock
 ) -> None:
     ear = Ear()
     with fail_after(5):
@@ -203,6 +153,211 @@ async def test_a_stream_that_cannot_be_read_ends_its_tasks_and_says_why(
             group.start_soon(reading.run)
             group.start_soon(ear.listen, reading, Newest(), clock.now())
             await wait_all_tasks_blocked()
-            tape.fail()
+            tape.fail(StreamNotFound(ARN))
             await ear.done.wait()
-    assert isinstance(reading.failure, StreamNotFound)
+            group.cancel_scope.cancel()
+    assert ear.listener is not None
+    assert isinstance(ear.listener.failure, StreamNotFound)
+    assert reading.is_read  # a stream that cannot be read counts as silent
+    clock.advance(timedelta(seconds=7))
+    assert reading.quiet_seconds == 7
+
+
+async def test_a_task_that_joins_begins_where_it_was_asked_for_and_costs_no_connection(
+    tape: Any, reading: StreamReading, clock: ManualClock
+) -> None:
+    first, joined = Ear(), Ear()
+    asked_at = clock.now() + timedelta(seconds=3, milliseconds=500)  # while fragment 3 was arriving
+    with fail_after(5):
+        async with create_task_group() as group:
+            group.start_soon(reading.run)
+            group.start_soon(first.listen, reading, At(clock.now()), clock.now())
+            await wait_all_tasks_blocked()
+            tape.record(3)
+            await wait_all_tasks_blocked()
+            group.start_soon(joined.listen, reading, At(asked_at), asked_at)
+            await wait_all_tasks_blocked()
+            assert joined.heard == []  # only the next fragment tells that 3 was the last to begin before
+            tape.record(2)
+            await wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+    assert first.heard == ["1", "2", "3", "4", "5"]
+    assert joined.heard == ["3", "4", "5"]
+    assert len(tape.opened) == 1
+
+
+async def test_a_task_that_joins_a_reading_that_lags_makes_nobody_miss_anything(
+    tape: Any, reading: StreamReading, clock: ManualClock
+) -> None:
+    slow, joined = Ear(), Ear()
+    slow.go_on = Event()
+    with fail_after(5):
+        async with create_task_group() as group:
+            group.start_soon(reading.run)
+            group.start_soon(slow.listen, reading, At(clock.now()), clock.now())
+            await wait_all_tasks_blocked()
+            tape.record(20)
+            await wait_all_tasks_blocked()
+            asked_at = clock.now() + timedelta(seconds=19)
+            group.start_soon(joined.listen, reading, At(asked_at), asked_at)
+            await wait_all_tasks_blocked()
+            slow.go_on.set()
+            await wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+    assert slow.heard == [str(number) for number in range(1, 21)]
+    assert joined.heard == ["19", "20"]
+
+
+async def test_what_was_held_back_is_heard_if_nothing_follows(
+    tape: Any, reading: StreamReading, clock: ManualClock
+) -> None:
+    first, joined = Ear(), Ear()
+    asked_at = clock.now() + timedelta(seconds=3)
+    with fail_after(5):
+        async with create_task_group() as group:
+            group.start_soon(reading.run)
+            group.start_soon(first.listen, reading, At(clock.now()), clock.now())
+            await wait_all_tasks_blocked()
+            tape.record(3)
+            await wait_all_tasks_blocked()
+            group.start_soon(joined.listen, reading, At(asked_at), asked_at)
+            await wait_all_tasks_blocked()
+            assert joined.listener is not None
+            joined.listener.close()
+            joined.listener.close()
+            await joined.done.wait()
+            group.cancel_scope.cancel()
+    assert joined.heard == ["3"]
+
+
+async def test_nobody_is_given_what_was_said_before_the_task_was_asked_for(
+    tape: Any, reading: StreamReading, clock: ManualClock
+) -> None:
+    now, back = Ear(), Ear()
+    tape.record(10)
+    asked_at = clock.now() + timedelta(seconds=10)
+    with fail_after(5):
+        async with create_task_group() as group:  # both join before anything is read
+            group.start_soon(now.listen, reading, At(asked_at), asked_at)
+            group.start_soon(back.listen, reading, After("2"), asked_at)
+            await wait_all_tasks_blocked()
+            group.start_soon(reading.run)
+            await wait_all_tasks_blocked()
+            tape.record(1)
+            await wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+    assert back.heard == [str(number) for number in range(3, 12)]
+    assert now.heard == ["10", "11"]
+
+
+async def test_a_number_that_lies_later_than_others_need_does_not_make_them_miss_anything(
+    tape: Any, reading: StreamReading, clock: ManualClock
+) -> None:
+    resumed, numbered = Ear(), Ear()
+    tape.record(10)
+    asked_at = clock.now() + timedelta(seconds=10)
+    with fail_after(5):
+        async with create_task_group() as group:
+            group.start_soon(resumed.listen, reading, At(clock.now() + timedelta(seconds=3)), asked_at)
+            group.start_soon(numbered.listen, reading, After("7"), asked_at)
+            await wait_all_tasks_blocked()
+            group.start_soon(reading.run)
+            await wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+    assert resumed.heard == [str(number) for number in range(3, 11)]
+    assert numbered.heard == ["8", "9", "10"]
+
+
+async def test_a_number_to_come_is_waited_for(tape: Any, reading: StreamReading, clock: ManualClock) -> None:
+    live, numbered = Ear(), Ear()
+    with fail_after(5):
+        async with create_task_group() as group:
+            group.start_soon(reading.run)
+            group.start_soon(live.listen, reading, Newest(), clock.now())
+            await wait_all_tasks_blocked()
+            tape.record(3)
+            await wait_all_tasks_blocked()
+            group.start_soon(numbered.listen, reading, After("5"), clock.now())
+            await wait_all_tasks_blocked()
+            tape.record(4)
+            await wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+    assert live.heard == ["1", "2", "3", "4", "5", "6", "7"]
+    assert numbered.heard == ["6", "7"]
+
+
+async def test_who_joins_while_a_fragment_is_delivered_is_given_it_too(
+    tape: Any, reading: StreamReading, clock: ManualClock
+) -> None:
+    slow, joined = Ear(), Ear()
+    slow.go_on = Event()
+    with fail_after(5):
+        async with create_task_group() as group:
+            group.start_soon(reading.run)
+            group.start_soon(slow.listen, reading, Newest(), clock.now())
+            await wait_all_tasks_blocked()
+            tape.record(4)  # one heard, two in the queue, one waits for room
+            await wait_all_tasks_blocked()
+            group.start_soon(joined.listen, reading, Newest(), clock.now() + timedelta(seconds=4))
+            await wait_all_tasks_blocked()
+            slow.go_on.set()
+            tape.record(2)
+            await wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+    assert joined.heard == ["4", "5", "6"]
+    assert slow.heard == ["1", "2", "3", "4", "5", "6"]
+
+
+async def test_who_resumes_is_not_given_again_what_it_had(
+    tape: Any, reading: StreamReading, clock: ManualClock
+) -> None:
+    resumed = Ear()
+    tape.record(10)
+    had = Heard(6, clock.now() + timedelta(seconds=6))
+    with fail_after(5):
+        async with create_task_group() as group:
+            group.start_soon(reading.run)
+            group.start_soon(resumed.listen, reading, After("1"), clock.now(), had)
+            await wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+    assert resumed.heard == ["7", "8", "9", "10"]
+    assert tape.opened == [At(clock.now() + timedelta(seconds=5))]
+
+
+async def test_a_stream_that_could_not_be_read_is_tried_again_for_the_next_task(
+    tape: Any, reading: StreamReading, clock: ManualClock
+) -> None:
+    refused, heard = Ear(), Ear()
+    with fail_after(5):
+        async with create_task_group() as group:
+            group.start_soon(reading.run)
+            tape.fail(StreamNotFound(ARN))
+            group.start_soon(refused.listen, reading, Newest(), clock.now())
+            await refused.done.wait()
+            reading.watch()
+            await wait_all_tasks_blocked()
+            assert len(tape.opened) == 1  # watching alone does not ask again and again
+            tape.failure = None
+            group.start_soon(heard.listen, reading, Newest(), clock.now())
+            await wait_all_tasks_blocked()
+            tape.record(1)
+            await wait_all_tasks_blocked()
+            group.cancel_scope.cancel()
+    assert heard.heard == ["1"]
+
+
+async def test_nobody_stays_behind_when_tasks_end(tape: Any, reading: StreamReading, clock: ManualClock) -> None:
+    with fail_after(5):
+        async with create_task_group() as group:
+            group.start_soon(reading.run)
+            for _ in range(3):
+                async with reading.listening(Newest(), clock.now()):
+                    await wait_all_tasks_blocked()
+                    tape.record(10)
+                    await wait_all_tasks_blocked()
+            assert reading._listeners == []
+            tape.record(10)
+            await wait_all_tasks_blocked()
+            assert reading.quiet_seconds == 0
+            group.cancel_scope.cancel()
+    assert tape.open_now == 0

@@ -1,20 +1,30 @@
 """The access keys that clients sign with, kept in the data folder; the command line reads them without a server."""
 
+import fcntl
 import os
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
 import msgspec
 
+from carillon.api.access.policies import Policy
+from carillon.clock import Clock
 from carillon.errors import CarillonError
+from carillon.telemetry import get_logger
 
 _PREFIX: Final = "CRLN"  # As long as AWS's own (20 in all), and not to be taken for one of them.
 _ID_ALPHABET: Final = string.ascii_uppercase + "234567"
 _SECRET_BYTES: Final = 30
+_TOKEN_BYTES: Final = 96
+_LOOK_SECONDS: Final = 1.0
+
+log = get_logger()
 
 
 class CredentialsUnusable(CarillonError):
@@ -23,40 +33,141 @@ class CredentialsUnusable(CarillonError):
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
-    """A pair that an SDK signs with."""
+    """A pair that an SDK signs with, and what is known of whoever holds it."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
+    name: str = "default"
+    """What people call it; a rotated key has the name of the one it replaces."""
+    status: Literal["active", "disabled"] = "active"
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    """From then on it is refused; None means never."""
+    session_token: str | None = field(default=None, repr=False)
+    """Makes the key a temporary one: every request must carry it."""
+    policy: Mapping[str, Any] | None = field(default=None, repr=False, hash=False)
+    """An IAM policy document; None allows everything."""
 
     @classmethod
-    def generate(cls) -> "AccessKey":
-        """Return a new key, random throughout."""
+    def generate(cls, *, temporary: bool = False, **known: Any) -> "AccessKey":  # noqa: ANN401 - fields of this class
+        """Return a new key, random throughout; `known` are its other fields."""
         suffix = "".join(secrets.choice(_ID_ALPHABET) for _ in range(16))
-        return cls(_PREFIX + suffix, secrets.token_urlsafe(_SECRET_BYTES))
+        token = secrets.token_urlsafe(_TOKEN_BYTES) if temporary else None
+        return cls(_PREFIX + suffix, secrets.token_urlsafe(_SECRET_BYTES), session_token=token, **known)
 
 
 class KeyRing:
-    """The keys that this server accepts.
+    """The keys that this server accepts, at one moment.
 
     Args:
-        keys: at least one; the first is the one that `carillon env` prints.
+        keys: at least one; the first active one is the one that `carillon env` prints.
+
+    Raises:
+        PolicyInvalid: a key's policy is not one.
     """
 
     def __init__(self, keys: Sequence[AccessKey]) -> None:
         if not keys:
             raise ValueError("A key ring needs at least one key.")
-        self.default: Final = keys[0]
-        self._secrets = {key.access_key_id: key.secret_access_key for key in keys}
+        self.keys: Final = tuple(keys)
+        self._active = {key.access_key_id: key for key in keys if key.status == "active"}
+        self._policies = {
+            key.access_key_id: None if key.policy is None else Policy(key.policy) for key in self._active.values()
+        }
 
-    def secret_of(self, access_key_id: str) -> str | None:
-        """Return the secret of a key, or None if there is no such key."""
-        return self._secrets.get(access_key_id)
+    @property
+    def default(self) -> AccessKey:
+        """Return the first active key that needs no session token.
+
+        Raises:
+            CredentialsUnusable: there is none.
+        """
+        now = datetime.now(UTC)
+        for key in self._active.values():
+            if key.session_token is None and (key.expires_at is None or key.expires_at > now):
+                return key
+        raise CredentialsUnusable("Every access key is disabled, expired or temporary. Make one: carillon keys create")
+
+    def find(self, access_key_id: str) -> AccessKey | None:
+        """Return an active key, or None if there is none with this id."""
+        return self._active.get(access_key_id)
+
+    def policy_of(self, access_key_id: str) -> Policy | None:
+        """Return the policy of an active key; None means everything is allowed.
+
+        Raises:
+            KeyError: there is no such active key.
+        """
+        return self._policies[access_key_id]
+
+
+class WatchedKeys:
+    """The keys of a file, as they are now: a change is noticed within a second, without a restart.
+
+    Args:
+        path: the file; made if it is missing.
+        clock: tells when to look again.
+        own: keys of this process, never written down: what the server itself signs with.
+
+    Raises:
+        CredentialsUnusable: others may read the file, or it is not what we write.
+    """
+
+    def __init__(self, path: Path, clock: Clock, own: Sequence[AccessKey] = ()) -> None:
+        self._path = path
+        self._clock = clock
+        self._own = KeyRing(own) if own else None
+        self._look_at = clock.monotonic() + _LOOK_SECONDS
+        self.ring = load_or_create(path)
+        self._seen = self._version()
+
+    def find(self, access_key_id: str) -> AccessKey | None:
+        """Return an active key, or None if there is none with this id."""
+        now = self._clock.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + _LOOK_SECONDS
+            self._look()
+        return self.ring.find(access_key_id) or (self._own.find(access_key_id) if self._own else None)
+
+    def policy_of(self, access_key_id: str) -> Policy | None:
+        """Return the policy of an active key; None means everything is allowed.
+
+        Raises:
+            KeyError: there is no such active key.
+        """
+        own = self._own
+        ring = own if own is not None and own.find(access_key_id) is not None else self.ring
+        return ring.policy_of(access_key_id)
+
+    def _look(self) -> None:
+        """Read the file again if it changed; one that cannot be used changes nothing, and the log says so."""
+        version = self._version()
+        if version is None or version == self._seen:
+            return
+        try:
+            self.ring = KeyRing(_read(self._path).keys)
+        except (CarillonError, OSError) as error:
+            log.error("keys.unusable", path=str(self._path), error=type(error).__name__)
+        else:
+            log.info("keys.changed", active=sum(key.status == "active" for key in self.ring.keys))
+        self._seen = version
+
+    def _version(self) -> tuple[int, int, int, int] | None:
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return None
+        return stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size
 
 
 @dataclass(frozen=True, slots=True)
 class _File:
     keys: list[AccessKey] = field(repr=False)
     version: int = 1
+
+
+_VERSION: Final = 2
+"""Of what we write. 1 knew nothing of status and policy, and would let every key do everything."""
 
 
 def load_or_create(path: Path) -> KeyRing:
@@ -72,19 +183,50 @@ def load_or_create(path: Path) -> KeyRing:
     return KeyRing(_read(path).keys)
 
 
+def change(path: Path, edit: Callable[[Sequence[AccessKey]], Sequence[AccessKey]]) -> None:
+    """Replace the keys of a file by what `edit` makes of them: at once, and one process after the other.
+
+    Raises:
+        CredentialsUnusable: others may read the file, it is not what we write, or no key would be left.
+        Exception: whatever `edit` raises; nothing is changed then.
+    """
+    load_or_create(path)
+    with _locked(path.parent):
+        keys = list(edit(_read(path).keys))
+        if not keys:
+            raise CredentialsUnusable("The last access key cannot be removed; disable it instead.")
+        with _draft(path, keys) as draft:
+            draft.replace(path)
+
+
 def _create(path: Path) -> None:
+    with _draft(path, [AccessKey.generate()]) as draft, suppress(FileExistsError):
+        os.link(draft, path)  # Unlike a rename, this fails where somebody else was faster.
+
+
+@contextmanager
+def _draft(path: Path, keys: list[AccessKey]) -> Iterator[Path]:
+    """Yield a complete file beside the one at `path`; gone afterwards, if it is still there."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(_File([AccessKey.generate()]))) + b"\n")
+            file.write(msgspec.json.format(msgspec.json.encode(_File(keys, _VERSION))) + b"\n")
             file.flush()
             os.fsync(file.fileno())
-        os.link(draft, path)  # Unlike a rename, this fails where somebody else was faster.
-    except FileExistsError:
-        pass
+        yield draft
     finally:
-        draft.unlink()
+        draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path) -> _File:
@@ -95,6 +237,6 @@ def _read(path: Path) -> _File:
             credentials = msgspec.json.decode(file.read(), type=_File)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise CredentialsUnusable(f"{path} is not a file of access keys. Restore it, or remove it.") from error
-    if credentials.version != 1 or not credentials.keys:
+    if credentials.version not in {1, _VERSION} or not credentials.keys:
         raise CredentialsUnusable(f"{path} holds no keys that this version understands. Restore it, or remove it.")
     return credentials

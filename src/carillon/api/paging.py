@@ -3,12 +3,13 @@
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from carillon.api.access.visibility import is_everything_visible, is_visible
 from carillon.errors import InvalidRequest
 
 MAX_POSITION_BYTES: Final = 480
@@ -17,9 +18,18 @@ MAX_POSITION_BYTES: Final = 480
 DEFAULT_PAGE: Final = 100
 """AWS documents no default; 100 is the most that `MaxResults` may ask for."""
 
-_Item = TypeVar("_Item")
+_Item = TypeVar("_Item", bound="Listed")
 
 _NONCE_BYTES: Final = 12
+
+
+class Listed(Protocol):
+    """What can be in a list."""
+
+    @property
+    def arn(self) -> str:
+        """Return its ARN, by which policies show or hide it."""
+        ...
 
 
 class UnusablePageToken(InvalidRequest):
@@ -96,7 +106,9 @@ class Pages:
         position: Callable[[_Item], str],
         filters: Mapping[str, str] | None = None,
     ) -> Page[_Item]:
-        """Return the page that a request asks for.
+        """Return the page that a request asks for, less what its caller may not see.
+
+        Such a page is shorter, even empty, and still has a token while more follows, as AWS allows it to be.
 
         Args:
             operation: the operation's name; its tokens are good for nothing else.
@@ -114,7 +126,8 @@ class Pages:
         found = await fetch(after, limit + 1)
         items = found[:limit]
         more = len(found) > limit
-        return Page(items, self._tokens.make(operation, position(items[-1]), filters) if more else None)
+        shown = items if is_everything_visible() else [item for item in items if is_visible(item.arn)]
+        return Page(shown, self._tokens.make(operation, position(items[-1]), filters) if more else None)
 
 
 def _context(operation: str, filters: Mapping[str, str] | None) -> bytes:

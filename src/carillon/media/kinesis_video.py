@@ -1,9 +1,11 @@
 """A client of Kinesis Video Streams: the embedded one, the real one, or anything that speaks like them."""
 
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
@@ -52,6 +54,7 @@ class KinesisVideoClient:
         region: Region to sign for.
         access_key_id, secret_access_key: None means the AWS environment's own.
         data_endpoint_url: where media is read and sent, whatever GetDataEndpoint would say: through a tunnel, say.
+        ca_bundle: file of the authorities to trust over https; None means those of AWS_CA_BUNDLE, or the usual ones.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class KinesisVideoClient:
         clock: Clock | None = None,
         settings: Settings | None = None,
         data_endpoint_url: str | None = None,
+        ca_bundle: Path | None = None,
     ) -> None:
         if (access_key_id is None) != (secret_access_key is None):
             raise ValueError("An access key is an id and a secret; give both or neither.")
@@ -71,6 +75,7 @@ class KinesisVideoClient:
         self._endpoint_url = endpoint_url
         self._data_endpoint_url = data_endpoint_url
         self._region = region
+        self._ca_bundle = ca_bundle
         self._clock = clock or SystemClock()
         self._answer_seconds = settings.answer_seconds
         self._remembered = timedelta(minutes=settings.endpoint_minutes).total_seconds()
@@ -157,6 +162,11 @@ class KinesisVideoClient:
             async with payload as body, aclosing(_pieces(stream_arn, body)) as pieces:
                 yield pieces
 
+    def trust(self) -> ssl.SSLContext:
+        """Return by which authorities an https endpoint is trusted."""
+        bundle = self._ca_bundle or self._session.get_config_variable("ca_bundle")
+        return ssl.create_default_context(cafile=None if bundle is None else str(bundle))
+
     async def sign(self, method: str, url: str, headers: Mapping[str, str]) -> Mapping[str, str]:
         """Return the headers of a request with a body that is not hashed, signed.
 
@@ -206,7 +216,11 @@ class KinesisVideoClient:
     @asynccontextmanager
     async def _made(self, peer: Peer) -> AsyncIterator[Client]:
         async with self._session.create_client(
-            peer.service, region_name=self._region, endpoint_url=peer.endpoint_url, config=self._config
+            peer.service,
+            region_name=self._region,
+            endpoint_url=peer.endpoint_url,
+            verify=None if self._ca_bundle is None else str(self._ca_bundle),
+            config=self._config,
         ) as client:
             yield client
 

@@ -19,6 +19,7 @@ from anyio import (
     current_time,
     fail_after,
     move_on_after,
+    to_thread,
 )
 from anyio.lowlevel import checkpoint
 
@@ -67,9 +68,8 @@ async def put_media(
     settings = settings or Settings()
     try:
         url = await client.data_endpoint(stream_name, "PUT_MEDIA") + "/putMedia"
-        signed = await client.sign("POST", url, _headers(stream_name, started_at))
-        upload = _Upload(stream_name, body, on_acknowledgement, settings)
-        await upload.run(url, {**signed, "Content-Type": "application/json"})
+        upload = _Upload(client, stream_name, body, on_acknowledgement, settings)
+        await upload.run(url, _headers(stream_name, started_at))
     except StreamBusy:
         raise
     except (StreamNotFound, StreamUnavailable):
@@ -95,11 +95,13 @@ class _Upload:
 
     def __init__(
         self,
+        client: KinesisVideoClient,
         stream: str,
         document: AsyncIterator[bytes],
         on_acknowledgement: Callable[[Acknowledgement], None],
         settings: Settings,
     ) -> None:
+        self._client = client
         self._stream = stream
         self._document = document
         self._on_acknowledgement = on_acknowledgement
@@ -139,9 +141,14 @@ class _Upload:
             first = await self._pieces.receive()  # aiohttp sends nothing before, so the answer could not begin
         except EndOfStream:
             first = b""
+        signed = await self._client.sign("POST", url, headers)  # not before: signatures age
+        sent = {**signed, "Content-Type": "application/json"}
+        trust = await to_thread.run_sync(self._client.trust) if url.startswith("https:") else True
         async with _session(self._settings) as session:
             with translated(self._stream), fail_after(self._settings.connect_seconds + self._settings.answer_seconds):
-                response = await session.post(url, data=self._rest(first), headers=headers, allow_redirects=False)
+                response = await session.post(
+                    url, data=self._rest(first), headers=sent, allow_redirects=False, ssl=trust
+                )
             async with response:
                 if response.status != 200:
                     raise await self._refusal(response)

@@ -15,7 +15,7 @@ events: Final = sa.Table(
     sa.Column("sequence", _RowNumber, primary_key=True, autoincrement=True),
     sa.Column("event_id", sa.String(64), nullable=False, unique=True),
     sa.Column("detail_type", sa.String(64), nullable=False),
-    sa.Column("task_id", sa.String(64)),
+    sa.Column("task_id", sa.String(64), index=True),
     sa.Column("pipeline_id", sa.String(64), nullable=False),
     sa.Column("at", Timestamp, nullable=False),
     sa.Column("posted_at", Timestamp, nullable=False, index=True),

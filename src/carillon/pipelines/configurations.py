@@ -1,7 +1,7 @@
 """Reusable settings of pipelines: which analyses may run and where their notifications go."""
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.arns import Place
 from carillon.clock import Clock
-from carillon.errors import AlreadyExists, NotFound, StateConflict
+from carillon.errors import AlreadyExists, LimitExceeded, NotFound, StateConflict
 from carillon.pipelines.elements import Elements, check_elements
 from carillon.pipelines.states import ACTIVE
 from carillon.pipelines.tables import configurations, dump, load_elements, pipelines
-from carillon.storage import Claim, Database, claimed, remember
+from carillon.storage import Claim, Database, claimed, forget_tags, put_tags, remember
 
 
 class ConfigurationNotFound(NotFound):
@@ -30,6 +30,13 @@ class ConfigurationNameTaken(AlreadyExists):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"A media insights pipeline configuration named {name!r} exists already. Choose another name.")
+
+
+class TooManyConfigurations(LimitExceeded):
+    """The quota of configurations is used up."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"There are {limit} media insights pipeline configurations, as many as may be. Delete one.")
 
 
 class ConfigurationInUse(StateConflict):
@@ -62,20 +69,30 @@ class Configurations:
         clock: Clock,
         *,
         strict: bool = False,
+        most: int = 0,
         new_id: Callable[[], uuid.UUID] = uuid.uuid4,
     ) -> None:
         self._database = database
         self._place = place
         self._clock = clock
         self._strict = strict
+        self._most = most
         self._new_id = new_id
 
-    async def create(self, name: str, role_arn: str, elements: Elements, claim: Claim | None = None) -> Configuration:
+    async def create(
+        self,
+        name: str,
+        role_arn: str,
+        elements: Elements,
+        claim: Claim | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Configuration:
         """Keep a new configuration, or return the one that the same client request token made.
 
         Raises:
             BrokenRule: the elements do not go together.
             ConfigurationNameTaken: the name is in use.
+            TooManyConfigurations: the quota is used up.
             TokenReused: the token came with other parameters before.
         """
         check_elements(elements, self._place, strict=self._strict)
@@ -86,6 +103,7 @@ class Configurations:
                 return await _find(connection, earlier)
             if (await connection.execute(sa.select(configurations.c.id).filter_by(name=name))).first():
                 raise ConfigurationNameTaken(name)
+            await self._require_room(connection)
             made = Configuration(
                 id=str(self._new_id()),
                 name=name,
@@ -106,8 +124,23 @@ class Configurations:
                     updated_at=now,
                 )
             )
+            await put_tags(connection, made.arn, tags or {})
             await remember(connection, claim, made.id, now)
         return made
+
+    async def update(self, identifier: str, role_arn: str, elements: Elements) -> Configuration:
+        """Replace all that a configuration says; pipelines that were made from it keep what they have.
+
+        Raises:
+            ConfigurationNotFound: there is none.
+            BrokenRule: the elements do not go together.
+        """
+        check_elements(elements, self._place, strict=self._strict)
+        async with self._database.transaction() as connection:
+            found = await _find(connection, identifier)
+            values = {"role_arn": role_arn, "elements": dump(elements), "updated_at": self._clock.now()}
+            await connection.execute(configurations.update().where(configurations.c.id == found.id).values(**values))
+            return await _find(connection, found.id)
 
     async def find(self, identifier: str) -> Configuration:
         """Find a configuration by name, ARN or id.
@@ -139,12 +172,19 @@ class Configurations:
             if (await connection.execute(in_use.limit(1))).first():
                 raise ConfigurationInUse(found.name)
             await connection.execute(configurations.delete().where(configurations.c.id == found.id))
+            await forget_tags(connection, found.arn)
+
+    async def _require_room(self, connection: AsyncConnection) -> None:
+        count = (await connection.execute(sa.select(sa.func.count()).select_from(configurations))).scalar_one()
+        if self._most and count >= self._most:
+            raise TooManyConfigurations(self._most)
 
 
 async def _find(connection: AsyncConnection, identifier: str) -> Configuration:
     columns = configurations.c
     where = sa.or_(columns.name == identifier, columns.arn == identifier, columns.id == identifier)
-    row = (await connection.execute(sa.select(configurations).where(where))).first()
+    name_first = columns.name != identifier  # a name may look like the id of another
+    row = (await connection.execute(sa.select(configurations).where(where).order_by(name_first))).first()
     if row is None:
         raise ConfigurationNotFound(identifier)
     return _configuration_from(row)

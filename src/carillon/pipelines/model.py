@@ -85,6 +85,7 @@ class NewPipeline:
     metadata: Mapping[str, str] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The source configuration as it was sent, which AWS echoes."""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.arns import Arn, Place
 from carillon.clock import Clock
-from carillon.errors import NotFound
-from carillon.pipelines.configurations import ConfigurationNotFound, Configurations
+from carillon.errors import LimitExceeded, NotFound
+from carillon.pipelines.configurations import Configuration, ConfigurationNotFound, Configurations
 from carillon.pipelines.elements import BrokenRule
 from carillon.pipelines.model import NewPipeline, Pipeline, StreamSource
 from carillon.pipelines.states import ACTIVE, TERMINAL, PipelineState, check_transition
 from carillon.pipelines.tables import dump, pipeline_from, pipelines
-from carillon.storage import Claim, Database, Vault, claimed, remember
+from carillon.storage import Claim, Database, Vault, claimed, forget_tags, put_tags, remember
 
 _LISTED_AFTER_END: Final = timedelta(hours=1)
 
@@ -27,6 +27,13 @@ class PipelineNotFound(NotFound):
 
     def __init__(self, identifier: str) -> None:
         super().__init__(f"Media insights pipeline {identifier!r} does not exist.")
+
+
+class TooManyPipelines(LimitExceeded):
+    """The quota of active pipelines is used up."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"There are {limit} active media insights pipelines, as many as may be. Delete one.")
 
 
 class StreamUnknown(NotFound):
@@ -50,6 +57,10 @@ class Settings:
 
     strict_elements: bool = False
     """Demand a KinesisDataStreamSink beside every processor, as the AWS console does."""
+    max_configurations: int = 0
+    """Configurations; 0 means as many as wanted (AWS: 100)."""
+    max_active: int = 0
+    """Active pipelines; 0 means as many as wanted (AWS: 20)."""
     kept_days: int = 7
     """How long an ended pipeline, and its tasks, can still be read."""
 
@@ -75,7 +86,12 @@ class Pipelines:
         self._streams = streams
         self._new_id = new_id
         self.configurations = Configurations(
-            database, place, clock, strict=self._settings.strict_elements, new_id=new_id
+            database,
+            place,
+            clock,
+            strict=self._settings.strict_elements,
+            most=self._settings.max_configurations,
+            new_id=new_id,
         )
 
     async def create(self, new: NewPipeline, claim: Claim | None = None) -> Pipeline:
@@ -85,6 +101,7 @@ class Pipelines:
             ConfigurationNotFound: no configuration has this ARN.
             StreamUnknown: a declared stream does not exist.
             BrokenRule: the declared sources contradict each other.
+            TooManyPipelines: the quota is used up.
             TokenReused: the token came with other parameters before.
         """
         now = self._clock.now()
@@ -116,7 +133,9 @@ class Pipelines:
             earlier = await claimed(connection, claim, now)
             if earlier is not None:
                 return await self._find(connection, earlier)
+            await self._require_room(connection)
             await connection.execute(pipelines.insert().values(**_columns(made)))
+            await put_tags(connection, made.arn, new.tags)
             await remember(connection, claim, made.id, now)
         return made
 
@@ -136,6 +155,17 @@ class Pipelines:
             PipelineNotFound: there is none.
         """
         return await self._find(connection, pipeline_id)
+
+    async def find_taggable(self, arn: str) -> Pipeline | Configuration:
+        """Find what can carry tags: a pipeline or a configuration, by ARN.
+
+        Raises:
+            MalformedArn: not an ARN.
+            PipelineNotFound, ConfigurationNotFound: there is none.
+        """
+        if Arn.parse(arn).kind == "media-insights-pipeline-configuration":
+            return await self.configurations.find(arn)
+        return await self.find(arn)
 
     async def page(self, after: str, limit: int) -> list[Pipeline]:
         """Return up to `limit` pipelines whose ids follow `after`: active ones, and those that ended within an hour."""
@@ -182,7 +212,15 @@ class Pipelines:
     async def sweep(self, connection: AsyncConnection) -> None:
         """Delete pipelines that ended longer ago than they are kept."""
         limit = self._clock.now() - timedelta(days=self._settings.kept_days)
+        old = await connection.execute(sa.select(pipelines.c.arn).where(pipelines.c.ended_at <= limit))
+        for arn in old.scalars().all():
+            await forget_tags(connection, arn)
         await connection.execute(pipelines.delete().where(pipelines.c.ended_at <= limit))
+
+    async def _require_room(self, connection: AsyncConnection) -> None:
+        count = (await connection.execute(sa.select(sa.func.count()).where(_in(ACTIVE)))).scalar_one()
+        if self._settings.max_active and count >= self._settings.max_active:
+            raise TooManyPipelines(self._settings.max_active)
 
     async def _find(self, connection: AsyncConnection, identifier: str) -> Pipeline:
         query = sa.select(pipelines).where(

@@ -131,6 +131,15 @@ async def add(
     )
 
 
+async def describe(connection: AsyncConnection, domain_id: str, asked: NewDomain, now: datetime) -> None:
+    """Change what a domain is called."""
+    await connection.execute(
+        domains.update()
+        .where(domains.c.domain_id == domain_id)
+        .values(name=asked.name, description=asked.description, updated_at=now)
+    )
+
+
 async def require_room(connection: AsyncConnection, limit: int) -> None:
     """Check the quota of domains; 0 is no quota.
 
@@ -199,6 +208,11 @@ async def remove(connection: AsyncConnection, domain_id: str) -> None:
     await connection.execute(domains.delete().where(domains.c.domain_id == domain_id))
 
 
+def arn_of(domain_id: str, place: Place) -> str:
+    """Return a domain's ARN."""
+    return place.arn("chime", f"{ARN_KIND}/{domain_id}")
+
+
 def id_of_arn(arn: str, place: Place) -> str:
     """Return the domain id that an ARN names.
 
@@ -227,7 +241,7 @@ async def _held(connection: AsyncConnection, domain_id: str, *, for_update: bool
 def _domain(row: sa.RowMapping, place: Place) -> Domain:
     return Domain(
         id=row["domain_id"],
-        arn=place.arn("chime", f"{ARN_KIND}/{row['domain_id']}"),
+        arn=arn_of(row["domain_id"], place),
         name=row["name"],
         description=row["description"],
         kms_key_arn=row["kms_key_arn"],

@@ -3,7 +3,7 @@
 A change is committed first and followed by the index afterwards, so what fails leaves both as they were.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -27,7 +27,7 @@ from carillon.profiles.sealing import reseal
 from carillon.profiles.settings import Settings
 from carillon.profiles.voice_profiles import Profile, WrongDomain
 from carillon.profiles.voiceprints import Voiceprint
-from carillon.storage import Claim, Database, Vault, claimed, remember
+from carillon.storage import Claim, Database, Vault, claimed, forget_tags, put_tags, remember
 from carillon.telemetry import get_logger
 
 log = get_logger()
@@ -92,7 +92,12 @@ class Profiles:
         self._index.clear()
 
     async def create_domain(
-        self, name: str, description: str | None, kms_key_arn: str, token: str | None = None
+        self,
+        name: str,
+        description: str | None,
+        kms_key_arn: str,
+        token: str | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> Domain:
         """Create a domain with a fresh data key; a token that came before returns the domain it made then.
 
@@ -106,11 +111,11 @@ class Profiles:
         asked = NewDomain(name, description, kms_key_arn)
         claim = asked.claim(token)
         try:
-            return await self._create_domain(asked, claim)
+            return await self._create_domain(asked, claim, tags or {})
         except sa.exc.IntegrityError:  # PostgreSQL: another request with this token was quicker; now it can be read
-            return await self._create_domain(asked, claim)
+            return await self._create_domain(asked, claim, tags or {})
 
-    async def _create_domain(self, asked: NewDomain, claim: Claim | None) -> Domain:
+    async def _create_domain(self, asked: NewDomain, claim: Claim | None, tags: Mapping[str, str]) -> Domain:
         now = self._clock.now()
         async with self._database.transaction() as connection:
             if claim and (earlier := await claimed(connection, claim, now)):
@@ -120,6 +125,7 @@ class Profiles:
             await domains.add(connection, domain_id, asked, self._vault.new_key(), now)
             await remember(connection, claim, domain_id, now)
             made = await domains.find(connection, domain_id, self._place)
+            await put_tags(connection, made.arn, tags)
         log.info("voice_profile_domain.created", domain_id=made.id)
         return made
 
@@ -153,6 +159,23 @@ class Profiles:
         async with self._database.reading() as connection:
             return await domains.find_page(connection, after, limit, self._place)
 
+    async def update_domain(self, domain_id: str, name: str | None, description: str | None) -> Domain:
+        """Change a domain's name, description, or both; None leaves what is there.
+
+        Raises:
+            DomainNotFound: there is none with this id.
+            InvalidDomain: the name or description breaks its rule.
+        """
+        async with self._database.transaction() as connection:
+            old = await domains.find(connection, domain_id, self._place)
+            asked = NewDomain(
+                old.name if name is None else name,
+                old.description if description is None else description,
+                old.kms_key_arn,
+            )
+            await domains.describe(connection, domain_id, asked, self._clock.now())
+            return await domains.find(connection, domain_id, self._place)
+
     async def delete_domain(self, domain_id: str, guard: Guard | None = None) -> None:
         """Delete a domain, its key, profiles and voiceprints, in one transaction: nothing of it can be opened again.
 
@@ -165,6 +188,7 @@ class Profiles:
             if guard is not None:
                 await guard(connection, domain_id)
             await domains.remove(connection, domain_id)
+            await forget_tags(connection, domains.arn_of(domain_id, self._place))
         self._index.drop(domain_id)
         self._vault.forget_keys()
         log.info("voice_profile_domain.deleted", domain_id=domain_id)

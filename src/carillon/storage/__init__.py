@@ -8,6 +8,7 @@ folder useless.
 from carillon.storage.database import Database, DatabaseBusy, Settings, Timestamp, metadata
 from carillon.storage.idempotency import Claim, TokenReused, claimed, remember
 from carillon.storage.schema import migrate
+from carillon.storage.tags import TooManyResourceTags, forget_tags, put_tags, remove_tags, tags_of
 from carillon.storage.vault import SealBroken, Vault, WrappedKey, load_or_create_root_key
 
 __all__ = [
@@ -18,11 +19,16 @@ __all__ = [
     "Settings",
     "Timestamp",
     "TokenReused",
+    "TooManyResourceTags",
     "Vault",
     "WrappedKey",
     "claimed",
+    "forget_tags",
     "load_or_create_root_key",
     "metadata",
     "migrate",
+    "put_tags",
     "remember",
+    "remove_tags",
+    "tags_of",
 ]

@@ -1,5 +1,6 @@
 """Every change of state of a pipeline and its tasks, each one transaction with the event that tells of it."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,7 +12,7 @@ from carillon.pipelines import ACTIVE, Pipeline, Pipelines, PipelineState, Wrong
 from carillon.profiles import Profiles
 from carillon.storage import Database
 from carillon.tasks.model import ACTIVE as ACTIVE_TASKS
-from carillon.tasks.model import STOPPABLE, Task, TaskConflict, TaskState
+from carillon.tasks.model import Task, TaskConflict, TaskState
 from carillon.tasks.store import TaskStore
 from carillon.telemetry import get_logger
 
@@ -24,6 +25,9 @@ _TOLD: Final = {
     PipelineState.FAILED: PipelineEventType.PERMANENT_FAILURE,
 }
 """AWS: no event type exists for the other states, so none is sent."""
+
+_STOPPED_BY_REQUEST: Final = "The task was stopped."
+_PAUSED: Final = "The pipeline was paused."
 
 
 class Lifecycle:
@@ -65,14 +69,13 @@ class Lifecycle:
         self._outbox.wake()
 
     async def stop_task(self, connection: AsyncConnection, task: Task) -> None:
-        """Take a task's audio away; its runner then sends the last events.
+        """Take a task's audio away because its caller wants so; its runner then sends the last events.
 
         Raises:
             TaskConflict: it is stopping already, or has ended.
         """
-        if task.state not in STOPPABLE:
+        if not await self._store.move(connection, task.id, TaskState.STOPPING, _STOPPED_BY_REQUEST):
             raise TaskConflict(f"Task {task.id} is {task.state.value}; only an active task can be stopped.")
-        await self._store.move(connection, task.id, TaskState.STOPPING)
 
     async def started_task(self, connection: AsyncConnection, pipeline: Pipeline) -> None:
         """The first task of a pipeline wakes it."""
@@ -88,36 +91,85 @@ class Lifecycle:
         if pipeline.state not in ACTIVE or pipeline.state is PipelineState.STOPPING:
             raise WrongPipelineState(pipeline.id, pipeline.state, "it cannot be stopped again.")
         await self._move(connection, pipeline, PipelineState.STOPPING)
-        for task in await self._store.of_pipeline(connection, pipeline.id, STOPPABLE):
+        for task in await self._store.of_pipeline(connection, pipeline.id):
             await self._store.move(connection, task.id, TaskState.STOPPING)
 
-    async def end_pipeline(self, pipeline: Pipeline, *, failure: str | None = None) -> None:
-        """Every task has ended: so does the pipeline, and with it the call.
+    async def pause(self, connection: AsyncConnection, pipeline: Pipeline) -> None:
+        """Stop listening for a while: every task takes no more audio and sends its last events.
 
-        From here its voiceprints are kept for another 24 hours.
+        AWS: Resume does not start them again; that needs notice and consent again.
+
+        Raises:
+            WrongPipelineState: it is paused already, stopping, or has ended.
         """
-        state = PipelineState.STOPPED if failure is None else PipelineState.FAILED
+        await self._move(connection, pipeline, PipelineState.PAUSED)
+        for task in await self._store.of_pipeline(connection, pipeline.id):
+            await self._store.move(connection, task.id, TaskState.STOPPING, _PAUSED)
+
+    async def resume(self, connection: AsyncConnection, pipeline: Pipeline) -> None:
+        """Listen again, from the newest fragments on, to whatever tasks are started next.
+
+        Raises:
+            WrongPipelineState: it is not paused.
+        """
+        if pipeline.state is not PipelineState.PAUSED:
+            raise WrongPipelineState(pipeline.id, pipeline.state, "only a paused one can be resumed.")
+        tasks = await self._store.of_pipeline(connection, pipeline.id, frozenset(TaskState))
+        await self._move(connection, pipeline, PipelineState.IN_PROGRESS if tasks else PipelineState.NOT_STARTED)
+
+    async def end_if_over(self, pipeline: Pipeline) -> bool:
+        """End a pipeline that is stopping, or of which every task failed, once no task is active; tell whether it has.
+
+        AWS: a pipeline goes on when its tasks have ended, until something stops it; it fails if nothing in it works.
+
+        Raises:
+            PipelineNotFound: it is gone.
+        """
+        async with self._database.reading() as connection:  # asked often, and the answer is mostly no
+            if not _is_over(*await self._standing(connection, pipeline)):
+                return False
         async with self._database.transaction() as connection:
-            current = await self._pipelines.find_in(connection, pipeline.id)
+            current, tasks = await self._standing(connection, pipeline)
+            if not _is_over(current, tasks):
+                return False
+            if current.state in ACTIVE:
+                await self._end(connection, current, tasks, _common_failure(tasks))
+        self._outbox.wake()
+        return True
+
+    async def abandon_pipeline(self, pipeline: Pipeline, failure: str) -> None:
+        """Fail a pipeline that nobody can run, with every task in it that is still active."""
+        async with self._database.transaction() as connection:
+            current, tasks = await self._standing(connection, pipeline)
             if current.state not in ACTIVE:
                 return
-            if current.state is not PipelineState.STOPPING:
-                await self._move(connection, current, PipelineState.STOPPING)
-            await self._move(connection, current, state, failure)
-            tasks = await self._store.of_pipeline(connection, pipeline.id, frozenset(TaskState))
             for task in tasks:
-                if task.state in ACTIVE_TASKS:  # its runner broke: nobody else will end it
-                    await self._store.move(connection, task.id, TaskState.FAILED, failure)
-            await self._profiles.end_call(connection, [task.id for task in tasks], self._clock.now())
+                await self._store.move(connection, task.id, TaskState.FAILED, failure)
+            await self._end(connection, current, tasks, failure)
         self._outbox.wake()
+
+    async def _standing(self, connection: AsyncConnection, pipeline: Pipeline) -> tuple[Pipeline, list[Task]]:
+        """Return a pipeline and all of its tasks as they are now."""
+        current = await self._pipelines.find_in(connection, pipeline.id)
+        return current, await self._store.of_pipeline(connection, pipeline.id, frozenset(TaskState))
+
+    async def _end(
+        self, connection: AsyncConnection, pipeline: Pipeline, tasks: Sequence[Task], failure: str | None
+    ) -> None:
+        """The call is over: from here its voiceprints are kept for another 24 hours."""
+        if pipeline.state is not PipelineState.STOPPING:
+            pipeline = await self._move(connection, pipeline, PipelineState.STOPPING)
+        state = PipelineState.STOPPED if failure is None else PipelineState.FAILED
+        await self._move(connection, pipeline, state, failure)
+        await self._profiles.end_call(connection, [task.id for task in tasks], self._clock.now())
 
     async def _move(
         self, connection: AsyncConnection, pipeline: Pipeline, state: PipelineState, failure: str | None = None
-    ) -> None:
+    ) -> Pipeline:
         moved = await self._pipelines.move(connection, pipeline, state)
         log.info("pipeline.moved", pipeline_id=pipeline.id, state=state.value, failure=failure)
         if state not in _TOLD:
-            return
+            return moved
         event = pipeline_event(
             self._place,
             pipeline_id=moved.id,
@@ -128,3 +180,20 @@ class Lifecycle:
             failure_reason=failure,
         )
         await self._outbox.post(connection, event, self._state_targets)
+        return moved
+
+
+def _is_over(pipeline: Pipeline, tasks: Sequence[Task]) -> bool:
+    if pipeline.state not in ACTIVE:
+        return True
+    if any(task.state in ACTIVE_TASKS for task in tasks):
+        return False
+    return pipeline.state is PipelineState.STOPPING or _common_failure(tasks) is not None
+
+
+def _common_failure(tasks: Sequence[Task]) -> str | None:
+    """Return why a pipeline fails: every one of its tasks did."""
+    failed = [task for task in tasks if task.state is TaskState.FAILED]
+    if not failed or len(failed) < len(tasks):
+        return None
+    return failed[0].message or "Every task failed."

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 import msgspec
 
-from carillon.errors import NotFound, StateConflict
+from carillon.errors import CarillonError, NotFound, StateConflict
 from carillon.pipelines import Leg
 
 
@@ -43,7 +43,6 @@ TRANSITIONS: Final[Mapping[TaskState, frozenset[TaskState]]] = {
 }
 ENDED: Final = frozenset({TaskState.STOPPED, TaskState.FAILED})
 ACTIVE: Final = frozenset(TaskState) - ENDED
-STOPPABLE: Final = ACTIVE - {TaskState.STOPPING}
 
 
 class TaskNotFound(NotFound):
@@ -65,6 +64,13 @@ class VoiceprintPending(StateConflict):
             f"Speaker search task {task_id} has not generated a voiceprint yet. Wait for its "
             "VoiceprintGenerationSuccess notification."
         )
+
+
+class CheckpointUnreadable(CarillonError):
+    """A checkpoint is from another version of carillon."""
+
+    def __init__(self) -> None:
+        super().__init__("The task cannot be resumed: another version of carillon began it. Start a new task.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +96,15 @@ class Checkpoint:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Decode what `to_bytes` made."""
-        return msgspec.msgpack.decode(data, type=cls)
+        """Decode what `to_bytes` made.
+
+        Raises:
+            CheckpointUnreadable: another version made it.
+        """
+        try:
+            return msgspec.msgpack.decode(data, type=cls)
+        except msgspec.DecodeError as error:
+            raise CheckpointUnreadable from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,4 +123,4 @@ class Task:
     start_fragment: str | None = None
     """The fragment that the analysis started at."""
     message: str | None = None
-    """Why it failed."""
+    """Why it was stopped, or why it failed."""

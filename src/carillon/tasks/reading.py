@@ -11,9 +11,8 @@ fragment, which has both, and goes back further if that is too late for somebody
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Final, Protocol
+from datetime import datetime
+from typing import Protocol
 
 from anyio import BrokenResourceError, CancelScope, ClosedResourceError, Event, create_memory_object_stream
 
@@ -24,9 +23,6 @@ from carillon.tasks.listener import Heard, Listener
 from carillon.telemetry import get_logger
 
 log = get_logger()
-
-_MARGIN: Final = timedelta(seconds=1)
-"""Fragments that are sent faster than spoken may share a time: who resumes at one reads some again, and skips them."""
 
 
 class FragmentSource(Protocol):
@@ -85,8 +81,7 @@ class StreamReading:
             heard: the last fragment that the task had in an earlier life; it then goes on after that one.
         """
         queue, fragments = create_memory_object_stream[Fragment](self._queued_fragments)
-        start = position if heard is None else At(heard.server_at - _MARGIN)
-        listener = Listener(start, asked_at, queue, fragments, heard)
+        listener = Listener(position, asked_at, queue, fragments, heard)
         with queue, fragments:
             self._listeners.append(listener)
             self._join(listener)
@@ -133,12 +128,14 @@ class StreamReading:
                 return isinstance(self._position, Newest)  # where it begins at a number, the first fragment will tell
 
     def _earliest_needed(self) -> Position:
-        needs = [listener.needs for listener in self._listeners]
-        numbers = [need for need in needs if isinstance(need, After)]
+        numbers = [need for listener in self._listeners if isinstance(need := listener.needs, After)]
         if numbers:
             return min(numbers, key=lambda need: int(need.fragment_number))
-        times = [need for need in needs if isinstance(need, At)]
-        return min(times, key=lambda need: need.server_at) if times else Newest()
+        return self._earliest_time() or Newest()
+
+    def _earliest_time(self) -> At | None:
+        times = [need for listener in self._listeners if isinstance(need := listener.needs, At)]
+        return min(times, key=lambda need: need.server_at, default=None)
 
     def _open_at(self, position: Position) -> None:
         self._position = position
@@ -152,11 +149,9 @@ class StreamReading:
     async def _read(self, position: Position) -> None:
         async with aclosing(self._open_stream(self.stream_arn, position).fragments()) as fragments:
             async for fragment in fragments:
-                if self._latest is None and isinstance(position, After):
-                    times = [need.server_at for need in self._needs() if isinstance(need, At)]
-                    if times and min(times) < fragment.server_at:
-                        self._open_at(At(min(times)))
-                        return
+                if self._latest is None and isinstance(position, After) and (earlier := self._earlier_than(fragment)):
+                    self._open_at(earlier)
+                    return
                 self._latest = fragment  # before it is delivered: who joins meanwhile is given it by `_join`
                 self._delivering = True
                 try:
@@ -165,8 +160,10 @@ class StreamReading:
                     self._delivering = False
                     self._heard_at = self._clock.monotonic()
 
-    def _needs(self) -> list[Position]:
-        return [listener.needs for listener in self._listeners]
+    def _earlier_than(self, first: Fragment) -> At | None:
+        """Return where to begin instead, if the first fragment after a number comes too late for somebody else."""
+        earliest = self._earliest_time()
+        return earliest if earliest is not None and earliest.server_at < first.server_at else None
 
     async def _deliver(self, fragment: Fragment) -> None:
         for listener in tuple(self._listeners):

@@ -1,32 +1,34 @@
-"""One runner per pipeline: it reads each stream once, runs a worker for each task, and notices the end of the call."""
+"""One runner per pipeline: it reads each stream once, runs a worker for each task, and notices the end of the call.
+
+The database says what must run; a runner only brings about what it says, looks again at every wake and every now and
+then, and may be replaced by another at any time. So nothing that goes wrong between two looks is lost.
+"""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from anyio import Event, create_task_group, move_on_after
 from anyio.abc import TaskGroup
 
 from carillon.clock import Clock
+from carillon.errors import CarillonError, Transient
 from carillon.media import After, At, Newest, Position
-from carillon.pipelines import ACTIVE, Pipeline, PipelineNotFound, Pipelines, PipelineState, WrongPipelineState
+from carillon.pipelines import ACTIVE, Pipeline, PipelineNotFound, Pipelines, PipelineState
 from carillon.storage import Database
 from carillon.tasks.lifecycle import Lifecycle
-from carillon.tasks.model import Checkpoint, Task, TaskState
-from carillon.tasks.reading import Listener, OpenStream, StreamReading
+from carillon.tasks.listener import Listener
+from carillon.tasks.model import ENDED, Checkpoint, Task, TaskState
+from carillon.tasks.reading import OpenStream, StreamReading
 from carillon.tasks.settings import Settings
 from carillon.tasks.store import TaskStore
-from carillon.tasks.worker import Worker
+from carillon.tasks.worker import INTERNAL_ERROR, Worker
 from carillon.telemetry import get_logger
 
 log = get_logger()
 
 MakeWorker = Callable[[Task, Pipeline, Checkpoint | None], Worker[Any]]
 """Joins a task with its models; the supervisor knows how."""
-
-_MARGIN: Final = timedelta(seconds=1)
-_STOPPED_BY_REQUEST: Final = "The task was stopped."
 
 
 class Runner:
@@ -59,9 +61,8 @@ class Runner:
             for source in pipeline.sources
         }
         self._listeners: dict[str, Listener | None] = {}  # of every task that a worker runs; None until it listens
-        self._stopped: set[str] = set()
-        self._well_ended = 0
         self._wake = Event()
+        self.is_over = False
         self._log = log.bind(pipeline_id=pipeline.id)
 
     def wake(self) -> None:
@@ -76,21 +77,52 @@ class Runner:
             await self._follow(group)
             group.cancel_scope.cancel()
 
+    async def abandon(self) -> None:
+        """Fail what is active: the runner itself is broken, and would break again.
+
+        Raises:
+            Transient: the database cannot keep up.
+        """
+        async with self._database.reading() as connection:
+            tasks = await self._store.of_pipeline(connection, self._pipeline.id)
+        for task in tasks:
+            try:
+                worker = await self._worker(task)
+                if worker is not None:
+                    await worker.fail(INTERNAL_ERROR)
+            except Transient:
+                raise  # the next runner will come to the same end
+            except Exception as error:  # then the task ends without its last events
+                self._log.error("task.crashed", task_id=task.id, error=type(error).__name__, exc_info=True)
+        await self._lifecycle.abandon_pipeline(self._pipeline, INTERNAL_ERROR)
+
     async def _follow(self, group: TaskGroup) -> None:
         while True:
             self._wake = Event()
             try:
-                pipeline = await self._pipelines.find(self._pipeline.id)
-            except PipelineNotFound:
-                return
-            if pipeline.state not in ACTIVE:
-                return
-            await self._follow_tasks(group)
-            if not self._listeners and await self._has_ended(pipeline):
-                return
+                if await self._is_finished(group) and not self._wake.is_set():
+                    self.is_over = True
+                    return
+            except Transient as error:
+                self._log.warning("pipeline.held_up", reason=str(error))
             with move_on_after(self._settings.silence_seconds / 10):
                 await self._wake.wait()
-            await self._stop_if_silent(pipeline)
+
+    async def _is_finished(self, group: TaskGroup) -> bool:
+        """Bring about what the database says; tell whether there is nothing more to do, until somebody wakes us."""
+        try:
+            pipeline = await self._pipelines.find(self._pipeline.id)
+            if pipeline.state not in ACTIVE:
+                return True
+            await self._follow_tasks(group)
+            if not self._listeners and (
+                await self._lifecycle.end_if_over(pipeline) or pipeline.state is PipelineState.PAUSED
+            ):
+                return True  # after a pause another runner reads the streams anew
+        except PipelineNotFound:
+            return True
+        await self._stop_if_silent(pipeline)
+        return False
 
     async def _follow_tasks(self, group: TaskGroup) -> None:
         async with self._database.reading() as connection:
@@ -98,57 +130,57 @@ class Runner:
         for task in tasks:
             if task.id not in self._listeners:
                 self._listeners[task.id] = None
-                group.start_soon(self._run_worker, task)
-            elif task.state is TaskState.STOPPING:
-                self._stopped.add(task.id)
-                listener = self._listeners[task.id]
-                if listener is not None:
-                    listener.queue.close()
+                group.start_soon(self._run_task, task.id)
+            elif task.state is TaskState.STOPPING and (listener := self._listeners[task.id]) is not None:
+                listener.close()
 
-    async def _run_worker(self, task: Task) -> None:
-        reading = self._readings[task.leg.stream_arn]
-        checkpoint = await self._store.checkpoint(self._pipeline, task.id)
-        worker = self._make_worker(task, self._pipeline, checkpoint)
+    async def _run_task(self, task_id: str) -> None:
+        try:
+            task = await self._store.current(task_id)  # it may have ended since it was listed
+            worker = None if task.state in ENDED else await self._worker(task)
+            if worker is not None:
+                await self._listen(task, worker)
+        except Transient as error:  # not woken: the next look takes it up again, from its checkpoint
+            self._log.warning("task.interrupted", task_id=task_id, reason=str(error))
+        else:
+            self.wake()
+        finally:
+            del self._listeners[task_id]
+
+    async def _worker(self, task: Task) -> Worker[Any] | None:
+        """Return a worker that goes on where the task stands; None if nobody can read where that is: the task fails."""
+        try:
+            return self._make_worker(task, self._pipeline, await self._store.checkpoint(self._pipeline, task.id))
+        except Transient:
+            raise
+        except CarillonError as error:
+            await self._make_worker(task, self._pipeline, None).fail(str(error))
+            return None
+
+    async def _listen(self, task: Task, worker: Worker[Any]) -> None:
         if task.state is TaskState.QUEUED:
             await self._lifecycle.opening(task)
-        async with reading.listening(self._position(task, checkpoint), task.created_at) as listener:
+        reading = self._readings[task.leg.stream_arn]
+        async with reading.listening(self._start(task), task.created_at, worker.heard) as listener:
             self._listeners[task.id] = listener
-            if task.state is TaskState.STOPPING or task.id in self._stopped or reading.failure is not None:
-                listener.queue.close()
-            if await worker.run(listener.fragments, partial(self._why_ended, task, reading)):
-                self._well_ended += 1
-        del self._listeners[task.id]
-        self.wake()
+            self.wake()  # a stop that came before had nobody to close
+            await worker.run(listener.fragments, partial(self._why_ended, task, listener))
 
-    def _position(self, task: Task, checkpoint: Checkpoint | None) -> Position:
-        if checkpoint is not None:
-            # Not After: the fragment itself may have left the retention by now. Fragments that were sent faster than
-            # spoken may share a time; what comes again is skipped by number.
-            return At(checkpoint.fragment_at - _MARGIN)
+    def _start(self, task: Task) -> Position:
         if task.leg.first_fragment is not None:
             return After(task.leg.first_fragment)
-        return At(task.created_at) if self._is_exact else Newest()
+        # Whoever was taken up before begins where he began then; what "newest" means has changed since.
+        return At(task.created_at) if self._is_exact or task.state is not TaskState.QUEUED else Newest()
 
-    def _why_ended(self, task: Task, reading: StreamReading) -> str | None:
+    async def _why_ended(self, task: Task, listener: Listener) -> str | None:
         """Tell why a task's fragments ended; an unreadable stream is the task's failure.
 
         Raises:
             CarillonError: what the reading met.
         """
-        if reading.failure is not None:
-            raise reading.failure
-        return _STOPPED_BY_REQUEST if task.id in self._stopped else None
-
-    async def _has_ended(self, pipeline: Pipeline) -> bool:
-        """End the pipeline if its last worker has gone and nothing more can come."""
-        failures = [str(reading.failure) for reading in self._readings.values() if reading.failure is not None]
-        if failures and self._well_ended == 0:
-            await self._lifecycle.end_pipeline(pipeline, failure=failures[0])
-            return True
-        if pipeline.state is PipelineState.STOPPING:
-            await self._lifecycle.end_pipeline(pipeline)
-            return True
-        return False
+        if listener.failure is not None:
+            raise listener.failure
+        return (await self._store.current(task.id)).message
 
     async def _stop_if_silent(self, pipeline: Pipeline) -> None:
         """Stop a pipeline in progress when a stream has sent nothing for too long: the call is over."""
@@ -162,10 +194,8 @@ class Runner:
         if not silent:
             return
         self._log.info("pipeline.silent", stream_arn=silent[0].stream_arn, seconds=self._settings.silence_seconds)
-        try:
-            async with self._database.transaction() as connection:
-                await self._lifecycle.stop_pipeline(connection, await self._pipelines.find_in(connection, pipeline.id))
-        except WrongPipelineState:
-            return  # somebody else stopped it first
-        for reading in watched:
-            reading.close_all()
+        async with self._database.transaction() as connection:
+            current = await self._pipelines.find_in(connection, pipeline.id)
+            if current.state is PipelineState.IN_PROGRESS:  # else somebody else stopped it first
+                await self._lifecycle.stop_pipeline(connection, current)
+        self.wake()

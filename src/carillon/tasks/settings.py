@@ -31,5 +31,9 @@ class Settings:
     """Time between two rounds of expiry and limits."""
     failure_events_on_stop: bool = True
     """Whether stopping a task sends the failure events of the stages that it did not reach."""
+    max_speaker_searches: int = 0
+    """Active speaker search tasks; 0 means as many as wanted (AWS: 25)."""
+    max_voice_tones: int = 0
+    """Active voice tone analysis tasks; 0 means as many as wanted (AWS: 25)."""
     kept_days: int = 7
     """How long an ended task can still be read. AWS: 7."""

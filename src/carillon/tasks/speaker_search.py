@@ -7,7 +7,7 @@ stages that it did not reach. Nobody is ever enrolled by this: enrollment is an 
 Source: Amazon Chime SDK Developer Guide, "Understanding the speaker search workflow", "Understanding notifications".
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Protocol
 
 from carillon.analysis.speaker import (
@@ -28,13 +28,14 @@ from carillon.tasks.timeline import Timeline
 
 TELEPHONE_RATE_HZ: Final = 8_000
 
-_FAILED: Final = {
+Channel = Literal["wb", "tel", "cross"]
+Stage = Literal["identification", "voiceprint"]
+
+_FAILED: Final[Mapping[Stage, SpeakerSearchStatus]] = {
     "identification": SpeakerSearchStatus.IDENTIFICATION_FAILED,
     "voiceprint": SpeakerSearchStatus.VOICEPRINT_FAILED,
 }
-_NEEDED_SECONDS: Final = {"identification": 10, "voiceprint": 20}
-
-Channel = Literal["wb", "tel", "cross"]
+_NEEDED_SECONDS: Final[Mapping[Stage, int]] = {"identification": 10, "voiceprint": 20}
 
 
 class SpeakerModel(Protocol):
@@ -73,6 +74,8 @@ class SpeakerSearch:
         self._profiles = profiles
         self._clock = clock
         self._settings = settings
+        self._concluded: set[Stage] = {"identification"} if analyzer.state.is_identified else set()
+        self._told: frozenset[Stage] = frozenset(self._concluded)
 
     @property
     def state(self) -> bytes:
@@ -110,6 +113,7 @@ class SpeakerSearch:
             match finding:
                 case IdentificationReady():
                     events.append(await self._identify(finding.embedding, finding.speech_seconds))
+                    self._concluded.add("identification")
                 case VoiceprintReady():
                     voiceprint = self._voiceprint(finding)
                     events.append(self._event(SpeakerSearchStatus.VOICEPRINT_READY))
@@ -117,10 +121,15 @@ class SpeakerSearch:
                     events.append(self._too_little(finding, reason))
         return Outcome(tuple(events), voiceprint, is_final=voiceprint is not None)
 
+    def committed(self) -> None:
+        """Take note that what was last concluded is told for good."""
+        self._told = frozenset(self._concluded)
+
     def failures(self, reason: str) -> tuple[Event, ...]:
-        """Return the failure events of the stages that were not reached, for a task that cannot go on."""
-        missed = (finding for finding in self._analyzer.end() if isinstance(finding, TooLittleSpeech))
-        return tuple(self._event(_FAILED[finding.stage], message=reason) for finding in missed)
+        """Return the failure events of the stages that nothing was told of, for a task that cannot go on."""
+        return tuple(
+            self._event(status, message=reason) for stage, status in _FAILED.items() if stage not in self._told
+        )
 
     async def _identify(self, embedding: Embedding, speech_seconds: float) -> Event:
         limit = self._settings.match_limit

@@ -20,6 +20,8 @@ from carillon.profiles import Profiles, Voiceprint
 from carillon.storage import Database, Timestamp, Vault, metadata
 from carillon.tasks.model import ACTIVE, ENDED, TRANSITIONS, Checkpoint, Task, TaskKind, TaskNotFound, TaskState
 
+_LONGEST_MESSAGE: Final = 1024
+
 _tasks: Final = sa.Table(
     "tasks",
     metadata,
@@ -32,7 +34,7 @@ _tasks: Final = sa.Table(
     sa.Column("domain_id", sa.String(64), index=True),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("start_fragment", sa.String(128)),
-    sa.Column("message", sa.String(1024)),
+    sa.Column("message", sa.String(_LONGEST_MESSAGE)),
     sa.Column("checkpoint", sa.LargeBinary),
     sa.Column("created_at", Timestamp, nullable=False),
     sa.Column("updated_at", Timestamp, nullable=False),
@@ -91,12 +93,27 @@ class TaskStore:
             raise TaskNotFound(task_id)
         return _task_from(row)
 
+    async def current(self, task_id: str) -> Task:
+        """Return a task as it stands now.
+
+        Raises:
+            TaskNotFound: there is none.
+        """
+        async with self._database.reading() as connection:
+            return await self.find(connection, task_id)
+
     async def of_pipeline(
         self, connection: AsyncConnection, pipeline_id: str, states: Collection[TaskState] = ACTIVE
     ) -> list[Task]:
         """Return a pipeline's tasks in these states, oldest first."""
         query = sa.select(_tasks).where(_tasks.c.pipeline_id == pipeline_id, _in(states)).order_by(_tasks.c.created_at)
         return [_task_from(row) for row in await connection.execute(query)]
+
+    async def busy_pipelines(self) -> frozenset[str]:
+        """Return the ids of all pipelines with an active task."""
+        async with self._database.reading() as connection:
+            found = await connection.execute(sa.select(_tasks.c.pipeline_id).where(_in(ACTIVE)).distinct())
+            return frozenset(found.scalars())
 
     async def on_leg(self, connection: AsyncConnection, kind: TaskKind, pipeline_id: str, leg: Leg) -> Task | None:
         """Return the task of this kind that is active on a leg of a pipeline."""
@@ -109,6 +126,11 @@ class TaskStore:
         )
         row = (await connection.execute(query)).first()
         return None if row is None else _task_from(row)
+
+    async def count_active(self, connection: AsyncConnection, kind: TaskKind) -> int:
+        """Return how many tasks of a kind are active, over all pipelines."""
+        query = sa.select(sa.func.count()).where(_tasks.c.kind == kind.value, _in(ACTIVE))
+        return int((await connection.execute(query)).scalar_one())
 
     async def uses_domain(self, connection: AsyncConnection, domain_id: str) -> bool:
         """Tell whether an active speaker search looks into a domain."""
@@ -129,13 +151,16 @@ class TaskStore:
     ) -> bool:
         """Take a task to another state if the table of transitions allows it; tell whether it did.
 
-        An ended task forgets its checkpoint: the speech in it has served its purpose.
+        A message says why; without one the task keeps what was said before. An ended task forgets its checkpoint: the
+        speech in it has served its purpose.
         """
         leaves = [old for old, reachable in TRANSITIONS.items() if state in reachable]
         now = self._clock.now()
         values: dict[str, Any] = {"state": state.value, "updated_at": now}
+        if message is not None:
+            values["message"] = message[:_LONGEST_MESSAGE]
         if state in ENDED:
-            values |= {"ended_at": now, "checkpoint": None, "message": message}
+            values |= {"ended_at": now, "checkpoint": None}
         done = await connection.execute(_tasks.update().where(_tasks.c.id == task_id, _in(leaves)).values(**values))
         return bool(done.rowcount)
 
@@ -148,15 +173,15 @@ class TaskStore:
         *,
         ends_as: TaskState | None = None,
         message: str | None = None,
-    ) -> None:
+    ) -> bool:
         """Keep what a chunk led to: voiceprint, events, checkpoint and the task's end, all or nothing.
 
-        Nothing is written for a task that has ended meanwhile.
+        Nothing is written for a task that has ended meanwhile; tell whether it was.
         """
         async with self._database.transaction() as connection:
             current = await self.find(connection, task.id)
             if current.state in ENDED:
-                return
+                return False
             if outcome.voiceprint is not None:
                 await self._profiles.keep_voiceprint(connection, outcome.voiceprint)
             for event in outcome.events:
@@ -169,6 +194,7 @@ class TaskStore:
                 await self.move(connection, task.id, ends_as, message)
         if outcome.events:
             self._outbox.wake()
+        return True
 
     async def _keep_checkpoint(
         self, connection: AsyncConnection, pipeline: Pipeline, task: Task, checkpoint: Checkpoint

@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
-from anyio import CapacityLimiter, Event, create_task_group, move_on_after
+from anyio import CapacityLimiter, create_task_group, sleep
 from anyio.abc import TaskGroup
 
 from carillon.clock import Clock
 from carillon.notifications import Outbox
-from carillon.pipelines import Pipeline, Pipelines, PipelineState, WrongPipelineState
+from carillon.pipelines import Pipeline, PipelineNotFound, Pipelines, PipelineState, WrongPipelineState
 from carillon.profiles import Profiles
 from carillon.storage import Database
 from carillon.tasks.analyses import Analyses
@@ -67,10 +67,7 @@ class Supervisor:
         """Take up every pipeline that was active, and run until the block is left."""
         async with create_task_group() as group:
             self._group = group
-            for pipeline in await self._pipelines.active():
-                if pipeline.state not in (PipelineState.NOT_STARTED, PipelineState.PAUSED):
-                    log.info("pipeline.resumed", pipeline_id=pipeline.id, state=pipeline.state.value)
-                    self._start(pipeline, is_resuming=True)
+            await self._take_up()
             group.start_soon(self._keep_house)
             try:
                 yield
@@ -81,13 +78,23 @@ class Supervisor:
     def wake(self, pipeline: Pipeline) -> None:
         """Something about a pipeline's tasks has changed in the database."""
         runner = self._runners.get(pipeline.id)
-        if runner is not None:
+        if runner is not None and not runner.is_over:
             runner.wake()
-        elif self._group is not None:
+        else:
             self._start(pipeline, is_resuming=False)
 
+    async def _take_up(self) -> None:
+        """Give a runner to every pipeline that needs one and has none: after a start, or after a runner was lost."""
+        busy = await self._store.busy_pipelines()  # one that is paused may still have last events to send
+        for pipeline in await self._pipelines.active():
+            is_idle = pipeline.state in (PipelineState.NOT_STARTED, PipelineState.PAUSED) and pipeline.id not in busy
+            if not is_idle and pipeline.id not in self._runners:
+                log.info("pipeline.resumed", pipeline_id=pipeline.id, state=pipeline.state.value)
+                self._start(pipeline, is_resuming=True)
+
     def _start(self, pipeline: Pipeline, *, is_resuming: bool) -> None:
-        assert self._group is not None
+        if self._group is None:  # not running: whoever runs next takes it up
+            return
         runner = Runner(
             pipeline,
             self._database,
@@ -108,9 +115,16 @@ class Supervisor:
             await runner.run()
         except Exception as error:  # one pipeline's failure is its own: the others go on
             log.error("pipeline.crashed", pipeline_id=pipeline.id, error=type(error).__name__, exc_info=True)
-            await self._lifecycle.end_pipeline(pipeline, failure="An internal error ended the pipeline.")
+            await self._abandon(pipeline, runner)
         finally:
-            del self._runners[pipeline.id]
+            if self._runners.get(pipeline.id) is runner:
+                del self._runners[pipeline.id]
+
+    async def _abandon(self, pipeline: Pipeline, runner: Runner) -> None:
+        try:
+            await runner.abandon()
+        except Exception as error:  # housekeeping will take it up again
+            log.error("pipeline.left", pipeline_id=pipeline.id, error=type(error).__name__, exc_info=True)
 
     def _make_worker(self, task: Task, pipeline: Pipeline, checkpoint: Checkpoint | None) -> Worker[object]:
         analysis = self._analyses.make(task, pipeline, checkpoint)
@@ -118,27 +132,34 @@ class Supervisor:
 
     async def _keep_house(self) -> None:
         while True:
-            with move_on_after(self._settings.housekeeping_seconds):
-                await Event().wait()
+            await sleep(self._settings.housekeeping_seconds)
             await self.keep_house_once()
 
     async def keep_house_once(self) -> None:
         """Stop what has run or paused for too long; delete what has been kept for long enough."""
+        for chore in (self._stop_overdue, self._take_up, self._forget_old, self._profiles.sweep, self._outbox.sweep):
+            try:
+                await chore()
+            except Exception as error:  # a busy database now does not mean that there is no next time
+                log.error("housekeeping.failed", chore=chore.__qualname__, error=type(error).__name__, exc_info=True)
+
+    async def _stop_overdue(self) -> None:
         for pipeline in await self._pipelines.active():
             if self._is_overdue(pipeline):
                 await self._stop(pipeline)
+
+    async def _forget_old(self) -> None:
         async with self._database.transaction() as connection:
             await self._store.sweep(connection, timedelta(days=self._settings.kept_days))
             await self._pipelines.sweep(connection)
-        await self._profiles.sweep()
-        await self._outbox.sweep()
 
     def _is_overdue(self, pipeline: Pipeline) -> bool:
         now = self._clock.now()
         if pipeline.state is PipelineState.STOPPING:
             return False
-        if pipeline.state is PipelineState.PAUSED:
-            return now - pipeline.updated_at >= timedelta(hours=self._settings.longest_pause_hours)
+        is_paused = pipeline.state is PipelineState.PAUSED
+        if is_paused and now - pipeline.updated_at >= timedelta(hours=self._settings.longest_pause_hours):
+            return True
         return now - pipeline.created_at >= timedelta(hours=self._settings.longest_call_hours)
 
     async def _stop(self, pipeline: Pipeline) -> None:
@@ -146,6 +167,7 @@ class Supervisor:
             async with self._database.transaction() as connection:
                 current = await self._pipelines.find_in(connection, pipeline.id)
                 await self._lifecycle.stop_pipeline(connection, current)
-        except WrongPipelineState:
-            return
+        except (WrongPipelineState, PipelineNotFound):
+            return  # it has ended meanwhile
+        log.info("pipeline.overdue", pipeline_id=pipeline.id)
         self.wake(pipeline)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.arns import Arn, Place
 from carillon.clock import Clock
-from carillon.errors import InvalidRequest, StateConflict
+from carillon.errors import InvalidRequest, LimitExceeded, StateConflict
 from carillon.pipelines import (
     FeatureDisabled,
     Leg,
@@ -24,6 +24,7 @@ from carillon.storage import Claim, Database, claimed, remember
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import ACTIVE as ACTIVE_TASKS
 from carillon.tasks.model import Task, TaskConflict, TaskKind, TaskNotFound, TaskState, VoiceprintPending
+from carillon.tasks.settings import Settings
 from carillon.tasks.store import TaskStore
 from carillon.telemetry import get_logger
 
@@ -44,6 +45,13 @@ class DomainInUse(StateConflict):
 
     def __init__(self, domain_id: str) -> None:
         super().__init__(f"An active speaker search uses voice profile domain {domain_id}. Stop the task first.")
+
+
+class TooManyTasks(LimitExceeded):
+    """The quota of active tasks of a kind is used up."""
+
+    def __init__(self, kind: TaskKind, limit: int) -> None:
+        super().__init__(f"{limit} {kind.value} tasks are active, as many as may be. Stop one first.")
 
 
 class Waker(Protocol):
@@ -77,6 +85,7 @@ class Tasks:
         waker: Waker,
         place: Place,
         clock: Clock,
+        settings: Settings | None = None,
         new_id: Callable[[], uuid.UUID] = uuid.uuid4,
     ) -> None:
         self._database = database
@@ -88,6 +97,11 @@ class Tasks:
         self._place = place
         self._clock = clock
         self._new_id = new_id
+        settings = settings or Settings()
+        self._limits = {
+            TaskKind.SPEAKER_SEARCH: settings.max_speaker_searches,
+            TaskKind.VOICE_TONE: settings.max_voice_tones,
+        }
 
     async def start_speaker_search(self, start: StartTask, domain_arn: str) -> Task:
         """Search a domain for the voice on a leg, or return the task that the same client request token started.
@@ -100,6 +114,7 @@ class Tasks:
             ChannelNotDeclared: the pipeline does not declare this stream and channel.
             WrongPipelineState: the pipeline is paused or has ended.
             TaskConflict: a speaker search is active on this leg already.
+            TooManyTasks: the quota is used up.
             TokenReused: the token came with other parameters before.
         """
         pipeline, leg = await self._leg(start)
@@ -162,6 +177,30 @@ class Tasks:
                 await self._pipelines.forget(connection, pipeline)
                 return
             await self._lifecycle.stop_pipeline(connection, pipeline)
+        self._waker.wake(pipeline)
+
+    async def pause(self, identifier: str) -> None:
+        """Stop listening to a pipeline's streams, and with it every task.
+
+        Raises:
+            PipelineNotFound: there is no such pipeline.
+            WrongPipelineState: it is paused already, stopping, or has ended.
+        """
+        async with self._database.transaction() as connection:
+            pipeline = await self._pipelines.find_in(connection, identifier)
+            await self._lifecycle.pause(connection, pipeline)
+        self._waker.wake(pipeline)
+
+    async def resume(self, identifier: str) -> None:
+        """Let a paused pipeline listen again; its tasks have to be started anew.
+
+        Raises:
+            PipelineNotFound: there is no such pipeline.
+            WrongPipelineState: it is not paused.
+        """
+        async with self._database.transaction() as connection:
+            pipeline = await self._pipelines.find_in(connection, identifier)
+            await self._lifecycle.resume(connection, pipeline)
         self._waker.wake(pipeline)
 
     async def enroll(self, task_id: str) -> Profile:
@@ -227,6 +266,7 @@ class Tasks:
                     f"Task {active.id} of the same kind is active on channel {leg.channel_id} of {leg.stream_arn}. "
                     "Stop it first."
                 )
+            await self._require_room(connection, kind)
             task = Task(
                 id=str(self._new_id()),
                 kind=kind,
@@ -250,6 +290,11 @@ class Tasks:
         if task.kind is not kind or task.pipeline_id != pipeline.id:
             raise TaskNotFound(task_id)
         return task
+
+    async def _require_room(self, connection: AsyncConnection, kind: TaskKind) -> None:
+        limit = self._limits[kind]
+        if limit and await self._store.count_active(connection, kind) >= limit:
+            raise TooManyTasks(kind, limit)
 
     async def _explain_missing(self, task_id: str) -> None:
         async with self._database.reading() as connection:

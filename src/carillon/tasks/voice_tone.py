@@ -52,6 +52,9 @@ class VoiceTone:
         """
         return Outcome(tuple(self._event(finding, timeline, reason) for finding in findings))
 
+    def committed(self) -> None:
+        """Nothing to note: a failure is told whatever was reported before."""
+
     def failures(self, reason: str) -> tuple[Event, ...]:
         """Return the failure event of a task that cannot go on."""
         return (voice_tone_event(self._context, VoiceToneStatus.FAILED, self._clock.now(), message=reason),)

@@ -7,6 +7,7 @@ whole fragment, so after each there is a place to resume.
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
 from anyio import CapacityLimiter, fail_after, sleep, to_thread
@@ -17,6 +18,7 @@ from carillon.media import ChannelSource, Chunk, Fragment, decode
 from carillon.notifications import Event
 from carillon.pipelines import Pipeline
 from carillon.tasks.lifecycle import Lifecycle
+from carillon.tasks.listener import Heard
 from carillon.tasks.model import Checkpoint, Task, TaskState
 from carillon.tasks.settings import Settings
 from carillon.tasks.store import Outcome, TaskStore
@@ -26,9 +28,18 @@ from carillon.telemetry import get_logger
 log = get_logger()
 
 _Finding = TypeVar("_Finding")
+_Result = TypeVar("_Result")
 
-_INTERNAL_ERROR: Final = "An internal error ended the analysis."
-_COMMIT_TRIES: Final = 5
+INTERNAL_ERROR: Final = "An internal error ended the analysis."
+_TRIES: Final = 5
+_FIRST_PAUSE_SECONDS: Final = 0.05
+
+
+class CommitUnconfirmed(Transient):
+    """The database did not answer a commit in time, so nobody knows whether it took it; its own checkpoint tells."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"The database took too long to commit results of task {task_id}.")
 
 
 class Analysis(Protocol[_Finding]):
@@ -55,6 +66,10 @@ class Analysis(Protocol[_Finding]):
         self, findings: Sequence[_Finding], timeline: Timeline | None, reason: str | None = None
     ) -> Outcome:
         """Decide what findings mean; `reason` says why the audio ended early."""
+        ...
+
+    def committed(self) -> None:
+        """Take note that what was last concluded is told for good."""
         ...
 
     def failures(self, reason: str) -> tuple[Event, ...]:
@@ -89,38 +104,55 @@ class Worker(Generic[_Finding]):
         self._committed_ms = self._timeline.heard_ms if self._timeline else 0
         self._log = log.bind(task_id=task.id, pipeline_id=pipeline.id, kind=task.kind.value)
 
-    async def run(self, fragments: AsyncIterable[Fragment], why_ended: Callable[[], str | None]) -> bool:
-        """Work until the task's work is done or its fragments end; return whether it ended well.
+    @property
+    def heard(self) -> Heard | None:
+        """Return the last fragment that the checkpoint has in it."""
+        at = self._checkpoint
+        return None if at is None else Heard(int(at.fragment_number), at.fragment_at)
+
+    async def run(self, fragments: AsyncIterable[Fragment], why_ended: Callable[[], Awaitable[str | None]]) -> None:
+        """Work until the task's work is done or its fragments end, and end the task.
 
         Args:
             fragments: the stream's fragments; older ones than the checkpoint may come again and are skipped.
-            why_ended: tells, when the fragments have ended, why they did.
+            why_ended: tells, when the fragments have ended, why they did; raises what made them end.
+
+        Raises:
+            Transient: the database cannot keep up. Nothing is lost: another worker may go on from the checkpoint.
         """
         try:
-            await self._analysis.prepare()
+            await _persistently(self._analysis.prepare)
             if not await self._hear_all(fragments):
-                await self._finish(why_ended())
+                await self._finish(await _persistently(why_ended))
+        except Transient:
+            raise
         except CarillonError as error:
-            await self._fail(str(error))
-            return False
+            await self.fail(str(error))
         except Exception as error:  # a task's failure is its own: the others go on
             self._log.error("task.crashed", error=type(error).__name__, exc_info=True)
-            await self._fail(_INTERNAL_ERROR)
-            return False
-        return True
+            await self.fail(INTERNAL_ERROR)
+
+    async def fail(self, message: str) -> None:
+        """End the task as failed, and tell so of everything that it has not told yet.
+
+        Raises:
+            Transient: the database cannot keep up.
+        """
+        self._log.warning("task.failed", reason=message)
+        await self._commit(Outcome(self._analysis.failures(message)), TaskState.FAILED, message)
 
     async def _hear_all(self, fragments: AsyncIterable[Fragment]) -> bool:
         """Return whether the task finished its work before its fragments ended."""
         async for fragment in fragments:
             if self._checkpoint is not None and int(fragment.number) <= int(self._checkpoint.fragment_number):
-                continue
+                continue  # a reading that went back in the middle of a delivery may deliver twice
             chunk = decode(fragment, self._source)
             if self._timeline is None:
-                await self._lifecycle.hearing(self._task)
+                await _persistently(partial(self._lifecycle.hearing, self._task))
                 self._log.info("task.hearing", fragment_number=fragment.number)
             self._timeline = _advance(self._timeline, chunk)
             findings = await to_thread.run_sync(self._analysis.push, chunk.samples, limiter=self._limiter)
-            outcome = await self._analysis.conclude(findings, self._timeline)
+            outcome = await _persistently(partial(self._analysis.conclude, findings, self._timeline))
             previous, self._checkpoint = self._checkpoint, self._place_to_resume(fragment)
             if outcome or previous is None or self._is_checkpoint_due():
                 await self._commit(outcome)
@@ -130,16 +162,12 @@ class Worker(Generic[_Finding]):
 
     async def _finish(self, reason: str | None) -> None:
         findings = await to_thread.run_sync(self._analysis.end, limiter=self._limiter)
-        outcome = await self._analysis.conclude(findings, self._timeline, reason)
+        outcome = await _persistently(partial(self._analysis.conclude, findings, self._timeline, reason))
         if reason is not None and not self._settings.failure_events_on_stop:
             outcome = replace(
                 outcome, events=tuple(event for event in outcome.events if not event.status.endswith("Failure"))
             )
         await self._commit(replace(outcome, is_final=True))
-
-    async def _fail(self, message: str) -> None:
-        self._log.warning("task.failed", reason=message)
-        await self._commit(Outcome(self._analysis.failures(message)), TaskState.FAILED, message)
 
     async def _commit(self, outcome: Outcome, ends_as: TaskState | None = None, message: str | None = None) -> None:
         if outcome.is_final:
@@ -149,13 +177,19 @@ class Worker(Generic[_Finding]):
             checkpoint = replace(self._checkpoint, analyzer_state=self._analysis.state)
             self._committed_ms = checkpoint.heard_ms
 
-        async def commit() -> None:
-            await self._store.commit(self._pipeline, self._task, outcome, checkpoint, ends_as=ends_as, message=message)
+        async def commit() -> bool:
+            try:
+                with fail_after(self._settings.commit_seconds, shield=True):  # a stop must not tear a commit
+                    return await self._store.commit(
+                        self._pipeline, self._task, outcome, checkpoint, ends_as=ends_as, message=message
+                    )
+            except TimeoutError as error:
+                raise CommitUnconfirmed(self._task.id) from error
 
-        with fail_after(self._settings.commit_seconds, shield=True):  # a stop must not tear a commit
-            await _persistently(commit)
-        for event in outcome.events:
-            self._log.info("task.told", event_id=event.id, status=event.status)
+        if await _persistently(commit):
+            self._analysis.committed()
+            for event in outcome.events:
+                self._log.info("task.told", event_id=event.id, status=event.status)
 
     def _place_to_resume(self, fragment: Fragment) -> Checkpoint:
         assert self._timeline is not None
@@ -189,14 +223,17 @@ def _advance(timeline: Timeline | None, chunk: Chunk) -> Timeline:
     return replace(timeline, heard_samples=samples, heard_ms=heard_ms, heard_until=chunk.started_at + length)
 
 
-async def _persistently(commit: Callable[[], Awaitable[None]]) -> None:
-    """Try a commit again when the database was only busy."""
-    for attempt in range(_COMMIT_TRIES):
+async def _persistently(act: Callable[[], Awaitable[_Result]]) -> _Result:
+    """Do something again when the database was only busy.
+
+    Raises:
+        Transient: it still is; or nobody knows whether it was done, so it must not be done again.
+    """
+    for attempt in range(_TRIES - 1):
         try:
-            await commit()
+            return await act()
+        except CommitUnconfirmed:
+            raise
         except Transient:
-            if attempt == _COMMIT_TRIES - 1:
-                raise
-            await sleep(0.05 * 2**attempt)
-        else:
-            return
+            await sleep(_FIRST_PAUSE_SECONDS * 2**attempt)
+    return await act()

@@ -241,7 +241,7 @@ KEY = AccessKey("CRLNTEST", "secret/+=")
 
 def signed_by_botocore(method: str, url: str, body: bytes, headers: dict[str, str], service: str) -> Head:
     request = AWSRequest(method, url, data=body, headers=headers)
-    SigV4Auth(Credentials(KEY.access_key_id, KEY.secret_access_key, "token"), service, "eu-west-1").add_auth(request)
+    SigV4Auth(Credentials(KEY.access_key_id, KEY.secret_access_key), service, "eu-west-1").add_auth(request)
     target = url.split("/", 3)[3]
     path, _, query = target.partition("?")
     sent = [(name.lower().encode(), value.encode()) for name, value in request.headers.items()]
@@ -305,16 +305,16 @@ def test_a_literal_hash_is_accepted_and_checked() -> None:
 
 def test_a_key_that_is_withdrawn_no_longer_opens() -> None:
     class Keys:
-        secret: str | None = KEY.secret_access_key
+        key: AccessKey | None = KEY
 
-        def secret_of(self, access_key_id: str) -> str | None:
-            return self.secret
+        def find(self, access_key_id: str) -> AccessKey | None:
+            return self.key
 
     keys: Any = Keys()
     verifier = SignatureVerifier(keys, "eu-west-1", SystemClock())
     head = signed_by_botocore("GET", "https://localhost:1/tags", b"", {}, "chime")
     verifier.claim(head, "chime").verify_body(b"")
-    keys.secret = None
+    keys.key = None
     with pytest.raises(AwsError) as caught:
         verifier.claim(head, "chime")
     assert caught.value.shape == "UnrecognizedClientException"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from carillon.api.access import is_visible
 from carillon.api.protocol import operation
 from carillon.streams import Stream, Streams
 
@@ -48,7 +49,10 @@ class StreamOperations:
             token=request.get("NextToken"),
             limit=request.get("MaxResults", 10_000),
         )
-        return {"StreamInfoList": [render_stream(stream) for stream in page.streams], "NextToken": page.next_token}
+        return {
+            "StreamInfoList": [render_stream(stream) for stream in page.streams if is_visible(stream.arn)],
+            "NextToken": page.next_token,
+        }
 
     @operation("UpdateStream")
     async def update_stream(self, request: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from carillon.telemetry import get_logger
 
 _log: Final = get_logger()
 _EPOCH_SECONDS: Final = re.compile(r"\d{1,11}(\.\d*)?|\.\d+", re.ASCII)
+_NAMING: Final = {"x-amzn-stream-name": "StreamName", "x-amzn-stream-arn": "StreamARN"}
 _ANSWER_HEADERS: Final = (
     (b"content-type", b"application/json"),
     (b"connection", b"close"),  # when we stop first, what still arrives of the body must not pass for a request
@@ -106,7 +107,7 @@ class PutMedia:
         self._streams = streams
         self._settings = settings or Settings()
 
-    @route("POST", "/putMedia", service="kinesis-video-media")
+    @route("POST", "/putMedia", service="kinesis-video-media", name="PutMedia", parameters=_NAMING)
     async def put_media(self, call: RawCall) -> None:
         """Store a body's fragments and acknowledge each, until the body or the patience ends."""
         request = read_headers(call.headers)

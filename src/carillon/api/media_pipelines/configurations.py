@@ -1,4 +1,4 @@
-"""Create, Get, List and DeleteMediaInsightsPipelineConfiguration(s)."""
+"""Create, Get, Update, List and DeleteMediaInsightsPipelineConfiguration(s)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from carillon.api.media_pipelines.wire import read_claim, read_elements
 from carillon.api.paging import Pages
 from carillon.api.protocol import operation
+from carillon.api.tags import read_tags
 from carillon.pipelines import Configuration, Configurations
 
 
@@ -24,6 +25,7 @@ class ConfigurationOperations:
             request["ResourceAccessRoleArn"],
             read_elements(request),
             read_claim("CreateMediaInsightsPipelineConfiguration", request),
+            read_tags(request),
         )
         return {"MediaInsightsPipelineConfiguration": _render(made)}
 
@@ -31,6 +33,14 @@ class ConfigurationOperations:
     async def get(self, request: Mapping[str, Any]) -> Mapping[str, object]:
         """Return a configuration by name, ARN or id."""
         return {"MediaInsightsPipelineConfiguration": _render(await self._configurations.find(request["Identifier"]))}
+
+    @operation("UpdateMediaInsightsPipelineConfiguration")
+    async def update(self, request: Mapping[str, Any]) -> Mapping[str, object]:
+        """Replace a configuration; pipelines that exist keep what they were made with."""
+        changed = await self._configurations.update(
+            request["Identifier"], request["ResourceAccessRoleArn"], read_elements(request)
+        )
+        return {"MediaInsightsPipelineConfiguration": _render(changed)}
 
     @operation("DeleteMediaInsightsPipelineConfiguration")
     async def delete(self, request: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""CreateMediaInsightsPipeline; Get, List and DeleteMediaPipeline(s)."""
+"""CreateMediaInsightsPipeline, UpdateMediaInsightsPipelineStatus; Get, List and DeleteMediaPipeline(s)."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -7,6 +7,7 @@ from carillon.api.errors import AwsError
 from carillon.api.media_pipelines.wire import PIPELINE_STATUSES, read_claim, read_sources
 from carillon.api.paging import Pages
 from carillon.api.protocol import operation
+from carillon.api.tags import read_tags
 from carillon.pipelines import Element, ElementKind, NewPipeline, Pipeline, Pipelines
 from carillon.pipelines.elements import WITH_STATUS
 from carillon.tasks import Tasks
@@ -38,6 +39,7 @@ class PipelineOperations:
                 rate_hz=source["MediaSampleRate"],
                 metadata=request.get("MediaInsightsRuntimeMetadata", {}),
                 document=source,
+                tags=read_tags(request),
             ),
             read_claim("CreateMediaInsightsPipeline", request),
         )
@@ -58,6 +60,12 @@ class PipelineOperations:
             "MediaPipelines": [{"MediaPipelineId": item.id, "MediaPipelineArn": item.arn} for item in page.items],
             "NextToken": page.next_token,
         }
+
+    @operation("UpdateMediaInsightsPipelineStatus")
+    async def update_status(self, request: Mapping[str, Any]) -> None:
+        """Pause or resume a pipeline; pausing stops every task, resuming starts none."""
+        change = self._tasks.pause if request["UpdateStatus"] == "Pause" else self._tasks.resume
+        await change(request["Identifier"])
 
     @operation("DeleteMediaPipeline")
     async def delete(self, request: Mapping[str, Any]) -> None:

@@ -44,12 +44,16 @@ class StartRequest(TypedDict, total=False):
     ClientRequestToken: str
 
 
+_NO_PARAMETERS: Final = ("ClientRequestToken", "Identifier")
+"""An identifier belongs to a claim's scope: the id and the ARN of a pipeline ask for the same."""
+
+
 def read_claim(scope: str, request: Mapping[str, Any]) -> Claim | None:
     """Return what a client request token stands for, None without a token."""
     token = request.get("ClientRequestToken")
     if token is None:
         return None
-    return Claim(scope, token, {name: value for name, value in request.items() if name != "ClientRequestToken"})
+    return Claim(scope, token, {name: value for name, value in request.items() if name not in _NO_PARAMETERS})
 
 
 def read_start(operation: str, request: StartRequest) -> StartTask:

@@ -1,9 +1,10 @@
 """The ASGI application: authentication, JSON, shape, handler, answer, in that order."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final, Protocol
 
-from carillon.api.errors import INTERNAL, AwsError
+from carillon.api.errors import INTERNAL, AwsError, Family
+from carillon.api.protocol.answered import Auditor
 from carillon.api.protocol.asgi import ClientGone, Receive, Scope, Send
 from carillon.api.protocol.endpoints import Endpoint, Operation, Raw, Uncovered, add_service, choose
 from carillon.api.protocol.exchange import Exchange, Settings
@@ -23,6 +24,18 @@ _ANONYMOUS: Final = "anonymous"
 log = get_logger()
 
 
+class Guard(Protocol):
+    """Decides whether a caller may do what a request asks."""
+
+    async def admit(self, access_key_id: str, action: str, family: Family, request: Mapping[str, Any]) -> None:
+        """Return if it may.
+
+        Raises:
+            AwsError: it may not.
+        """
+        ...
+
+
 class Api:
     """Serves AWS APIs as an ASGI 3 application.
 
@@ -30,17 +43,26 @@ class Api:
         services: each at most once; their models are compiled here, so that mistakes show at start.
         verifier: judges signatures. None lets everybody in as `anonymous`: for benchmarks, never for a network.
         settings: limits of one request.
+        guard: judges what callers may do. None lets every caller do everything.
+        auditor: told of every answer but those about liveness.
 
     Raises:
         ValueError: a handler is marked for an operation that its service does not have, or two for the same one.
     """
 
     def __init__(
-        self, services: Sequence[Service], verifier: SignatureVerifier | None, settings: Settings | None = None
+        self,
+        services: Sequence[Service],
+        verifier: SignatureVerifier | None,
+        settings: Settings | None = None,
+        guard: Guard | None = None,
+        auditor: Auditor | None = None,
     ) -> None:
         if len({service.name for service in services}) < len(services):
             raise ValueError("A service is given twice; give all its handlers to one Service.")
         self._verifier = verifier
+        self._guard = guard
+        self._auditor = auditor
         self._settings = settings or Settings()
         self._router: Router[Endpoint] = Router()
         self.covered: Final[Mapping[str, tuple[str, ...]]] = {
@@ -50,17 +72,17 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or the lifespan of the server."""
         if scope["type"] == "http":
-            await self._answer(Exchange(scope, receive, send, self._settings))
+            await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await _live(receive, send)
         else:
             await send({"type": "websocket.close"})
 
-    async def _answer(self, exchange: Exchange) -> None:
-        head = exchange.head
-        if head.raw_path in _LIVENESS_PATHS and head.method in {"GET", "HEAD"}:
-            await exchange.respond(_ALIVE)
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("raw_path") in _LIVENESS_PATHS and scope["method"] in {"GET", "HEAD"}:
+            await Exchange(scope, receive, send, self._settings).respond(_ALIVE)
             return
+        exchange = Exchange(scope, receive, send, self._settings, self._auditor)
         try:
             await self._serve(exchange)
         except ClientGone:
@@ -69,6 +91,7 @@ class Api:
             await _fail(exchange, _alone(error))
 
     async def _serve(self, exchange: Exchange) -> None:
+        exchange.check_head()
         query = parse_query(exchange.head.raw_query)
         match = self._router.find(exchange.head.method, exchange.head.raw_path, query)
         if match is None:
@@ -78,40 +101,56 @@ class Api:
         claim = None
         if self._verifier is not None:
             claim = self._verifier.claim(exchange.head, endpoint.spelling.family.value)
+            exchange.caller = claim.access_key_id
         set_caller(claim.access_key_id if claim else _ANONYMOUS)
         if isinstance(endpoint, Raw):
-            await _serve_raw(exchange, endpoint, claim)
+            await self._serve_raw(exchange, endpoint, claim)
         else:
-            await _serve_modelled(exchange, match, query, claim)
+            await self._serve_modelled(exchange, match, query, claim)
 
+    async def _serve_modelled(
+        self, exchange: Exchange, match: Match[Endpoint], query: Query, claim: Claim | None
+    ) -> None:
+        body = await exchange.read_body()
+        if claim is not None:
+            claim.verify_body(body)
+            exchange.is_proven = True
+        document = parse_document(body)
+        endpoint = choose(match, query, document)
+        exchange.bind(endpoint.name, endpoint.spelling)
+        if isinstance(endpoint, Uncovered):
+            raise endpoint.refusal()
+        assert isinstance(endpoint, Operation), "a raw route shares its path with a modelled operation"
+        request = endpoint.reader.read(match.decoded_labels(), query, exchange.headers, document)
+        exchange.request = request
+        await self._admit(claim, endpoint, request)
+        answer = await endpoint.handler(request)
+        exchange.answer = answer
+        await exchange.respond(endpoint.write(answer))
 
-async def _serve_modelled(exchange: Exchange, match: Match[Endpoint], query: Query, claim: Claim | None) -> None:
-    body = await exchange.read_body()
-    if claim is not None:
-        claim.verify_body(body)
-    document = parse_document(body)
-    endpoint = choose(match, query, document)
-    exchange.bind(endpoint.name, endpoint.spelling)
-    if isinstance(endpoint, Uncovered):
-        raise endpoint.refusal()
-    assert isinstance(endpoint, Operation), "a raw route shares its path with a modelled operation"
-    request = endpoint.reader.read(match.decoded_labels(), query, exchange.headers, document)
-    await exchange.respond(endpoint.write(await endpoint.handler(request)))
+    async def _serve_raw(self, exchange: Exchange, endpoint: Raw, claim: Claim | None) -> None:
+        if claim is not None:
+            claim.verify_unread()
+            exchange.is_proven = True
+        headers = exchange.headers
+        request = {member: headers[name] for name, member in endpoint.parameters.items() if name in headers}
+        exchange.request = request
+        await self._admit(claim, endpoint, request)
+        await exchange.invite_body()
+        caller = claim.access_key_id if claim else _ANONYMOUS
+        await endpoint.handler(RawCall(exchange.request_id, caller, headers, exchange.receive, exchange.send))
+        if not exchange.started:
+            raise RuntimeError(f"The handler of {endpoint.name} returned without an answer.")
 
-
-async def _serve_raw(exchange: Exchange, endpoint: Raw, claim: Claim | None) -> None:
-    if claim is not None:
-        claim.verify_unread()
-    await exchange.invite_body()
-    caller = claim.access_key_id if claim else _ANONYMOUS
-    await endpoint.handler(RawCall(exchange.request_id, caller, exchange.headers, exchange.receive, exchange.send))
-    if not exchange.started:
-        raise RuntimeError(f"The handler of {endpoint.name} returned without an answer.")
+    async def _admit(self, claim: Claim | None, endpoint: Operation | Raw, request: Mapping[str, Any]) -> None:
+        if claim is not None and self._guard is not None:
+            await self._guard.admit(claim.access_key_id, endpoint.action, endpoint.spelling.family, request)
 
 
 async def _fail(exchange: Exchange, error: Exception) -> None:
     """Answer with an error; after the answer has begun, leave it incomplete, upon which the server closes."""
     named = exchange.spelling.name(error)
+    exchange.error = named.shape
     ours = named.shape == INTERNAL[exchange.spelling.family]
     if ours or exchange.started:
         log.error("api.failed", request_id=exchange.request_id, operation=exchange.operation, **describe(error))

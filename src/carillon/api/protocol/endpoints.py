@@ -26,6 +26,8 @@ class Operation:
 
     service: str
     name: str
+    action: str
+    """As policies spell it: `chime:GetSpeakerSearchTask`."""
     spelling: Spelling
     reader: RequestReader
     handler: Handler
@@ -53,8 +55,11 @@ class Raw:
 
     service: str
     name: str
+    action: str
     spelling: Spelling
     handler: RawHandler
+    parameters: Mapping[str, str]
+    """Headers that name a resource, with the member names they stand for."""
 
 
 Endpoint = Operation | Uncovered | Raw
@@ -83,7 +88,9 @@ def add_service(router: Router[Endpoint], service: Service) -> tuple[str, ...]:
     _add_operations(router, model, handlers)
     for route, answer in raw:
         spelling = Spelling(model.family, model.error_statuses, frozenset(model.error_statuses))
-        router.add(route.method, route.path, Raw(service.name, route.path, spelling, answer))
+        action = f"{model.family.value}:{route.name or route.path.strip('/')}"
+        raw_endpoint = Raw(service.name, route.name or route.path, action, spelling, answer, route.parameters)
+        router.add(route.method, route.path, raw_endpoint)
     return tuple(sorted(handlers))
 
 
@@ -99,7 +106,9 @@ def _add_operations(
         endpoint: Endpoint
         if name in handlers:
             reader, write = readers.request(operation), writers.response(operation)
-            endpoint = Operation(model.name, name, spelling, reader, handlers[name], write)
+            endpoint = Operation(
+                model.name, name, f"{model.family.value}:{name}", spelling, reader, handlers[name], write
+            )
         else:
             shape = next((shape for shape in _REFUSALS[model.family] if shape in declared), min(declared))
             message = f"carillon does not cover {name}. Of {model.name} it covers: {covered}."

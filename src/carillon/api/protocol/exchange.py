@@ -1,15 +1,16 @@
 """One HTTP request and its response, over ASGI: what is shared by everything that answers."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from carillon.api.errors import AwsError
+from carillon.api.protocol.answered import Answered, Auditor
 from carillon.api.protocol.asgi import ClientGone, Headers, Message, Receive, Scope, Send, fold
 from carillon.api.protocol.faults import NOWHERE, Spelling, id_headers
 from carillon.api.protocol.serialization import Response
@@ -28,12 +29,20 @@ class Settings:
     """How long a client of a streamed response may take to accept one piece of it."""
     linger_seconds: float = 1.0
     """How long a refused client may go on sending, so that it reads the answer and not a reset."""
+    max_target_bytes: int = 8192
+    """Longest path and query together; AWS's own limit for presigned URLs is of this size."""
+    max_header_bytes: int = 16_384
+    """Largest sum of all header names and values."""
+    max_headers: int = 64
+    """Most headers of one request."""
 
 
 class Exchange:
     """Reads one request, within limits, and sends one response, under one request id."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send, settings: Settings) -> None:
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, settings: Settings, auditor: Auditor | None = None
+    ) -> None:
         raw_headers: Headers = scope["headers"]
         self.head: Final = Head(scope["method"], _raw_path(scope), scope["query_string"], raw_headers)
         self.headers: Final = fold(raw_headers)
@@ -41,6 +50,13 @@ class Exchange:
         self.operation = ""
         self.spelling: Spelling = NOWHERE
         self.started = False
+        self.caller = ""
+        self.is_proven = False
+        self.request: Mapping[str, Any] | None = None
+        self.answer: Mapping[str, Any] | None = None
+        self.error: str | None = None
+        self._source: str = (scope.get("client") or ("",))[0]
+        self._auditor = auditor
         self._receive = receive
         self._send = send
         self._settings = settings
@@ -51,6 +67,23 @@ class Exchange:
         """Say what the request turned out to ask for, and so how errors are spelled."""
         self.operation = operation
         self.spelling = spelling
+
+    def check_head(self) -> None:
+        """Refuse what is larger than any client of ours sends, before anything is computed from it.
+
+        Raises:
+            AwsError: RequestUriTooLongException or RequestHeaderFieldsTooLargeException.
+        """
+        head, limits = self.head, self._settings
+        if len(head.raw_path) + len(head.raw_query) > limits.max_target_bytes:
+            message = f"Path and query have at most {limits.max_target_bytes} bytes together."
+            raise AwsError("RequestUriTooLongException", message)
+        if len(head.headers) > limits.max_headers:
+            message = f"A request has at most {limits.max_headers} headers."
+            raise AwsError("RequestHeaderFieldsTooLargeException", message)
+        if sum(len(name) + len(value) for name, value in head.headers) > limits.max_header_bytes:
+            message = f"The headers of a request have at most {limits.max_header_bytes} bytes together."
+            raise AwsError("RequestHeaderFieldsTooLargeException", message)
 
     async def read_body(self) -> bytes:
         """Return the whole body.
@@ -115,8 +148,24 @@ class Exchange:
         """Send as ASGI does, adding the request id."""
         if message["type"] == "http.response.start":
             self.started = True
+            if self._auditor is not None:
+                await self._auditor.note(self._answered(message["status"]))
             message["headers"] = [*message["headers"], *id_headers(self.request_id, self.spelling.family)]
         await self._send(message)
+
+    def _answered(self, status: int) -> Answered:
+        return Answered(
+            self.request_id,
+            self.caller,
+            self.is_proven,
+            self.spelling.family.value,
+            self.operation,
+            self._source,
+            status,
+            self.error,
+            self.request,
+            self.answer,
+        )
 
     async def respond(self, response: Response) -> None:
         """Send a response; a streamed one until it ends, fails, or the client goes away."""

@@ -42,6 +42,8 @@ class RouteMark:
     method: str
     path: str
     service: str
+    name: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +114,21 @@ def operation(name: str) -> Callable[[_OperationMethod], _OperationMethod]:
     return mark
 
 
-def route(method: str, path: str, service: str) -> Callable[[_RawMethod], _RawMethod]:
+def route(
+    method: str, path: str, service: str, name: str = "", parameters: Mapping[str, str] | None = None
+) -> Callable[[_RawMethod], _RawMethod]:
     """Mark `async (self, call: RawCall) -> None` as the answer to something that no model describes.
 
     Args:
         method: the HTTP method.
         path: the literal path, starting with a slash.
         service: whose signing name and error style apply; one of the services that the Api is given.
+        name: of the operation, as policies and the audit trail spell it; empty means that of the path.
+        parameters: lower-case names of headers that name a resource, with the member names they stand for.
     """
 
     def mark(handler: _RawMethod) -> _RawMethod:
-        setattr(handler, _MARK, RouteMark(method, path, service))
+        setattr(handler, _MARK, RouteMark(method, path, service, name, parameters or {}))
         return handler
 
     return mark

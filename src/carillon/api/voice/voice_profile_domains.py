@@ -1,10 +1,11 @@
-"""Create, Get, List and DeleteVoiceProfileDomain(s)."""
+"""Create, Get, Update, List and DeleteVoiceProfileDomain(s)."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from carillon.api.paging import Pages
 from carillon.api.protocol import operation
+from carillon.api.tags import read_tags
 from carillon.profiles import Domain, Profiles
 from carillon.tasks import Tasks
 
@@ -25,6 +26,7 @@ class VoiceProfileDomainOperations:
             request.get("Description"),
             request["ServerSideEncryptionConfiguration"]["KmsKeyArn"],
             request.get("ClientRequestToken"),
+            read_tags(request),
         )
         return {"VoiceProfileDomain": _render(made)}
 
@@ -32,6 +34,14 @@ class VoiceProfileDomainOperations:
     async def get(self, request: Mapping[str, Any]) -> Mapping[str, object]:
         """Return a domain by id."""
         return {"VoiceProfileDomain": _render(await self._profiles.domain(request["VoiceProfileDomainId"]))}
+
+    @operation("UpdateVoiceProfileDomain")
+    async def update(self, request: Mapping[str, Any]) -> Mapping[str, object]:
+        """Change a domain's name or description; AWS: the key cannot change."""
+        changed = await self._profiles.update_domain(
+            request["VoiceProfileDomainId"], request.get("Name"), request.get("Description")
+        )
+        return {"VoiceProfileDomain": _render(changed)}
 
     @operation("DeleteVoiceProfileDomain")
     async def delete(self, request: Mapping[str, Any]) -> None:

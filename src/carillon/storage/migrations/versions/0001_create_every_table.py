@@ -77,6 +77,7 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("notification_events", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_notification_events_posted_at"), ["posted_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_notification_events_task_id"), ["task_id"], unique=False)
 
     op.create_table(
         "streams",
@@ -95,6 +96,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_streams")),
         sa.UniqueConstraint("arn", name=op.f("uq_streams_arn")),
         sa.UniqueConstraint("name", name=op.f("uq_streams_name")),
+    )
+    op.create_table(
+        "resource_tags",
+        sa.Column("arn", sa.String(length=1024), nullable=False),
+        sa.Column("key", sa.String(length=128), nullable=False),
+        sa.Column("value", sa.String(length=256), nullable=False),
+        sa.PrimaryKeyConstraint("arn", "key", name=op.f("pk_resource_tags")),
     )
     op.create_table(
         "tasks",
@@ -344,8 +352,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_tasks_domain_id"))
 
     op.drop_table("tasks")
+    op.drop_table("resource_tags")
     op.drop_table("streams")
     with op.batch_alter_table("notification_events", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_notification_events_task_id"))
         batch_op.drop_index(batch_op.f("ix_notification_events_posted_at"))
 
     op.drop_table("notification_events")

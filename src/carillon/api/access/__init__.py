@@ -1,0 +1,27 @@
+"""Who may do what to which resource, and the record of what was done.
+
+Knows IAM's policy language and how a request names its resources; knows nothing of HTTP, and decides nothing about the
+resources themselves. Start reading at `policies.py`, then `guard.py`; `trail.py` is the record.
+"""
+
+from carillon.api.access.guard import Guard
+from carillon.api.access.names import StoredNames
+from carillon.api.access.policies import Decision, Policy, PolicyInvalid
+from carillon.api.access.resources import Names
+from carillon.api.access.trail import Settings, Trail, TrailRow, read_trail, recording
+from carillon.api.access.visibility import is_visible
+
+__all__ = [
+    "Decision",
+    "Guard",
+    "Names",
+    "Policy",
+    "PolicyInvalid",
+    "Settings",
+    "StoredNames",
+    "Trail",
+    "TrailRow",
+    "is_visible",
+    "read_trail",
+    "recording",
+]

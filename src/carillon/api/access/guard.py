@@ -1,0 +1,79 @@
+"""Lets a request through to its operation, or refuses it in the words of the API that was called."""
+
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from carillon.api.access.policies import Decision, Policy
+from carillon.api.access.resources import Names, Need, needs
+from carillon.api.access.visibility import show
+from carillon.api.errors import AwsError, Family
+from carillon.arns import Place
+
+LOOKS: Final[Mapping[str, str]] = {
+    "chime:ListMediaPipelines": "chime:GetMediaPipeline",
+    "chime:ListMediaInsightsPipelineConfigurations": "chime:GetMediaInsightsPipelineConfiguration",
+    "chime:ListVoiceProfileDomains": "chime:GetVoiceProfileDomain",
+    "chime:ListVoiceProfiles": "chime:GetVoiceProfile",
+    "kinesisvideo:ListStreams": "kinesisvideo:DescribeStream",
+}
+"""What a key must be allowed to do to a resource for a list to show it."""
+
+_SHAPES: Final[Mapping[Family, str]] = {
+    Family.CHIME: "AccessDeniedException",  # the nearest that the operation declares: ForbiddenException of pipelines
+    Family.KINESIS_VIDEO: "NotAuthorizedException",
+}
+
+
+class Policies(Protocol):
+    """Where the policy of a key is looked up."""
+
+    def policy_of(self, access_key_id: str) -> Policy | None:
+        """Return the policy of an active key; None means everything is allowed.
+
+        Raises:
+            LookupError: there is no such active key.
+        """
+        ...
+
+
+class Guard:
+    """Decides by the caller's policy; a key without one may do everything, at the cost of one look-up.
+
+    Args:
+        policies: looked up for every request, so that a change takes effect.
+        names: knows the ARNs of what requests call by name.
+        place: of our ARNs.
+    """
+
+    def __init__(self, policies: Policies, names: Names, place: Place) -> None:
+        self._policies = policies
+        self._names = names
+        self._place = place
+
+    async def admit(self, access_key_id: str, action: str, family: Family, request: Mapping[str, Any]) -> None:
+        """Return if a key may do what a request asks, having said what its lists may show.
+
+        Raises:
+            AwsError: AccessDeniedException or NotAuthorizedException; names the action and the resource.
+        """
+        try:
+            policy = self._policies.policy_of(access_key_id)
+        except LookupError:  # Withdrawn since the signature was looked at.
+            raise AwsError("UnrecognizedClientException", "The access key id of this request is not known.") from None
+        if policy is None:
+            show(None)
+            return
+        for need in await needs(action, request, self._place, self._names):
+            decision = policy.decide(*need)
+            if decision is not Decision.ALLOWED:
+                raise _refusal(access_key_id, need, decision, family)
+        look = LOOKS.get(action)
+        show(None if look is None else lambda arn: policy.decide(look, arn) is Decision.ALLOWED)
+
+
+def _refusal(access_key_id: str, need: Need, decision: Decision, family: Family) -> AwsError:
+    return AwsError(
+        _SHAPES[family],
+        f"Access key {access_key_id} is not authorized to perform {need.action} on resource {need.resource}: "
+        f"{decision.value} of its policy.",
+    )

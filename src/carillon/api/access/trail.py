@@ -1,0 +1,272 @@
+"""The audit trail: who did what to which resource, when, from where, and with what result.
+
+Rows can be added and, once they are old, removed; the database itself refuses everything else. They are gathered in
+memory and written a few times a second, so that no request waits for them; a clean stop writes what is left.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import sqlalchemy as sa
+from anyio import CancelScope, Event, create_task_group, move_on_after, sleep
+
+from carillon.api.access.resources import canonical, needs
+from carillon.api.protocol.answered import Answered
+from carillon.arns import Place
+from carillon.clock import Clock
+from carillon.storage import Database, Timestamp, metadata
+from carillon.telemetry import get_logger
+
+_READS: Final = ("Get", "List", "Describe", "Search")
+_DENIED: Final = frozenset({401, 403})
+_SWEEP_SECONDS: Final = 3600.0
+_STOP_SECONDS: Final = 10.0
+_STRANGER_SECONDS: Final = 60.0
+_MOST_STRANGERS: Final = 1024
+_LONGEST_RESOURCE: Final = 1024
+
+log = get_logger()
+
+_rows: Final = sa.Table(
+    "audit_trail",
+    metadata,
+    sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("at", Timestamp, nullable=False, index=True),
+    sa.Column("access_key_id", sa.String(128), nullable=False),
+    sa.Column("action", sa.String(128), nullable=False),
+    sa.Column("resource", sa.String(_LONGEST_RESOURCE), nullable=False),
+    sa.Column("source", sa.String(64), nullable=False),
+    sa.Column("status", sa.Integer, nullable=False),
+    sa.Column("error", sa.String(128)),
+    sa.Column("request_id", sa.String(36), nullable=False),
+    sqlite_autoincrement=True,
+)
+
+_NO_UPDATE: Final = (
+    "CREATE TRIGGER audit_trail_no_update BEFORE UPDATE ON audit_trail "
+    "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
+)
+_NO_DELETE: Final = (  # of what is younger than a day; what is older may be due
+    "CREATE TRIGGER audit_trail_no_delete BEFORE DELETE ON audit_trail "
+    "WHEN OLD.at > (CAST(strftime('%s', 'now') AS INTEGER) - 86400) * 1000000 "
+    "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
+)
+
+
+def _protect(_table: sa.Table, connection: sa.Connection, **_options: object) -> None:
+    """Have the database itself refuse changes, as the migration does."""
+    if connection.dialect.name == "sqlite":
+        for statement in (_NO_UPDATE, _NO_DELETE):
+            connection.exec_driver_sql(statement)
+
+
+sa.event.listen(_rows, "after_create", _protect)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What is written down of what clients do."""
+
+    is_on: bool = True
+    """Whether there is an audit trail."""
+    reads: bool = False
+    """Also requests that change nothing (Get, List, Describe, Search); denied ones are always written down."""
+    kept_days: int = 365
+    """How long; at least one day. 0 means for ever."""
+    write_seconds: float = 0.2
+    """How long rows may wait in memory to be written together; what a crash can lose."""
+    most_waiting: int = 10_000
+    """How many rows may wait; beyond it requests wait for the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrailRow:
+    """One line of the trail."""
+
+    at: datetime
+    access_key_id: str
+    """Empty for a stranger."""
+    action: str
+    resource: str
+    source: str
+    status: int
+    error: str | None
+    request_id: str
+
+
+class Trail:
+    """Takes notes, and writes them while it is entered (see `recording`)."""
+
+    def __init__(self, database: Database, place: Place, clock: Clock, settings: Settings) -> None:
+        self._database = database
+        self._place = place
+        self._clock = clock
+        self._settings = settings
+        self._waiting: list[TrailRow] = []
+        self._has_rows = Event()
+        self._has_room = Event()
+        self._is_closing = False
+        self._strangers: dict[tuple[str, str], float] = {}
+
+    async def note(self, answered: Answered) -> None:
+        """Take note of a request if it is one to write down; waits only while too many rows do."""
+        if not self._is_notable(answered):
+            return
+        while len(self._waiting) >= self._settings.most_waiting and not self._is_closing:
+            await self._has_room.wait()
+        action = f"{answered.family}:{answered.operation}"
+        self._waiting.append(
+            TrailRow(
+                at=self._clock.now(),
+                access_key_id=answered.caller,
+                action=action,
+                resource=(await self._resource(action, answered))[:_LONGEST_RESOURCE],
+                source=answered.source,
+                status=answered.status,
+                error=answered.error,
+                request_id=answered.request_id,
+            )
+        )
+        self._has_rows.set()
+
+    def _is_notable(self, answered: Answered) -> bool:
+        if answered.is_proven:
+            changes = bool(answered.operation) and not answered.operation.startswith(_READS)
+            return changes or answered.status in _DENIED or self._settings.reads
+        return answered.status in _DENIED and self._is_new_stranger(answered)
+
+    def _is_new_stranger(self, answered: Answered) -> bool:
+        """Tell whether to write down a refusal without proof of identity: one a minute for each address and reason.
+
+        Anybody can cause them, so they must not be able to fill the disk.
+        """
+        now = self._clock.monotonic()
+        asked = (answered.source, f"{answered.caller} {answered.error}")
+        if self._strangers.get(asked, -_STRANGER_SECONDS) > now - _STRANGER_SECONDS:
+            return False
+        if len(self._strangers) >= _MOST_STRANGERS:
+            fresh = {one: at for one, at in self._strangers.items() if at > now - _STRANGER_SECONDS}
+            self._strangers = fresh
+            if len(fresh) >= _MOST_STRANGERS:
+                return False
+        self._strangers[asked] = now
+        return True
+
+    async def _resource(self, action: str, answered: Answered) -> str:
+        if answered.operation.startswith("Create") and answered.answer is not None:
+            made = _arn_in(answered.answer)
+            if made is not None:
+                return canonical(made)
+        if answered.request is None:
+            return ""
+        found = await needs(action, answered.request, self._place, None)
+        return found[0].resource
+
+    async def write(self) -> None:
+        """Write what waits, in one transaction; on failure it goes on waiting."""
+        batch = self._waiting[: self._settings.most_waiting]
+        if not batch:
+            return
+        values = [{field.name: getattr(row, field.name) for field in fields(TrailRow)} for row in batch]
+        async with self._database.transaction() as connection:
+            await connection.execute(sa.insert(_rows), values)
+        del self._waiting[: len(batch)]
+        self._has_room.set()  # For whoever waits now; who comes later waits for the next write.
+        self._has_room = Event()
+
+    async def sweep(self) -> None:
+        """Remove rows that are old enough."""
+        if self._settings.kept_days <= 0:
+            return
+        before = self._clock.now() - timedelta(days=self._settings.kept_days)
+        async with self._database.transaction() as connection:
+            await connection.execute(sa.delete(_rows).where(_rows.c.at < before))
+
+    async def keep_writing(self) -> None:
+        """Write rows as they come, until cancelled."""
+        while True:
+            self._has_rows = Event()
+            if not self._waiting:
+                await self._has_rows.wait()
+            await sleep(self._settings.write_seconds)
+            with CancelScope(shield=True):  # A stop must not tear a write; `close` does the rest.
+                await self._write_if_possible()
+
+    async def keep_sweeping(self) -> None:
+        """Remove old rows every now and then, until cancelled."""
+        while True:
+            try:
+                await self.sweep()
+            except Exception as error:  # this child's failure is its own: tried again in an hour
+                log.error("audit.not_swept", error=type(error).__name__)
+            await sleep(_SWEEP_SECONDS)
+
+    async def close(self) -> None:
+        """Write what is left, also while being cancelled, for as long as a stop may take."""
+        self._is_closing = True
+        self._has_room.set()
+        with move_on_after(_STOP_SECONDS, shield=True):
+            while self._waiting:
+                if not await self._write_if_possible():
+                    await sleep(self._settings.write_seconds)
+        if self._waiting:
+            log.error("audit.lost", rows=len(self._waiting))
+
+    async def _write_if_possible(self) -> bool:
+        try:
+            await self.write()
+        except Exception as error:  # whatever ails the database: the rows wait, and the log says so
+            log.error("audit.not_written", error=type(error).__name__, rows=len(self._waiting))
+            return False
+        return True
+
+
+@asynccontextmanager
+async def recording(database: Database, place: Place, clock: Clock, settings: Settings) -> AsyncIterator[Trail]:
+    """Yield a trail whose rows are written meanwhile, all of them by the end."""
+    trail = Trail(database, place, clock, settings)
+    try:
+        async with create_task_group() as group:
+            group.start_soon(trail.keep_writing)
+            group.start_soon(trail.keep_sweeping)
+            yield trail
+            group.cancel_scope.cancel()
+    finally:
+        await trail.close()
+
+
+async def read_trail(
+    database: Database, after: int, limit: int, since: datetime | None = None, action: str = ""
+) -> Sequence[tuple[int, TrailRow]]:
+    """Return up to `limit` rows after a sequence number, oldest first.
+
+    Args:
+        database: holds the trail.
+        after: 0 begins at the oldest row.
+        limit: how many at most.
+        since: only rows from then on.
+        action: only rows whose action contains this, without regard to case.
+    """
+    query = sa.select(_rows).where(_rows.c.sequence > after).order_by(_rows.c.sequence).limit(limit)
+    if since is not None:
+        query = query.where(_rows.c.at >= since)
+    if action:
+        query = query.where(sa.func.lower(_rows.c.action).contains(action.lower(), autoescape=True))
+    async with database.reading() as connection:
+        found = (await connection.execute(query)).mappings().all()
+    return [(row["sequence"], TrailRow(**{field.name: row[field.name] for field in fields(TrailRow)})) for row in found]
+
+
+def _arn_in(answer: Mapping[str, Any]) -> str | None:
+    """Return the ARN of what an operation made: `{"Domain": {"DomainArn": ...}}` or `{"StreamARN": ...}`."""
+    for name, value in answer.items():
+        if isinstance(value, Mapping):
+            inner = _arn_in(value)
+            if inner is not None:
+                return inner
+        elif isinstance(value, str) and name.endswith(("Arn", "ARN")) and ":kms:" not in value:
+            return value
+    return None

@@ -1,0 +1,71 @@
+"""`carillon audit`: the audit trail as a table, read from the database while the server runs or not."""
+
+import re
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+
+from carillon.api.access import TrailRow, read_trail
+from carillon.app import opened
+from carillon.config import Settings
+from carillon.errors import InvalidRequest
+
+_PAGE: Final = 1000
+_AGO: Final = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+class NotATime(InvalidRequest):
+    """A time is neither a date nor so long ago."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text[:40]!r} is no time; write 2026-11-22T10:00, or 90m, 24h, 7d for so long ago.")
+
+
+async def show(settings: Settings, since: str | None, action: str, as_json: bool) -> None:
+    """Print rows, oldest first.
+
+    Raises:
+        NotATime: `since` cannot be read.
+    """
+    at = None if since is None else read_time(since, datetime.now(UTC))
+    console = Console(highlight=False, soft_wrap=True)
+    async with opened(settings) as ground:
+        after = 0
+        while True:
+            found = await read_trail(ground.database, after, _PAGE, at, action)
+            for after, row in found:  # noqa: B007 - the last position is where the next page begins
+                if as_json:
+                    sys.stdout.write(msgspec.json.encode(asdict(row)).decode() + "\n")
+                else:
+                    console.print(line(row))
+            if len(found) < _PAGE:
+                return
+
+
+def line(row: TrailRow) -> str:
+    """Return one row as one line of rich markup."""
+    result = f"[green]{row.status}[/]" if row.error is None else f"[red]{row.status} {escape(row.error)}[/]"
+    who = row.access_key_id or "stranger"
+    what = f"[bold]{escape(row.action)}[/] {escape(row.resource)}"
+    return f"[dim]{row.at:%Y-%m-%d %H:%M:%S}[/] {who} {row.source} {what} {result} [dim]{row.request_id}[/]"
+
+
+def read_time(text: str, now: datetime) -> datetime:
+    """Return what a time on the command line means; one without a zone is UTC.
+
+    Raises:
+        NotATime: it means nothing.
+    """
+    if ago := _AGO.fullmatch(text):
+        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise NotATime(text) from error
+    return at.replace(tzinfo=at.tzinfo or UTC)

@@ -1,0 +1,186 @@
+"""`carillon keys`: who may sign requests, and for what. A running server notices within a second."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from carillon import config
+from carillon.api.access import Policy
+from carillon.api.credentials import AccessKey, change
+from carillon.app import CREDENTIALS_FILE, prepare
+from carillon.errors import InvalidRequest, NotFound
+
+keys = typer.Typer(help="Make, show, rotate and disable access keys.", no_args_is_help=True)
+
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the server. Default: CARILLON_DATA_DIR or ~/.carillon.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable object instead of a table.")]
+KeyId = Annotated[str, typer.Argument(help="The access key id.")]
+
+
+class KeyUnknown(NotFound):
+    """No access key has this id."""
+
+    def __init__(self, access_key_id: str) -> None:
+        super().__init__(f"There is no access key {access_key_id[:40]}. See: carillon keys list")
+
+
+class PolicyUnreadable(InvalidRequest):
+    """A file is not a policy document."""
+
+
+@keys.command()
+def create(
+    name: Annotated[str, typer.Option(help="What people call it.")],
+    policy: Annotated[
+        Path | None,
+        typer.Option(help="An IAM policy document, JSON. Default: everything is allowed.", exists=True, dir_okay=False),
+    ] = None,
+    hours: Annotated[
+        float | None, typer.Option(help="Make a temporary key with a session token, for so long.", min=0.01)
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Make an access key and show its secret, this one time."""
+    document = None if policy is None else read_policy(policy)
+    now = _now()
+    expires_at = None if hours is None else now + timedelta(hours=hours)
+    made = AccessKey.generate(
+        temporary=hours is not None, name=name, created_at=now, expires_at=expires_at, policy=document
+    )
+    change(_file(data_dir), lambda held: [*held, made])
+    _show_secret(made, as_json=as_json)
+
+
+@keys.command("list")
+def show_all(data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Show every key, without secrets."""
+    held = prepare(config.load(data_dir).data_dir).keys
+    if as_json:
+        sys.stdout.write(msgspec.json.encode([_described(key) for key in held]).decode() + "\n")
+        return
+    table = Table("access key id", "name", "status", "created", "expires", "may do")
+    for key in held:
+        may = "everything" if key.policy is None else f"{_count(key.policy)} statement(s)"
+        table.add_row(key.access_key_id, key.name, key.status, _text(key.created_at), _text(key.expires_at), may)
+    Console().print(table)
+
+
+@keys.command()
+def rotate(
+    access_key_id: KeyId,
+    grace_minutes: Annotated[float, typer.Option(help="How long the old key goes on.", min=0)] = 60.0,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Replace a key by a new one with the same name and policy; the old one goes on for a while."""
+    now = _now()
+    made: list[AccessKey] = []
+
+    def edit(held: Sequence[AccessKey]) -> Sequence[AccessKey]:
+        old = _find(held, access_key_id)
+        temporary = old.session_token is not None
+        lifetime = old.expires_at - old.created_at if temporary and old.expires_at and old.created_at else None
+        fresh = AccessKey.generate(
+            temporary=temporary,
+            name=old.name,
+            created_at=now,
+            expires_at=None if lifetime is None else now + lifetime,
+            policy=old.policy,
+        )
+        made.append(fresh)
+        end = now + timedelta(minutes=grace_minutes)
+        ends = replace(old, expires_at=min(end, old.expires_at or end))
+        others = [ends if key is old else key for key in held]
+        others.insert(others.index(ends), fresh)  # before the old one: the first active key is the default
+        return others
+
+    change(_file(data_dir), edit)
+    _show_secret(made[0], as_json=as_json)
+
+
+@keys.command()
+def disable(access_key_id: KeyId, data_dir: DataDir = None) -> None:
+    """Refuse a key from now on."""
+
+    def edit(held: Sequence[AccessKey]) -> Sequence[AccessKey]:
+        old = _find(held, access_key_id)
+        return [replace(key, status="disabled") if key is old else key for key in held]
+
+    change(_file(data_dir), edit)
+    sys.stdout.write(f"{access_key_id} is disabled.\n")
+
+
+def read_policy(path: Path) -> dict[str, Any]:
+    """Return the policy document in a file, having checked it.
+
+    Raises:
+        PolicyUnreadable: not a JSON object.
+        PolicyInvalid: not a policy that we would heed.
+    """
+    try:
+        document = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise PolicyUnreadable(f"{path} is not a JSON object.") from error
+    Policy(document)
+    return document
+
+
+def _file(data_dir: Path | None) -> Path:
+    folder = config.load(data_dir).data_dir
+    prepare(folder)
+    return folder / CREDENTIALS_FILE
+
+
+def _find(held: Sequence[AccessKey], access_key_id: str) -> AccessKey:
+    for key in held:
+        if key.access_key_id == access_key_id:
+            return key
+    raise KeyUnknown(access_key_id)
+
+
+def _show_secret(key: AccessKey, *, as_json: bool) -> None:
+    secret = {"secret_access_key": key.secret_access_key}
+    if key.session_token is not None:
+        secret["session_token"] = key.session_token
+    if as_json:
+        sys.stdout.write(msgspec.json.encode({**_described(key), **secret}).decode() + "\n")
+        return
+    sys.stdout.write(f"export AWS_ACCESS_KEY_ID={key.access_key_id}\n")
+    for name, value in secret.items():
+        sys.stdout.write(f"export AWS_{name.upper()}={value}\n")
+    Console(stderr=True).print("Keep this secret: it is not shown again.", highlight=False)
+
+
+def _described(key: AccessKey) -> dict[str, object]:
+    """Return what may be shown of a key at any time."""
+    return {
+        "access_key_id": key.access_key_id,
+        "name": key.name,
+        "status": key.status,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "temporary": key.session_token is not None,
+        "policy": key.policy,
+    }
+
+
+def _count(policy: Any) -> int:  # noqa: ANN401 - a policy document
+    statements = policy["Statement"]
+    return len(statements) if isinstance(statements, list) else 1
+
+
+def _text(at: datetime | None) -> str:
+    return "" if at is None else f"{at:%Y-%m-%d %H:%M}"
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(microsecond=0)
