@@ -6,7 +6,7 @@ STAMP := .venv/.installed
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint types lock bench clean
+.PHONY: help venv demo test lint types lock bench js clean
 
 help:  ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 12
@@ -29,7 +29,7 @@ demo: venv  ## The main job, end to end, on real speech: make demo ARGS="--realt
 	@$(BIN)/carillon demo $(ARGS)
 
 test: venv  ## All tests
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(ARGS)
 
 lint: venv  ## Style and layout
 	$(BIN)/ruff check .
@@ -41,6 +41,9 @@ types: venv  ## Strict types
 lock:  ## Resolve both locks anew (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/runtime.txt
 	uv pip compile pyproject.toml --group dev --constraint requirements/runtime.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.txt
+
+js:  ## Install the AWS SDK for JavaScript that tests/compatibility runs
+	@if command -v npm >/dev/null; then cd tests/compatibility/js && npm ci --ignore-scripts --no-audit --no-fund; fi
 
 bench: venv  ## Every benchmark under bench/
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -12,7 +12,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
     frozenset({"demo"}),
-    frozenset({"server", "environment", "events", "push", "keys", "audit"}),  # What a command does, each in a module beside cli.
+    frozenset({"server", "environment", "events", "push", "keys", "audit"}),  # What a command does, each in a module.
     frozenset({"app"}),
     frozenset({"tls", "heads"}),
     frozenset({"config"}),

@@ -50,10 +50,11 @@ def serve(
     configure_logging(settings.server.log_level, "json" if settings.server.log_style == "json" else "console")
 
     def say_ready(base_url: str) -> None:
-        sys.stdout.write(f"carillon is ready at {base_url} (data in {settings.data_dir})\n")
+        said = f"carillon is ready at {base_url} (data in {settings.data_dir})\n"
         bundle = authorities(settings, base_url)
         if bundle is not None:
-            sys.stdout.write(f"Clients trust it with AWS_CA_BUNDLE={bundle.absolute()} (carillon env prints it)\n")
+            said += f"Clients trust it with AWS_CA_BUNDLE={bundle.absolute()} (carillon env prints it)\n"
+        sys.stdout.write(said)  # at once: who waits for the first line may close the pipe after it
         sys.stdout.flush()
 
     anyio.run(run, settings, say_ready, backend_options={"use_uvloop": True})

@@ -1,5 +1,6 @@
 """Tags, updates and quotas, by boto3 on a real server."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -112,4 +113,12 @@ def test_the_aws_preset_counts_as_aws_does(start_server: Any, tmp_path: Path) ->
     with pytest.raises(client.exceptions.ResourceLimitExceededException):
         client.create_media_insights_pipeline(**request)
     client.delete_media_pipeline(MediaPipelineId=made["MediaPipelineId"])
+    deadline = time.monotonic() + 20
+    while _status(client, made["MediaPipelineId"]) != "Stopped":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     client.create_media_insights_pipeline(**request)
+
+
+def _status(client: Any, pipeline_id: str) -> str:
+    return client.get_media_pipeline(MediaPipelineId=pipeline_id)["MediaPipeline"]["MediaInsightsPipeline"]["Status"]

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
@@ -11,11 +12,8 @@ def _allowed(throttle: Throttle, caller: str, operation: str, attempts: int) -> 
     """How many of so many requests at one moment are answered."""
     count = 0
     for _ in range(attempts):
-        try:
+        with suppress(AwsError):
             throttle.check(caller, operation)
-        except AwsError as error:
-            assert error.shape == "ThrottledClientException"
-        else:
             count += 1
     return count
 
@@ -34,6 +32,14 @@ def test_a_rate_is_kept_for_each_caller_and_family(clock: ManualClock) -> None:
     assert _allowed(throttle, "a", "StopSpeakerSearchTask", 20) == 2
     clock.advance(timedelta(hours=1))
     assert _allowed(throttle, "a", "StopSpeakerSearchTask", 20) == 5
+
+
+def test_too_many_requests_are_told_so(clock: ManualClock) -> None:
+    throttle = Throttle(Settings(profiles=1), clock)
+    throttle.check("a", "GetVoiceProfile")
+    with pytest.raises(AwsError) as caught:
+        throttle.check("a", "GetVoiceProfile")
+    assert caught.value.shape == "ThrottledClientException"
 
 
 def test_a_rate_under_one_a_second_still_allows_one(clock: ManualClock) -> None:

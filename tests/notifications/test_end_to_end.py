@@ -1,4 +1,4 @@
-"""A real call through a real server; every kind of sink hears every answer. moto, in its own process, stands for AWS."""
+"""A real call through a real server: every kind of sink hears every answer. moto stands for AWS."""
 
 import json
 import subprocess

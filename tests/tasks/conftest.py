@@ -1,6 +1,6 @@
 """A stream that is a tape, and a whole room of tasks around it: real database, real models, real outbox."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 from anyio import Event, fail_after, sleep
+from structlog.testing import capture_logs
 
 from carillon.arns import Place
 from carillon.audio import Embedding, Pcm
@@ -129,6 +130,14 @@ class Reader:
             case At(server_at):  # the one that contains the time, else the next
                 after = sum(fragment.server_at <= server_at - timedelta(seconds=1) for fragment in fragments)
                 return min(after, len(fragments))
+
+
+@pytest.fixture(autouse=True)
+def logged() -> Iterator[list[Any]]:
+    """What was logged; nothing of a voice may be in it, whatever a test does."""
+    with capture_logs() as entries:
+        yield entries
+    assert all(isinstance(value, str | int | float | None) for entry in entries for value in entry.values())
 
 
 @pytest.fixture

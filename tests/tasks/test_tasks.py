@@ -185,15 +185,16 @@ async def test_a_live_pipeline_is_stopped_and_an_ended_one_hidden(room: Any, sta
 
 
 async def test_a_profile_is_made_once_of_a_voiceprint_and_never_before_it(
-    room: Any, tape: Any, call: Any, clock: ManualClock
+    quick_room: Any, tape: Any, noise: Any, clock: ManualClock
 ) -> None:
+    room = quick_room
     pipeline = await room.pipeline()
     async with room.running():
         search = await room.search(pipeline)
         for early in (room.tasks.enroll(search.id), room.tasks.enroll(search.id)):
             with pytest.raises(VoiceprintPending):
                 await early
-        tape.play(call[: 45 * 8_000])
+        tape.play(noise[: 22 * 8_000])
         await room.until_state(search, TaskState.STOPPED)
         profile = await room.tasks.enroll(search.id)
         assert await room.tasks.enroll(search.id) == profile

@@ -151,6 +151,14 @@ class Configurations:
         async with self._database.reading() as connection:
             return await _find(connection, identifier)
 
+    async def find_in(self, connection: AsyncConnection, identifier: str) -> Configuration:
+        """Find a configuration inside a transaction, so that it is still there at the commit.
+
+        Raises:
+            ConfigurationNotFound: there is none.
+        """
+        return await _find(connection, identifier)
+
     async def page(self, after: str, limit: int) -> list[Configuration]:
         """Return up to `limit` configurations whose names follow `after`, by name."""
         query = sa.select(configurations).where(configurations.c.name > after).order_by(configurations.c.name)

@@ -133,6 +133,7 @@ class Pipelines:
             earlier = await claimed(connection, claim, now)
             if earlier is not None:
                 return await self._find(connection, earlier)
+            await self.configurations.find_in(connection, configuration.id)
             await self._require_room(connection)
             await connection.execute(pipelines.insert().values(**_columns(made)))
             await put_tags(connection, made.arn, new.tags)

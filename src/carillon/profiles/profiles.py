@@ -144,6 +144,14 @@ class Profiles:
         async with self._database.reading() as connection:
             return await domains.find(connection, domain_id, self._place)
 
+    async def hold_domain(self, connection: AsyncConnection, domain_id: str) -> None:
+        """Make sure, in the caller's transaction, that a domain is there and stays until the commit.
+
+        Raises:
+            DomainNotFound: there is none with this id.
+        """
+        await domains.lock(connection, domain_id)
+
     async def domain_of_arn(self, arn: str) -> Domain:
         """Return the domain that an ARN names.
 

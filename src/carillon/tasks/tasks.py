@@ -266,6 +266,8 @@ class Tasks:
                     f"Task {active.id} of the same kind is active on channel {leg.channel_id} of {leg.stream_arn}. "
                     "Stop it first."
                 )
+            if domain_id is not None:
+                await self._profiles.hold_domain(connection, domain_id)
             await self._require_room(connection, kind)
             task = Task(
                 id=str(self._new_id()),

@@ -1,0 +1,28 @@
+"""What the compatibility tests share: the referee's modules, a signed client of the shared server, recorded results."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # importlib mode leaves `referee` unfindable; bench/ uses it too.
+
+from referee.results import Results
+from referee.wire import Wire
+
+
+@pytest.fixture(scope="session")
+def results() -> Iterator[Results]:
+    """Where tests note what works; written down for docs/compatibility.py at the end, whatever happened."""
+    noted = Results()
+    yield noted
+    noted.write()
+
+
+@pytest.fixture
+def wire(server: Any) -> Iterator[Wire]:
+    """A keep-alive connection to the shared server that signs with botocore's signer."""
+    with Wire.to(server.url, server.environment) as connected:
+        yield connected
