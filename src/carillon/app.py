@@ -14,6 +14,7 @@ from carillon.api.credentials import AccessKey, KeyRing, WatchedKeys
 from carillon.api.paging import Pages, PageTokens
 from carillon.api.protocol import Api, Service, SignatureVerifier
 from carillon.api.tags import TagOperations
+from carillon.api.throttle import Throttle
 from carillon.clock import Clock, SystemClock
 from carillon.config import Settings
 from carillon.inference import Models
@@ -158,7 +159,12 @@ async def assembled(settings: Settings, base_url: str, clock: Clock | None = Non
                 services,
                 SignatureVerifier(keys, place.region, clock),
                 settings.api,
-                Guard(keys, StoredNames(streams, pipelines.configurations, store), place),
+                Guard(
+                    keys,
+                    StoredNames(streams, pipelines.configurations, store),
+                    place,
+                    Throttle(settings.rates, clock),
+                ),
                 trail,
             ),
             _working(supervisor, Dispatcher(outbox, clock, settings.notifications), models),

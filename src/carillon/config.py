@@ -18,6 +18,7 @@ from carillon.analysis import Settings as AnalysisSettings
 from carillon.api.access import Settings as AuditSettings
 from carillon.api.kinesis_video import Settings as PutMediaSettings
 from carillon.api.protocol import Settings as ApiSettings
+from carillon.api.throttle import Settings as RateSettings
 from carillon.arns import Place
 from carillon.errors import CarillonError
 from carillon.inference import Settings as InferenceSettings
@@ -111,6 +112,7 @@ class Settings:
     source: SourceSettings = field(default_factory=SourceSettings)
     place: Place = field(default_factory=Place)
     quotas: QuotaSettings = field(default_factory=QuotaSettings)
+    rates: RateSettings = field(default_factory=RateSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     putmedia: PutMediaSettings = field(default_factory=PutMediaSettings)

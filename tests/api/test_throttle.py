@@ -1,7 +1,10 @@
 from contextlib import suppress
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from carillon.api.errors import AwsError
 from carillon.api.throttle import Settings, Throttle, family_of
@@ -66,3 +69,15 @@ def test_a_rate_under_one_a_second_still_allows_one(clock: ManualClock) -> None:
 )
 def test_an_operation_belongs_to_the_family_in_its_name(operation: str, family: str | None) -> None:
     assert family_of(operation) == family
+
+
+def test_an_operator_can_limit_a_family(start_server: Any, tmp_path: Path) -> None:
+    voice = start_server(tmp_path, CARILLON_RATES_DOMAINS="2").client("chime-sdk-voice")
+    codes = []
+    for _ in range(20):
+        try:
+            voice.list_voice_profile_domains()
+        except ClientError as error:
+            codes.append(error.response["Error"]["Code"])
+    assert codes
+    assert set(codes) == {"ThrottledClientException"}

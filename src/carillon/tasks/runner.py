@@ -6,7 +6,7 @@ then, and may be replaced by another at any time. So nothing that goes wrong bet
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from anyio import Event, create_task_group, move_on_after
 from anyio.abc import TaskGroup
@@ -29,6 +29,9 @@ log = get_logger()
 
 MakeWorker = Callable[[Task, Pipeline, Checkpoint | None], Worker[Any]]
 """Joins a task with its models; the supervisor knows how."""
+
+_TICKS_BETWEEN_LOOKS: Final = 3
+"""A look at the database costs milliseconds, one at the streams next to nothing: in between only the latter."""
 
 
 class Runner:
@@ -63,6 +66,7 @@ class Runner:
         self._listeners: dict[str, Listener | None] = {}  # of every task that a worker runs; None until it listens
         self._wake = Event()
         self.is_over = False
+        self._is_in_progress = False  # when last looked at
         self._log = log.bind(pipeline_id=pipeline.id)
 
     def wake(self) -> None:
@@ -105,8 +109,16 @@ class Runner:
                     return
             except Transient as error:
                 self._log.warning("pipeline.held_up", reason=str(error))
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Wait to be woken, for a stream to fall silent, or until it is time to look again anyway."""
+        for _ in range(_TICKS_BETWEEN_LOOKS):
             with move_on_after(self._settings.silence_seconds / 10):
                 await self._wake.wait()
+                return
+            if self._is_in_progress and self._silent_streams():
+                return
 
     async def _is_finished(self, group: TaskGroup) -> bool:
         """Bring about what the database says; tell whether there is nothing more to do, until somebody wakes us."""
@@ -184,18 +196,22 @@ class Runner:
 
     async def _stop_if_silent(self, pipeline: Pipeline) -> None:
         """Stop a pipeline in progress when a stream has sent nothing for too long: the call is over."""
-        if pipeline.state is not PipelineState.IN_PROGRESS:
+        self._is_in_progress = pipeline.state is PipelineState.IN_PROGRESS
+        if not self._is_in_progress:
             return
-        watched = self._readings.values()
         if self._settings.watch_unused_streams:
-            for reading in watched:
+            for reading in self._readings.values():
                 reading.watch()
-        silent = [r for r in watched if r.quiet_seconds >= self._settings.silence_seconds and r.is_read]
+        silent = self._silent_streams()
         if not silent:
             return
-        self._log.info("pipeline.silent", stream_arn=silent[0].stream_arn, seconds=self._settings.silence_seconds)
+        self._log.info("pipeline.silent", stream_arn=silent[0], seconds=self._settings.silence_seconds)
         async with self._database.transaction() as connection:
             current = await self._pipelines.find_in(connection, pipeline.id)
             if current.state is PipelineState.IN_PROGRESS:  # else somebody else stopped it first
                 await self._lifecycle.stop_pipeline(connection, current)
         self.wake()
+
+    def _silent_streams(self) -> list[str]:
+        limit = self._settings.silence_seconds
+        return [arn for arn, reading in self._readings.items() if reading.is_read and reading.quiet_seconds >= limit]

@@ -7,6 +7,7 @@ from carillon.api.access.policies import Decision, Policy
 from carillon.api.access.resources import Names, Need, needs
 from carillon.api.access.visibility import show
 from carillon.api.errors import AwsError, Family
+from carillon.api.throttle import Throttle
 from carillon.arns import Place
 
 LOOKS: Final[Mapping[str, str]] = {
@@ -43,19 +44,24 @@ class Guard:
         policies: looked up for every request, so that a change takes effect.
         names: knows the ARNs of what requests call by name.
         place: of our ARNs.
+        throttle: counts requests; None counts nothing.
     """
 
-    def __init__(self, policies: Policies, names: Names, place: Place) -> None:
+    def __init__(self, policies: Policies, names: Names, place: Place, throttle: Throttle | None = None) -> None:
         self._policies = policies
         self._names = names
         self._place = place
+        self._throttle = throttle
 
     async def admit(self, access_key_id: str, action: str, family: Family, request: Mapping[str, Any]) -> None:
         """Return if a key may do what a request asks, having said what its lists may show.
 
         Raises:
-            AwsError: AccessDeniedException or NotAuthorizedException; names the action and the resource.
+            AwsError: AccessDeniedException or NotAuthorizedException, naming the action and the resource; or
+                ThrottledClientException.
         """
+        if self._throttle is not None:
+            self._throttle.check(access_key_id, action.partition(":")[2])
         try:
             policy = self._policies.policy_of(access_key_id)
         except LookupError:  # Withdrawn since the signature was looked at.
