@@ -46,7 +46,7 @@ js:  ## Install the AWS SDK for JavaScript that tests/compatibility runs
 	@if command -v npm >/dev/null; then cd tests/compatibility/js && npm ci --ignore-scripts --no-audit --no-fund; fi
 
 bench: venv  ## Every benchmark under bench/
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@missed=0; for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || missed=1; done; exit $$missed
 
 clean:  ## Remove what make built
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
