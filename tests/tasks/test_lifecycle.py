@@ -1,5 +1,6 @@
 """States, limits of time, and what keeps house when something breaks."""
 
+import itertools
 from datetime import timedelta
 from typing import Any
 
@@ -25,10 +26,9 @@ def room(quick_room: Any) -> Any:
     return quick_room
 
 
-@pytest.mark.parametrize("old", list(TaskState))
-async def test_only_the_table_of_transitions_moves_a_task(room: Any, old: TaskState) -> None:
+async def test_only_the_table_of_transitions_moves_a_task(room: Any) -> None:
     task = await room.tone(await room.pipeline())
-    for new in TaskState:
+    for old, new in itertools.product(TaskState, TaskState):
         await room.set_state(task, old)
         async with room.database.transaction() as connection:
             moved = await room.store.move(connection, task.id, new)
@@ -41,38 +41,38 @@ def test_from_every_state_a_task_can_end_and_from_an_end_it_goes_nowhere() -> No
     assert not any(TRANSITIONS[state] for state in ENDED)
 
 
-@pytest.mark.parametrize(
-    ("states", "pipeline_state", "ends_as"),
-    [
-        ([], PipelineState.STOPPING, PipelineState.STOPPED),
-        ([], PipelineState.IN_PROGRESS, None),
-        ([TaskState.STOPPED], PipelineState.IN_PROGRESS, None),
-        ([TaskState.STOPPED], PipelineState.STOPPING, PipelineState.STOPPED),
-        ([TaskState.STOPPED, TaskState.FAILED], PipelineState.IN_PROGRESS, None),
-        ([TaskState.STOPPED, TaskState.FAILED], PipelineState.STOPPING, PipelineState.STOPPED),
-        ([TaskState.FAILED, TaskState.RUNNING], PipelineState.IN_PROGRESS, None),
-        ([TaskState.STOPPED, TaskState.STOPPING], PipelineState.STOPPING, None),
-        ([TaskState.FAILED], PipelineState.INITIALIZING, PipelineState.FAILED),
-        ([TaskState.FAILED, TaskState.FAILED], PipelineState.IN_PROGRESS, PipelineState.FAILED),
-        ([TaskState.FAILED], PipelineState.STOPPING, PipelineState.FAILED),
-    ],
-)
-async def test_a_pipeline_ends_when_it_should_and_fails_if_every_task_did(
-    room: Any, states: list[TaskState], pipeline_state: PipelineState, ends_as: PipelineState | None
-) -> None:
-    pipeline = await room.pipeline()
-    starts = (lambda: room.tone(pipeline, 0), lambda: room.tone(pipeline, 1))
-    for start, state in zip(starts, states, strict=False):
-        await room.set_state(await start(), state)
-    await room.set_state(pipeline, pipeline_state)
-    assert await room.lifecycle.end_if_over(pipeline) is (ends_as is not None)
-    assert (await room.pipelines.find(pipeline.id)).state is (ends_as or pipeline_state)
-    told = {
-        None: [],
-        PipelineState.STOPPED: ["chime:MediaInsightsStopped"],
-        PipelineState.FAILED: ["chime:MediaInsightsPermanentFailure"],
-    }
-    assert await room.told() == told[ends_as]
+Ends = tuple[list[TaskState], PipelineState, PipelineState | None]
+ENDS: list[Ends] = [
+    ([], PipelineState.STOPPING, PipelineState.STOPPED),
+    ([], PipelineState.IN_PROGRESS, None),
+    ([TaskState.STOPPED], PipelineState.IN_PROGRESS, None),
+    ([TaskState.STOPPED], PipelineState.STOPPING, PipelineState.STOPPED),
+    ([TaskState.STOPPED, TaskState.FAILED], PipelineState.IN_PROGRESS, None),
+    ([TaskState.STOPPED, TaskState.FAILED], PipelineState.STOPPING, PipelineState.STOPPED),
+    ([TaskState.FAILED, TaskState.RUNNING], PipelineState.IN_PROGRESS, None),
+    ([TaskState.STOPPED, TaskState.STOPPING], PipelineState.STOPPING, None),
+    ([TaskState.FAILED], PipelineState.INITIALIZING, PipelineState.FAILED),
+    ([TaskState.FAILED, TaskState.FAILED], PipelineState.IN_PROGRESS, PipelineState.FAILED),
+    ([TaskState.FAILED], PipelineState.STOPPING, PipelineState.FAILED),
+]
+"""States of the tasks, state of the pipeline, and what that ends as."""
+
+TOLD = {
+    None: [],
+    PipelineState.STOPPED: ["chime:MediaInsightsStopped"],
+    PipelineState.FAILED: ["chime:MediaInsightsPermanentFailure"],
+}
+
+
+async def test_a_pipeline_ends_when_it_should_and_fails_if_every_task_did(room: Any) -> None:
+    for states, pipeline_state, ends_as in ENDS:
+        pipeline, before = await room.pipeline(), len(await room.told())
+        for channel, state in enumerate(states):
+            await room.set_state(await room.tone(pipeline, channel), state)
+        await room.set_state(pipeline, pipeline_state)
+        assert await room.lifecycle.end_if_over(pipeline) is (ends_as is not None), (states, pipeline_state)
+        assert (await room.pipelines.find(pipeline.id)).state is (ends_as or pipeline_state)
+        assert (await room.told())[before:] == TOLD[ends_as]
 
 
 @pytest.mark.parametrize("state", [PipelineState.NOT_STARTED, PipelineState.INITIALIZING, PipelineState.IN_PROGRESS])
