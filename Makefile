@@ -23,6 +23,7 @@ else
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 endif
+	@$(BIN)/python -m compileall -q src  # so that commands start fast even where Python may not write bytecode
 	@touch $@
 
 demo: venv  ## The main job, end to end, on real speech: make demo ARGS="--realtime | --json"
