@@ -42,7 +42,7 @@ def vault() -> Vault:
 @pytest.fixture
 async def database(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Database]:
     """An empty SQLite database with the tables of every room that the test has imported."""
-    opened = Database(f"sqlite+aiosqlite:///{tmp_path / 'carillon.db'}")
+    opened = Database(f"sqlite:///{tmp_path / 'carillon.db'}")
     async with opened.transaction() as connection:
         await connection.run_sync(metadata.create_all)
     yield opened

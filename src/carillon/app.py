@@ -62,7 +62,7 @@ def prepare(data_dir: Path) -> KeyRing:
 async def opened(settings: Settings) -> AsyncIterator[Ground]:
     """Open the data folder: make it if need be, and bring its tables up to date."""
     keys = prepare(settings.data_dir)
-    url = settings.storage.url or f"sqlite+aiosqlite:///{settings.data_dir / DATABASE_FILE}"
+    url = settings.storage.url or f"sqlite:///{settings.data_dir / DATABASE_FILE}"
     database = Database(url, settings.storage)
     try:
         await migrate(database)

@@ -234,7 +234,7 @@ def endpoint(_endpoint: Endpoint) -> Iterator[Endpoint]:
 async def carillon_url(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """Our own server, joined as the application joins it, with every signature verified."""
     folder = tmp_path_factory.mktemp("streams")
-    database = Database(f"sqlite+aiosqlite:///{folder / 'carillon.db'}")
+    database = Database(f"sqlite:///{folder / 'carillon.db'}")
     async with database.transaction() as connection:
         await connection.run_sync(metadata.create_all)
     clock, place = SystemClock(), Place()

@@ -205,3 +205,11 @@ async def test_pages_follow_each_other_without_gap_or_repeat(pipelines: Pipeline
         seen += [item.id for item in page]
         after = page[-1].id
     assert seen == ids
+
+
+async def test_a_name_that_looks_like_the_id_of_another_configuration_is_still_a_name(pipelines: Pipelines) -> None:
+    first = await pipelines.configurations.create("demo", ROLE_ARN, ELEMENTS)
+    second = await pipelines.configurations.create(first.id, ROLE_ARN, ELEMENTS)
+    assert await pipelines.configurations.find(first.id) == second
+    await pipelines.configurations.delete(first.id)
+    assert await pipelines.configurations.find(first.id) == first

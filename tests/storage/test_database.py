@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import anyio
@@ -43,7 +44,7 @@ async def test_writers_queue_instead_of_failing(database: Database) -> None:
 
 
 async def test_a_writer_that_waits_too_long_is_told_to_come_back(tmp_path: Path) -> None:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'x.db'}", Settings(wait_seconds=0.05))
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}", Settings(wait_seconds=0.05))
     try:
         async with database.transaction():
             with pytest.raises(DatabaseBusy):
@@ -64,3 +65,28 @@ async def test_a_failed_statement_does_not_print_its_values(database: Database) 
         with pytest.raises(sa.exc.OperationalError) as caught:
             await connection.execute(sa.text("INSERT INTO nowhere VALUES (:secret)"), {"secret": "embedding-bytes"})
     assert "embedding-bytes" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.005, 0.03])
+async def test_readers_cancelled_in_the_middle_of_a_statement_leave_nothing_behind(
+    database: Database, seconds: float
+) -> None:
+    count = (
+        "SELECT count(*) FROM (WITH RECURSIVE r(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM r WHERE i < 20000) "
+        "SELECT i FROM r)"
+    )
+
+    async def read_on() -> None:
+        while True:
+            async with database.reading() as connection:
+                await connection.execute(sa.text(count))
+
+    before = asyncio.all_tasks()
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(read_on)
+        await anyio.sleep(seconds)
+        group.cancel_scope.cancel()
+    assert asyncio.all_tasks() == before
+    with anyio.fail_after(5):
+        await database.close()

@@ -24,8 +24,8 @@ def _tables(connection: sa.Connection) -> dict[str, str]:
 
 
 async def test_the_migrations_make_exactly_the_tables_that_the_rooms_declare(tmp_path: Path) -> None:
-    migrated = Database(f"sqlite+aiosqlite:///{tmp_path / 'migrated.db'}")
-    declared = Database(f"sqlite+aiosqlite:///{tmp_path / 'declared.db'}")
+    migrated = Database(f"sqlite:///{tmp_path / 'migrated.db'}")
+    declared = Database(f"sqlite:///{tmp_path / 'declared.db'}")
     try:
         await migrate(migrated)
         async with declared.transaction() as connection:
@@ -44,7 +44,7 @@ async def test_the_migrations_make_exactly_the_tables_that_the_rooms_declare(tmp
 
 
 async def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path / 'twice.db'}")
+    database = Database(f"sqlite:///{tmp_path / 'twice.db'}")
     try:
         await migrate(database)
         await migrate(database)

@@ -300,7 +300,7 @@ class Room:
         """Wait for what other children do."""
         with fail_after(seconds):
             while not await holds():
-                await sleep(0.02)
+                await sleep(0.05)
 
     async def until_state(self, task: Task, *states: TaskState) -> None:
         async def is_there() -> bool:

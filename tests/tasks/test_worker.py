@@ -38,7 +38,7 @@ def stutter(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, times: int)
     async def busy_at_first(*arguments: Any, **named: Any) -> Any:
         calls.append(name)
         if len(calls) <= times:
-            raise DatabaseBusy("The database is busy.")
+            raise DatabaseBusy
         return await method(*arguments, **named)
 
     monkeypatch.setattr(owner, name, busy_at_first)

@@ -113,17 +113,7 @@ class Configurations:
                 created_at=now,
                 updated_at=now,
             )
-            await connection.execute(
-                configurations.insert().values(
-                    id=made.id,
-                    name=name,
-                    arn=made.arn,
-                    role_arn=role_arn,
-                    elements=dump(elements),
-                    created_at=now,
-                    updated_at=now,
-                )
-            )
+            await connection.execute(configurations.insert().values(**_columns(made)))
             await put_tags(connection, made.arn, tags or {})
             await remember(connection, claim, made.id, now)
         return made
@@ -196,6 +186,18 @@ async def _find(connection: AsyncConnection, identifier: str) -> Configuration:
     if row is None:
         raise ConfigurationNotFound(identifier)
     return _configuration_from(row)
+
+
+def _columns(configuration: Configuration) -> dict[str, object]:
+    return {
+        "id": configuration.id,
+        "name": configuration.name,
+        "arn": configuration.arn,
+        "role_arn": configuration.role_arn,
+        "elements": dump(configuration.elements),
+        "created_at": configuration.created_at,
+        "updated_at": configuration.updated_at,
+    }
 
 
 def _configuration_from(row: sa.Row[Any]) -> Configuration:

@@ -113,8 +113,21 @@ class Pipelines:
         if configuration.arn != new.configuration_arn:
             raise ConfigurationNotFound(new.configuration_arn)
         await self._check_sources(new.sources)
+        made = self._made(new, configuration, now)
+        async with self._database.transaction() as connection:
+            earlier = await claimed(connection, claim, now)
+            if earlier is not None:
+                return await self._find(connection, earlier)
+            await self.configurations.find_in(connection, configuration.id)
+            await self._require_room(connection)
+            await connection.execute(pipelines.insert().values(**_columns(made)))
+            await put_tags(connection, made.arn, new.tags)
+            await remember(connection, claim, made.id, now)
+        return made
+
+    def _made(self, new: NewPipeline, configuration: Configuration, now: datetime) -> Pipeline:
         pipeline_id = str(self._new_id())
-        made = Pipeline(
+        return Pipeline(
             id=pipeline_id,
             arn=self._place.arn("chime", f"media-pipeline/{pipeline_id}"),
             configuration_arn=configuration.arn,
@@ -129,16 +142,6 @@ class Pipelines:
             ended_at=None,
             key=self._vault.new_key(),
         )
-        async with self._database.transaction() as connection:
-            earlier = await claimed(connection, claim, now)
-            if earlier is not None:
-                return await self._find(connection, earlier)
-            await self.configurations.find_in(connection, configuration.id)
-            await self._require_room(connection)
-            await connection.execute(pipelines.insert().values(**_columns(made)))
-            await put_tags(connection, made.arn, new.tags)
-            await remember(connection, claim, made.id, now)
-        return made
 
     async def find(self, identifier: str) -> Pipeline:
         """Find a pipeline by id or ARN.

@@ -3,6 +3,7 @@
 SQLite runs in WAL mode with `synchronous=FULL`, so what is committed survives a power cut, and with `secure_delete`, so
 what is deleted is overwritten. It admits one writer: the writing engine has a single connection, hence writers queue in
 memory and not on SQLite's lock. The same code speaks to PostgreSQL, where both engines are ordinary pools.
+How SQLite is reached from asyncio is in `sqlite.py`.
 """
 
 from collections.abc import AsyncIterator
@@ -12,9 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
+from anyio import CancelScope
+from anyio.lowlevel import checkpoint
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from carillon.errors import Transient
+from carillon.storage import sqlite
 
 metadata: Final = sa.MetaData(
     naming_convention={
@@ -31,7 +35,10 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 class DatabaseBusy(Transient):
-    """No connection came free in time."""
+    """No connection came free in time, or another process would not stop writing."""
+
+    def __init__(self) -> None:
+        super().__init__("The database is busy. Try again in a moment.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +74,19 @@ class Database:
     def __init__(self, url: str, settings: Settings | None = None) -> None:
         settings = settings or Settings()
         self._is_sqlite = sa.make_url(url).get_backend_name() == "sqlite"
-        self._writer = self._engine(url, 1 if self._is_sqlite else settings.readers, settings, "BEGIN IMMEDIATE")
-        self._reader = self._engine(url, settings.readers, settings, "BEGIN")
+        self._writer = self._engine(url, 1 if self._is_sqlite else settings.readers, settings, writes=True)
+        self._reader = self._engine(url, settings.readers, settings, writes=False)
 
-    def _engine(self, url: str, connections: int, settings: Settings, begin: str) -> AsyncEngine:
-        engine = create_async_engine(
-            url,
+    def _engine(self, url: str, connections: int, settings: Settings, *, writes: bool) -> AsyncEngine:
+        options: dict[str, Any] = {"writes": writes, "wait_seconds": settings.wait_seconds} if self._is_sqlite else {}
+        return create_async_engine(
+            sa.make_url(url).set(drivername=sqlite.DRIVER) if self._is_sqlite else url,
             pool_size=connections,
             max_overflow=0,
             pool_timeout=settings.wait_seconds,
             hide_parameters=True,  # a failed statement must not print what it was about to store
+            **options,
         )
-        if self._is_sqlite:
-            sa.event.listen(engine.sync_engine, "connect", _set_pragmas)
-            sa.event.listen(engine.sync_engine, "begin", lambda connection: connection.exec_driver_sql(begin))
-        return engine
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -90,7 +95,7 @@ class Database:
         Raises:
             DatabaseBusy: no connection came free in time.
         """
-        async with _connected(self._writer) as connection, connection.begin():
+        async with _connected(self._writer) as connection:
             yield connection
 
     @asynccontextmanager
@@ -100,7 +105,7 @@ class Database:
         Raises:
             DatabaseBusy: no connection came free in time.
         """
-        async with _connected(self._reader) as connection, connection.begin():
+        async with _connected(self._reader) as connection:
             yield connection
 
     async def close(self) -> None:
@@ -111,19 +116,18 @@ class Database:
 
 @asynccontextmanager
 async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    await checkpoint()  # SQLite answers at once: others must get their turn between transactions
     try:
         connection = await engine.connect()
     except sa.exc.TimeoutError as error:
-        raise DatabaseBusy("The database is busy. Try again in a moment.") from error
+        raise DatabaseBusy from error
     try:
-        yield connection
+        async with connection.begin():
+            yield connection
+    except sa.exc.OperationalError as error:
+        if sqlite.is_busy(error.orig):
+            raise DatabaseBusy from error
+        raise
     finally:
-        await connection.close()
-
-
-def _set_pragmas(connection: Any, _record: object) -> None:  # noqa: ANN401
-    connection.isolation_level = None  # we say BEGIN ourselves: the driver's own would be deferred
-    cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "busy_timeout=10000"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+        with CancelScope(shield=True):
+            await connection.close()

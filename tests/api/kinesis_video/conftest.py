@@ -192,7 +192,7 @@ def serving(folder: Path, settings: Settings, patience: kinesis_video.Settings) 
     is_ready = threading.Event()
 
     async def serve() -> None:
-        database = Database(f"sqlite+aiosqlite:///{folder / 'carillon.db'}")
+        database = Database(f"sqlite:///{folder / 'carillon.db'}")
         async with database.transaction() as connection:
             await connection.run_sync(metadata.create_all)
         clock = SystemClock()

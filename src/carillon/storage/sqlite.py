@@ -1,0 +1,138 @@
+"""SQLite for SQLAlchemy's asyncio, with no thread between: a statement takes microseconds, a thread hundreds of them.
+
+Statements run in the event loop's own thread. Only what may wait for a disk or for another process leaves it: COMMIT,
+which syncs, goes to a thread; BEGIN IMMEDIATE, when another process is writing, sleeps and tries again. A statement
+marked `LONG` goes to a thread, too: for what touches more rows than a request may wait for.
+"""
+
+import sqlite3
+from typing import Any, Final
+
+from anyio import CapacityLimiter, sleep, to_thread
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor, ExecutionContext
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.util import await_only
+
+DRIVER: Final = "sqlite+inline"
+_LONG: Final = "carillon_long"
+LONG: Final = {_LONG: True}
+"""Execution options of a statement that may take more than some milliseconds before its first row."""
+
+_PRAGMAS: Final = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
+_RETRY_SECONDS: Final = 0.01
+
+
+class _Cursor(sqlite3.Cursor):
+    async def _async_soft_close(self) -> None:
+        """Do nothing: SQLAlchemy asks this of the cursors of its asynchronous drivers, whose closing waits."""
+
+
+class _Connection(sqlite3.Connection):
+    def cursor(self, factory: Any = _Cursor) -> Any:  # noqa: ANN401 - as the parent declares it
+        return super().cursor(factory)
+
+
+class InlineDialect(SQLiteDialect_pysqlite):
+    """SQLite in the caller's thread, as a dialect that SQLAlchemy's asyncio accepts.
+
+    Args:
+        writes: begin as a writer, and commit in a thread.
+        wait_seconds: how long to wait for another process that writes.
+    """
+
+    driver = "inline"
+    is_async = True
+    supports_statement_cache = True
+
+    def __init__(self, writes: bool = False, wait_seconds: float = 10.0, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(**options)
+        self._writes = writes
+        self._wait_seconds = wait_seconds
+        self._limiter = CapacityLimiter(1)
+
+    @classmethod
+    def get_pool_class(cls, url: URL) -> type[AsyncAdaptedQueuePool]:  # noqa: ARG003
+        """Return the pool whose waiting is awaited."""
+        return AsyncAdaptedQueuePool
+
+    @classmethod
+    def get_async_dialect_cls(cls, url: URL) -> type["InlineDialect"]:  # noqa: ARG003
+        """Return this class: it is the asynchronous one."""
+        return cls
+
+    def connect(self, *arguments: Any, **options: Any) -> DBAPIConnection:  # noqa: ANN401
+        """Open the file, with BEGIN said by us alone: the driver's own would be deferred."""
+        options |= {"factory": _Connection, "isolation_level": None, "check_same_thread": False}
+        options["timeout"] = self._wait_seconds
+        connection = super().connect(*arguments, **options)
+        cursor = connection.cursor()
+        for pragma in (*_PRAGMAS, *(("busy_timeout=0",) if self._writes else ())):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+        return connection
+
+    def do_begin(self, dbapi_connection: Any) -> None:  # noqa: ANN401
+        """Begin a snapshot, or a transaction that holds the one write lock there is."""
+        if not self._writes:
+            dbapi_connection.execute("BEGIN")
+            return
+        waited = 0.0
+        while not _has_begun(dbapi_connection, or_fail=waited >= self._wait_seconds):
+            await_only(sleep(_RETRY_SECONDS))
+            waited += _RETRY_SECONDS
+
+    def do_commit(self, dbapi_connection: Any) -> None:  # noqa: ANN401
+        """Commit; a writer waits for the disk in a thread."""
+        if self._writes and dbapi_connection.in_transaction:
+            await_only(to_thread.run_sync(dbapi_connection.commit, limiter=self._limiter))
+        else:
+            dbapi_connection.commit()
+
+    def do_execute(
+        self,
+        cursor: DBAPICursor,
+        statement: str,
+        parameters: Any,  # noqa: ANN401
+        context: ExecutionContext | None = None,
+    ) -> None:
+        """Execute here, or in a thread if the statement is marked as long."""
+        if context is not None and context.execution_options.get(_LONG):
+            await_only(to_thread.run_sync(cursor.execute, statement, parameters, limiter=self._limiter))
+        else:
+            await_only(_nothing())  # SQLAlchemy refuses a statement that never awaits
+            cursor.execute(statement, parameters)
+
+    def do_executemany(
+        self,
+        cursor: DBAPICursor,
+        statement: str,
+        parameters: Any,  # noqa: ANN401
+        context: ExecutionContext | None = None,  # noqa: ARG002
+    ) -> None:
+        """Execute for each set of parameters, in a thread: they may be many."""
+        await_only(to_thread.run_sync(cursor.executemany, statement, parameters, limiter=self._limiter))
+
+
+async def _nothing() -> None:
+    pass
+
+
+def _has_begun(connection: sqlite3.Connection, *, or_fail: bool) -> bool:
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError as error:
+        if or_fail or not is_busy(error):
+            raise
+        return False
+    return True
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Tell whether SQLite refused because another process is writing."""
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+
+
+registry.register("sqlite.inline", __name__, InlineDialect.__name__)
