@@ -26,7 +26,7 @@ from carillon.pipelines import (
     WrongPipelineState,
 )
 from carillon.pipelines.states import TRANSITIONS
-from carillon.storage import Claim, Database, TokenReused, Vault
+from carillon.storage import Claim, Database, TokenReused, TokenSpent, Vault
 
 pytestmark = pytest.mark.anyio
 
@@ -196,6 +196,44 @@ async def test_an_ended_pipeline_is_listed_for_an_hour_and_read_for_a_week(
     clock.advance(timedelta(days=7))
     with pytest.raises(PipelineNotFound):
         await pipelines.find(pipeline.id)
+
+
+async def test_a_token_is_spent_once_what_it_made_is_deleted(pipelines: Pipelines, database: Database) -> None:
+    claim = Claim("CreateMediaInsightsPipeline", "token-1", {})
+    pipeline = await made(pipelines, claim)
+    async with database.transaction() as connection:
+        await pipelines.move(connection, pipeline, PipelineState.STOPPED)
+        await pipelines.forget(connection, pipeline)
+    with pytest.raises(TokenSpent):
+        await made(pipelines, claim)
+    claim = Claim("CreateMediaInsightsPipelineConfiguration", "token-1", {})
+    configuration = await pipelines.configurations.create("once", ROLE_ARN, ELEMENTS, claim)
+    await pipelines.configurations.delete("once")
+    # One that has the other's id for a name is still another.
+    await pipelines.configurations.create(configuration.id, ROLE_ARN, ELEMENTS)
+    with pytest.raises(TokenSpent):
+        await pipelines.configurations.create("once", ROLE_ARN, ELEMENTS, claim)
+
+
+async def test_a_token_is_looked_at_before_what_the_request_names(pipelines: Pipelines, database: Database) -> None:
+    claim = Claim("CreateMediaInsightsPipeline", "token-1", {})
+    pipeline = await made(pipelines, claim)
+    async with database.transaction() as connection:
+        await pipelines.move(connection, pipeline, PipelineState.STOPPED)
+    await pipelines.configurations.delete("demo")
+    source = StreamSource(STREAM, 2, {0: Role.CUSTOMER, 1: Role.AGENT})
+    again = await pipelines.create(NewPipeline(pipeline.configuration_arn, (source,), 8000), claim)
+    assert again.id == pipeline.id
+
+
+async def test_an_arn_of_another_place_names_nothing_here(pipelines: Pipelines) -> None:
+    pipeline = await made(pipelines)
+    for arn in (pipeline.arn, pipeline.configuration_arn):
+        foreign = arn.replace("us-east-1", "us-west-2")
+        with pytest.raises(PipelineNotFound):
+            await pipelines.find(foreign)
+        with pytest.raises(ConfigurationNotFound):
+            await pipelines.configurations.find(foreign)
 
 
 async def test_pages_follow_each_other_without_gap_or_repeat(pipelines: Pipelines) -> None:

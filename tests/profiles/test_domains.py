@@ -19,12 +19,11 @@ from carillon.profiles import (
     InvalidDomain,
     Profiles,
     Settings,
-    TokenSpent,
     TooManyDomains,
     VoiceprintNotFound,
 )
 from carillon.profiles.tables import domains, enrollment_speech, voice_profiles, voiceprints
-from carillon.storage import Database, TokenReused
+from carillon.storage import Database, TokenReused, TokenSpent
 
 pytestmark = pytest.mark.anyio
 
@@ -86,6 +85,8 @@ async def test_the_same_token_returns_the_same_domain(profiles: Profiles) -> Non
     with pytest.raises(TokenReused) as reused:
         await profiles.create_domain("b", None, KEY, token="t-1")
     assert isinstance(reused.value, StateConflict)
+    with pytest.raises(TokenReused):
+        await profiles.create_domain("a", None, KEY, token="t-1", tags={"team": "a"})
     assert len(await profiles.domains()) == 1
 
 

@@ -1,4 +1,5 @@
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import anyio
@@ -45,12 +46,65 @@ async def test_writers_queue_instead_of_failing(database: Database) -> None:
 
 async def test_a_writer_that_waits_too_long_is_told_to_come_back(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'x.db'}", Settings(wait_seconds=0.05))
+
+    async def write() -> None:
+        with pytest.raises(DatabaseBusy):
+            async with database.transaction():
+                pass
+
     try:
-        async with database.transaction():
-            with pytest.raises(DatabaseBusy):
-                async with database.transaction():
-                    pass
+        async with database.transaction(), anyio.create_task_group() as group:
+            group.start_soon(write)
     finally:
+        await database.close()
+
+
+async def test_a_writer_in_another_process_is_waited_for_without_keeping_anybody_else(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    database = Database(f"sqlite:///{path}", Settings(wait_seconds=5))
+    other = sqlite3.connect(path, isolation_level=None)
+    done: list[str] = []
+
+    async def write() -> None:
+        async with database.transaction() as connection:
+            await connection.execute(sa.text("INSERT INTO t VALUES (1)"))
+        done.append("ours")
+
+    async def read() -> None:
+        async with database.reading() as connection:
+            assert (await connection.execute(sa.text("SELECT count(*) FROM t"))).scalar_one() == 0
+        done.append("read")
+        other.execute("COMMIT")
+
+    try:
+        async with database.transaction() as connection:
+            await connection.execute(sa.text("CREATE TABLE t (n INTEGER)"))
+        other.execute("BEGIN IMMEDIATE")
+        async with anyio.create_task_group() as group:
+            group.start_soon(write)
+            group.start_soon(read)
+    finally:
+        other.close()
+        await database.close()
+    assert done == ["read", "ours"]
+
+
+async def test_a_writer_in_another_process_that_does_not_stop_is_told_of(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    database = Database(f"sqlite:///{path}", Settings(wait_seconds=0.05))
+    other = sqlite3.connect(path, isolation_level=None)
+    try:
+        async with database.reading() as connection:
+            await connection.execute(sa.text("SELECT 1"))
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(DatabaseBusy):
+            async with database.transaction():
+                pass
+        other.execute("ROLLBACK")
+        async with database.transaction() as connection:
+            await connection.execute(sa.text("CREATE TABLE t (n INTEGER)"))
+    finally:
+        other.close()
         await database.close()
 
 

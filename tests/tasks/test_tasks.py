@@ -98,11 +98,20 @@ async def test_a_token_starts_one_task_however_often_it_comes(room: Any) -> None
         await room.tone(pipeline, 1, token="once", parameters={"ChannelId": 1})
 
 
-async def test_a_token_is_looked_at_before_the_state_of_the_pipeline(room: Any) -> None:
-    pipeline = await room.pipeline()
-    task = await room.tone(pipeline, token="once")
+async def test_a_token_is_looked_at_before_the_state_of_the_pipeline_and_the_domain(room: Any) -> None:
+    pipeline, domain = await room.pipeline(), await room.domain()
+    task = await room.search(pipeline, token="once", domain_arn=domain.arn)
+    await room.set_state(task, TaskState.STOPPED)
     await room.set_state(pipeline, PipelineState.STOPPED)
-    assert (await room.tone(pipeline, token="once")).id == task.id
+    await room.tasks.delete_domain(domain.id)
+    assert (await room.search(pipeline, token="once", domain_arn=domain.arn)).id == task.id
+
+
+async def test_a_start_that_comes_again_wakes_nobody(room: Any, logged: Any) -> None:
+    pipeline = await room.pipeline()
+    for _ in range(2):
+        await room.tone(pipeline, token="once")
+    assert [entry["event"] for entry in logged].count("task.started") == 1
 
 
 async def test_a_task_needs_its_feature_channel_and_domain(room: Any) -> None:

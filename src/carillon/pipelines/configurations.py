@@ -15,7 +15,7 @@ from carillon.errors import AlreadyExists, LimitExceeded, NotFound, StateConflic
 from carillon.pipelines.elements import Elements, check_elements
 from carillon.pipelines.states import ACTIVE
 from carillon.pipelines.tables import configurations, dump, load_elements, pipelines
-from carillon.storage import Claim, Database, claimed, forget_tags, put_tags, remember
+from carillon.storage import Claim, Database, forget_tags, make_once, put_tags
 
 
 class ConfigurationNotFound(NotFound):
@@ -94,29 +94,29 @@ class Configurations:
             ConfigurationNameTaken: the name is in use.
             TooManyConfigurations: the quota is used up.
             TokenReused: the token came with other parameters before.
+            TokenSpent: the configuration that the token made has been deleted.
         """
         check_elements(elements, self._place, strict=self._strict)
         now = self._clock.now()
-        async with self._database.transaction() as connection:
-            earlier = await claimed(connection, claim, now)
-            if earlier is not None:
-                return await _find(connection, earlier)
+        new = Configuration(
+            id=str(self._new_id()),
+            name=name,
+            arn=self._place.arn("chime", f"media-insights-pipeline-configuration/{name}"),
+            role_arn=role_arn,
+            elements=elements,
+            created_at=now,
+            updated_at=now,
+        )
+
+        async def insert(connection: AsyncConnection) -> Configuration:
             if (await connection.execute(sa.select(configurations.c.id).filter_by(name=name))).first():
                 raise ConfigurationNameTaken(name)
             await self._require_room(connection)
-            made = Configuration(
-                id=str(self._new_id()),
-                name=name,
-                arn=self._place.arn("chime", f"media-insights-pipeline-configuration/{name}"),
-                role_arn=role_arn,
-                elements=elements,
-                created_at=now,
-                updated_at=now,
-            )
-            await connection.execute(configurations.insert().values(**_columns(made)))
-            await put_tags(connection, made.arn, tags or {})
-            await remember(connection, claim, made.id, now)
-        return made
+            await connection.execute(configurations.insert().values(**_columns(new)))
+            await put_tags(connection, new.arn, tags or {})
+            return new
+
+        return await make_once(self._database, claim, new.id, now, make=insert, find=_find_by_id)
 
     async def update(self, identifier: str, role_arn: str, elements: Elements) -> Configuration:
         """Replace all that a configuration says; pipelines that were made from it keep what they have.
@@ -127,10 +127,10 @@ class Configurations:
         """
         check_elements(elements, self._place, strict=self._strict)
         async with self._database.transaction() as connection:
-            found = await _find(connection, identifier)
+            found = await _find(connection, identifier, for_update=True)
             values = {"role_arn": role_arn, "elements": dump(elements), "updated_at": self._clock.now()}
             await connection.execute(configurations.update().where(configurations.c.id == found.id).values(**values))
-            return await _find(connection, found.id)
+            return await _find_by_id(connection, found.id)
 
     async def find(self, identifier: str) -> Configuration:
         """Find a configuration by name, ARN or id.
@@ -141,13 +141,13 @@ class Configurations:
         async with self._database.reading() as connection:
             return await _find(connection, identifier)
 
-    async def find_in(self, connection: AsyncConnection, identifier: str) -> Configuration:
-        """Find a configuration inside a transaction, so that it is still there at the commit.
+    async def hold(self, connection: AsyncConnection, identifier: str) -> None:
+        """Make sure, in the caller's transaction, that a configuration is there and stays until the commit.
 
         Raises:
             ConfigurationNotFound: there is none.
         """
-        return await _find(connection, identifier)
+        await _find(connection, identifier, for_update=True)
 
     async def page(self, after: str, limit: int) -> list[Configuration]:
         """Return up to `limit` configurations whose names follow `after`, by name."""
@@ -163,7 +163,7 @@ class Configurations:
             ConfigurationInUse: an active pipeline was made from it.
         """
         async with self._database.transaction() as connection:
-            found = await _find(connection, identifier)
+            found = await _find(connection, identifier, for_update=True)
             in_use = sa.select(pipelines.c.id).where(
                 pipelines.c.configuration_arn == found.arn, pipelines.c.state.in_([state.value for state in ACTIVE])
             )
@@ -178,13 +178,26 @@ class Configurations:
             raise TooManyConfigurations(self._most)
 
 
-async def _find(connection: AsyncConnection, identifier: str) -> Configuration:
+async def _find(connection: AsyncConnection, identifier: str, *, for_update: bool = False) -> Configuration:
     columns = configurations.c
-    where = sa.or_(columns.name == identifier, columns.arn == identifier, columns.id == identifier)
-    name_first = columns.name != identifier  # a name may look like the id of another
-    row = (await connection.execute(sa.select(configurations).where(where).order_by(name_first))).first()
+    _, is_arn, name = identifier.rpartition("/")  # which no name has in it
+    query = sa.select(configurations)
+    if is_arn:
+        query = query.where(columns.name == name, columns.arn == identifier)
+    else:  # a name may look like the id of another
+        query = query.where(sa.or_(columns.name == name, columns.id == name)).order_by(columns.name != name)
+    if for_update:  # SQLite ignores it: there a writing transaction is alone anyway
+        query = query.with_for_update()
+    row = (await connection.execute(query)).first()
     if row is None:
         raise ConfigurationNotFound(identifier)
+    return _configuration_from(row)
+
+
+async def _find_by_id(connection: AsyncConnection, configuration_id: str) -> Configuration:
+    row = (await connection.execute(sa.select(configurations).filter_by(id=configuration_id))).one_or_none()
+    if row is None:
+        raise ConfigurationNotFound(configuration_id)
     return _configuration_from(row)
 
 

@@ -17,9 +17,13 @@ from carillon.pipelines.elements import BrokenRule
 from carillon.pipelines.model import NewPipeline, Pipeline, StreamSource
 from carillon.pipelines.states import ACTIVE, TERMINAL, PipelineState, check_transition
 from carillon.pipelines.tables import dump, pipeline_from, pipelines
-from carillon.storage import Claim, Database, Vault, claimed, forget_tags, put_tags, remember
+from carillon.storage import Claim, Database, Vault, forget_tags, made_before, make_once, put_tags
 
 _LISTED_AFTER_END: Final = timedelta(hours=1)
+_FIND: Final = sa.select(pipelines).where(
+    pipelines.c.id == sa.bindparam("pipeline_id"), pipelines.c.deleted_at.is_(None)
+)
+_LOCK: Final = _FIND.with_for_update()  # SQLite ignores it: there a writing transaction is alone anyway
 
 
 class PipelineNotFound(NotFound):
@@ -103,27 +107,28 @@ class Pipelines:
             BrokenRule: the declared sources contradict each other.
             TooManyPipelines: the quota is used up.
             TokenReused: the token came with other parameters before.
+            TokenSpent: the pipeline that the token made has been deleted.
         """
         now = self._clock.now()
-        async with self._database.reading() as connection:
-            earlier = await claimed(connection, claim, now)
-        if earlier is not None:
-            return await self.find(earlier)
+        if claim is not None:  # before we look at what the request names: it may be gone by now
+            async with self._database.reading() as connection:
+                earlier = await made_before(connection, claim, now, self._find)
+            if earlier is not None:
+                return earlier
         configuration = await self.configurations.find(new.configuration_arn)
         if configuration.arn != new.configuration_arn:
             raise ConfigurationNotFound(new.configuration_arn)
         await self._check_sources(new.sources)
         made = self._made(new, configuration, now)
-        async with self._database.transaction() as connection:
-            earlier = await claimed(connection, claim, now)
-            if earlier is not None:
-                return await self._find(connection, earlier)
-            await self.configurations.find_in(connection, configuration.id)
+
+        async def insert(connection: AsyncConnection) -> Pipeline:
+            await self.configurations.hold(connection, configuration.arn)
             await self._require_room(connection)
             await connection.execute(pipelines.insert().values(**_columns(made)))
             await put_tags(connection, made.arn, new.tags)
-            await remember(connection, claim, made.id, now)
-        return made
+            return made
+
+        return await make_once(self._database, claim, made.id, now, make=insert, find=self._find)
 
     def _made(self, new: NewPipeline, configuration: Configuration, now: datetime) -> Pipeline:
         pipeline_id = str(self._new_id())
@@ -152,13 +157,21 @@ class Pipelines:
         async with self._database.reading() as connection:
             return await self._find(connection, identifier)
 
-    async def find_in(self, connection: AsyncConnection, pipeline_id: str) -> Pipeline:
-        """Find a pipeline inside a transaction, so that what is decided on its state holds until the commit.
+    async def find_in(self, connection: AsyncConnection, identifier: str) -> Pipeline:
+        """Find a pipeline with a connection of the caller's.
 
         Raises:
             PipelineNotFound: there is none.
         """
-        return await self._find(connection, pipeline_id)
+        return await self._find(connection, identifier)
+
+    async def hold(self, connection: AsyncConnection, identifier: str) -> Pipeline:
+        """Find a pipeline whose state then stays, but for the caller's transaction, until that is committed.
+
+        Raises:
+            PipelineNotFound: there is none.
+        """
+        return await self._find(connection, identifier, for_update=True)
 
     async def find_taggable(self, arn: str) -> Pipeline | Configuration:
         """Find what can carry tags: a pipeline or a configuration, by ARN.
@@ -196,7 +209,7 @@ class Pipelines:
             WrongPipelineState: its present state has no way there.
             PipelineNotFound: it is gone.
         """
-        current = await self._find(connection, pipeline.id)
+        current = await self.hold(connection, pipeline.id)
         check_transition(pipeline.id, current.state, state)
         now = self._clock.now()
         ended_at = now if state in TERMINAL else None
@@ -226,12 +239,10 @@ class Pipelines:
         if self._settings.max_active and count >= self._settings.max_active:
             raise TooManyPipelines(self._settings.max_active)
 
-    async def _find(self, connection: AsyncConnection, identifier: str) -> Pipeline:
-        query = sa.select(pipelines).where(
-            sa.or_(pipelines.c.id == identifier, pipelines.c.arn == identifier), pipelines.c.deleted_at.is_(None)
-        )
-        row = (await connection.execute(query)).first()
-        if row is None or self._is_too_old(row.ended_at):
+    async def _find(self, connection: AsyncConnection, identifier: str, *, for_update: bool = False) -> Pipeline:
+        pipeline_id = identifier.rpartition("/")[2]
+        row = (await connection.execute(_LOCK if for_update else _FIND, {"pipeline_id": pipeline_id})).first()
+        if row is None or identifier not in (row.id, row.arn) or self._is_too_old(row.ended_at):
             raise PipelineNotFound(identifier)
         return pipeline_from(row)
 

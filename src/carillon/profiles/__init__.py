@@ -10,7 +10,6 @@ from carillon.profiles.domains import (
     DomainNotFound,
     ForeignDomain,
     InvalidDomain,
-    TokenSpent,
     TooManyDomains,
 )
 from carillon.profiles.index.resident import Match
@@ -31,7 +30,6 @@ __all__ = [
     "Profiles",
     "Settings",
     "Swept",
-    "TokenSpent",
     "TooManyDomains",
     "TooManyProfiles",
     "Voiceprint",

@@ -4,15 +4,16 @@ All functions work in the transaction they are given. `lock` is how changes insi
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.arns import Arn, Place
-from carillon.errors import InvalidRequest, LimitExceeded, NotFound, StateConflict
+from carillon.errors import InvalidRequest, LimitExceeded, NotFound
 from carillon.profiles.tables import domains
 from carillon.storage import Claim, WrappedKey
 
@@ -20,6 +21,8 @@ ARN_KIND: Final = "voice-profile-domain"
 _NAME: Final = re.compile(r"[a-zA-Z0-9 _.-]{1,256}")
 _TOKEN: Final = re.compile(r"[-_a-zA-Z0-9]{2,64}")
 _MAX_DESCRIPTION_CHARACTERS: Final = 1024
+_ADD: Final = sa.insert(domains)
+_FIND: Final = sa.select(domains).where(domains.c.domain_id == sa.bindparam("domain_id"))
 
 
 class DomainNotFound(NotFound):
@@ -49,13 +52,6 @@ class TooManyDomains(LimitExceeded):
         self.limit = limit
 
 
-class TokenSpent(StateConflict):
-    """A client request token came again after the domain that it made was deleted."""
-
-    def __init__(self, token: str) -> None:
-        super().__init__(f"The domain that ClientRequestToken {token!r} made was deleted. Use a new token.")
-
-
 @dataclass(frozen=True, slots=True)
 class Domain:
     """A voice profile domain: profiles are compared only with others of the same domain."""
@@ -81,6 +77,7 @@ class NewDomain:
     name: str
     description: str | None
     kms_key_arn: str
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -99,8 +96,7 @@ class NewDomain:
             return None
         if not _TOKEN.fullmatch(token):
             raise InvalidDomain("A ClientRequestToken has 2 to 64 letters, digits, hyphens or underscores.")
-        parameters = {"name": self.name, "description": self.description, "kms_key_arn": self.kms_key_arn}
-        return Claim("CreateVoiceProfileDomain", token, parameters)
+        return Claim("CreateVoiceProfileDomain", token, asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,22 +109,22 @@ class Held:
 
 
 async def add(
-    connection: AsyncConnection, domain_id: str, asked: NewDomain, data_key: WrappedKey, now: datetime
-) -> None:
-    """Add a domain."""
-    await connection.execute(
-        domains.insert().values(
-            domain_id=domain_id,
-            name=asked.name,
-            description=asked.description,
-            kms_key_arn=asked.kms_key_arn,
-            data_key=data_key,
-            created_at=now,
-            updated_at=now,
-            revision=0,
-            compacted_revision=0,
-        )
-    )
+    connection: AsyncConnection, domain_id: str, asked: NewDomain, data_key: WrappedKey, now: datetime, place: Place
+) -> Domain:
+    """Add a domain, and return it."""
+    row: dict[str, Any] = {
+        "domain_id": domain_id,
+        "name": asked.name,
+        "description": asked.description,
+        "kms_key_arn": asked.kms_key_arn,
+        "data_key": data_key,
+        "created_at": now,
+        "updated_at": now,
+        "revision": 0,
+        "compacted_revision": 0,
+    }
+    await connection.execute(_ADD, row)
+    return _domain(row, place)
 
 
 async def describe(connection: AsyncConnection, domain_id: str, asked: NewDomain, now: datetime) -> None:
@@ -156,8 +152,7 @@ async def find(connection: AsyncConnection, domain_id: str, place: Place) -> Dom
     Raises:
         DomainNotFound: there is none with this id.
     """
-    found = await connection.execute(sa.select(domains).where(domains.c.domain_id == domain_id))
-    row = found.mappings().one_or_none()
+    row = (await connection.execute(_FIND, {"domain_id": domain_id})).mappings().one_or_none()
     if row is None:
         raise DomainNotFound(domain_id)
     return _domain(row, place)
@@ -238,7 +233,7 @@ async def _held(connection: AsyncConnection, domain_id: str, *, for_update: bool
     return Held(WrappedKey(row.data_key), row.revision, row.compacted_revision)
 
 
-def _domain(row: sa.RowMapping, place: Place) -> Domain:
+def _domain(row: sa.RowMapping | Mapping[str, Any], place: Place) -> Domain:
     return Domain(
         id=row["domain_id"],
         arn=arn_of(row["domain_id"], place),

@@ -11,7 +11,6 @@ from typing import Final, Self, TypeAlias
 from uuid import UUID, uuid4
 
 import prometheus_client
-import sqlalchemy as sa
 from anyio import CapacityLimiter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -20,14 +19,14 @@ from carillon.audio import Embedding
 from carillon.clock import Clock
 from carillon.errors import Transient
 from carillon.profiles import domains, voice_profiles, voiceprints
-from carillon.profiles.domains import Domain, DomainNotFound, NewDomain, TokenSpent
+from carillon.profiles.domains import Domain, NewDomain
 from carillon.profiles.index.exact import ExactIndex
 from carillon.profiles.index.resident import Match, NewIndex, ResidentIndexes
 from carillon.profiles.sealing import reseal
 from carillon.profiles.settings import Settings
 from carillon.profiles.voice_profiles import Profile, WrongDomain
 from carillon.profiles.voiceprints import Voiceprint
-from carillon.storage import Claim, Database, Vault, claimed, forget_tags, put_tags, remember
+from carillon.storage import Database, Vault, forget_tags, make_once, put_tags
 from carillon.telemetry import get_logger
 
 log = get_logger()
@@ -108,32 +107,23 @@ class Profiles:
             TokenSpent: the domain that the token made has been deleted.
             TooManyDomains: the quota is used up.
         """
-        asked = NewDomain(name, description, kms_key_arn)
-        claim = asked.claim(token)
-        try:
-            return await self._create_domain(asked, claim, tags or {})
-        except sa.exc.IntegrityError:  # PostgreSQL: another request with this token was quicker; now it can be read
-            return await self._create_domain(asked, claim, tags or {})
-
-    async def _create_domain(self, asked: NewDomain, claim: Claim | None, tags: Mapping[str, str]) -> Domain:
+        asked = NewDomain(name, description, kms_key_arn, tags or {})
         now = self._clock.now()
-        async with self._database.transaction() as connection:
-            if claim and (earlier := await claimed(connection, claim, now)):
-                return await self._made_before(connection, claim, earlier)
-            await domains.require_room(connection, self._settings.max_domains)
-            domain_id = f"vpd-{self._new_id()}"
-            await domains.add(connection, domain_id, asked, self._vault.new_key(), now)
-            await remember(connection, claim, domain_id, now)
-            made = await domains.find(connection, domain_id, self._place)
-            await put_tags(connection, made.arn, tags)
-        log.info("voice_profile_domain.created", domain_id=made.id)
-        return made
+        domain_id = f"vpd-{self._new_id()}"
 
-    async def _made_before(self, connection: AsyncConnection, claim: Claim, domain_id: str) -> Domain:
-        try:
+        async def insert(connection: AsyncConnection) -> Domain:
+            await domains.require_room(connection, self._settings.max_domains)
+            made = await domains.add(connection, domain_id, asked, self._vault.new_key(), now, self._place)
+            await put_tags(connection, made.arn, asked.tags)
+            return made
+
+        async def find(connection: AsyncConnection, domain_id: str) -> Domain:
             return await domains.find(connection, domain_id, self._place)
-        except DomainNotFound as error:
-            raise TokenSpent(claim.token) from error
+
+        made = await make_once(self._database, asked.claim(token), domain_id, now, make=insert, find=find)
+        if made.id == domain_id:
+            log.info("voice_profile_domain.created", domain_id=domain_id)
+        return made
 
     async def domain(self, domain_id: str) -> Domain:
         """Return a domain.
@@ -175,6 +165,7 @@ class Profiles:
             InvalidDomain: the name or description breaks its rule.
         """
         async with self._database.transaction() as connection:
+            await domains.lock(connection, domain_id)  # of two in flight neither undoes what the other says
             old = await domains.find(connection, domain_id, self._place)
             asked = NewDomain(
                 old.name if name is None else name,

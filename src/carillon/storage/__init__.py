@@ -6,7 +6,8 @@ folder useless.
 """
 
 from carillon.storage.database import Database, DatabaseBusy, Settings, Timestamp, metadata
-from carillon.storage.idempotency import Claim, TokenReused, claimed, remember
+from carillon.storage.groups import NotCommitted
+from carillon.storage.idempotency import Claim, TokenReused, TokenSpent, made_before, make_once
 from carillon.storage.schema import migrate
 from carillon.storage.tags import TooManyResourceTags, forget_tags, put_tags, remove_tags, tags_of
 from carillon.storage.vault import SealBroken, Vault, WrappedKey, load_or_create_root_key
@@ -15,20 +16,22 @@ __all__ = [
     "Claim",
     "Database",
     "DatabaseBusy",
+    "NotCommitted",
     "SealBroken",
     "Settings",
     "Timestamp",
     "TokenReused",
+    "TokenSpent",
     "TooManyResourceTags",
     "Vault",
     "WrappedKey",
-    "claimed",
     "forget_tags",
     "load_or_create_root_key",
+    "made_before",
+    "make_once",
     "metadata",
     "migrate",
     "put_tags",
-    "remember",
     "remove_tags",
     "tags_of",
 ]

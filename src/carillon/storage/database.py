@@ -6,8 +6,8 @@ memory and not on SQLite's lock. The same code speaks to PostgreSQL, where both 
 How SQLite is reached from asyncio is in `sqlite.py`.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from carillon.errors import Transient
 from carillon.storage import sqlite
+from carillon.storage.groups import GroupCommit, TurnTimeout
 
 metadata: Final = sa.MetaData(
     naming_convention={
@@ -76,6 +77,7 @@ class Database:
         self._is_sqlite = sa.make_url(url).get_backend_name() == "sqlite"
         self._writer = self._engine(url, 1 if self._is_sqlite else settings.readers, settings, writes=True)
         self._reader = self._engine(url, settings.readers, settings, writes=False)
+        self._groups = GroupCommit(self._writer, settings.wait_seconds) if self._is_sqlite else None
 
     def _engine(self, url: str, connections: int, settings: Settings, *, writes: bool) -> AsyncEngine:
         options: dict[str, Any] = {"writes": writes, "wait_seconds": settings.wait_seconds} if self._is_sqlite else {}
@@ -94,19 +96,27 @@ class Database:
 
         Raises:
             DatabaseBusy: no connection came free in time.
+            NotCommitted: the commit failed.
         """
-        async with _connected(self._writer) as connection:
-            yield connection
+        with _told_when_busy():
+            async with self._groups.transaction() if self._groups else self._writer.begin() as connection:
+                yield connection
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """Read from one snapshot; nothing can be written.
+        """Read from one snapshot, which the first statement takes; nothing can be written.
 
         Raises:
             DatabaseBusy: no connection came free in time.
         """
-        async with _connected(self._reader) as connection:
-            yield connection
+        await checkpoint()  # SQLite answers at once: others must get their turn between transactions
+        with _told_when_busy():
+            connection = await self._reader.connect()
+            try:
+                yield connection
+            finally:
+                with CancelScope(shield=True):
+                    await connection.close()
 
     async def close(self) -> None:
         """Give the connections back; SQLite folds its log into the file."""
@@ -114,20 +124,13 @@ class Database:
         await self._writer.dispose()
 
 
-@asynccontextmanager
-async def _connected(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    await checkpoint()  # SQLite answers at once: others must get their turn between transactions
+@contextmanager
+def _told_when_busy() -> Iterator[None]:
     try:
-        connection = await engine.connect()
-    except sa.exc.TimeoutError as error:
+        yield
+    except (sa.exc.TimeoutError, TurnTimeout) as error:
         raise DatabaseBusy from error
-    try:
-        async with connection.begin():
-            yield connection
     except sa.exc.OperationalError as error:
         if sqlite.is_busy(error.orig):
             raise DatabaseBusy from error
         raise
-    finally:
-        with CancelScope(shield=True):
-            await connection.close()

@@ -86,10 +86,12 @@ class InlineDialect(SQLiteDialect_pysqlite):
 
     def do_commit(self, dbapi_connection: Any) -> None:  # noqa: ANN401
         """Commit; a writer waits for the disk in a thread."""
-        if self._writes and dbapi_connection.in_transaction:
-            await_only(to_thread.run_sync(dbapi_connection.commit, limiter=self._limiter))
-        else:
+        if not self._writes:
             dbapi_connection.commit()
+            return
+        if not dbapi_connection.in_transaction:
+            raise sqlite3.OperationalError("SQLite has undone the transaction already")
+        await_only(to_thread.run_sync(dbapi_connection.commit, limiter=self._limiter))
 
     def do_execute(
         self,

@@ -40,6 +40,7 @@ _tasks: Final = sa.Table(
     sa.Column("updated_at", Timestamp, nullable=False),
     sa.Column("ended_at", Timestamp),
 )
+_FIND: Final = sa.select(_tasks).where(_tasks.c.id == sa.bindparam("task_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class TaskStore:
         Raises:
             TaskNotFound: there is none.
         """
-        row = (await connection.execute(sa.select(_tasks).where(_tasks.c.id == task_id))).first()
+        row = (await connection.execute(_FIND, {"task_id": task_id})).first()
         if row is None:
             raise TaskNotFound(task_id)
         return _task_from(row)

@@ -20,7 +20,7 @@ from carillon.pipelines import (
 )
 from carillon.pipelines.states import ACCEPTS_TASKS, TERMINAL
 from carillon.profiles import Profile, Profiles, VoiceprintNotFound
-from carillon.storage import Claim, Database, claimed, remember
+from carillon.storage import Claim, Database, make_once
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import ACTIVE as ACTIVE_TASKS
 from carillon.tasks.model import Task, TaskConflict, TaskKind, TaskNotFound, TaskState, VoiceprintPending
@@ -116,6 +116,7 @@ class Tasks:
             TaskConflict: a speaker search is active on this leg already.
             TooManyTasks: the quota is used up.
             TokenReused: the token came with other parameters before.
+            TokenSpent: the task that the token started has been deleted.
         """
         pipeline, leg = await self._leg(start)
         element = pipeline.elements.voice_analytics
@@ -124,8 +125,7 @@ class Tasks:
         arn = Arn.parse(domain_arn)
         if arn.service != "chime" or arn.kind != "voice-profile-domain" or not self._place.owns(arn):
             raise DomainUnknown(domain_arn, self._place)
-        domain = await self._profiles.domain(arn.name)
-        return await self._start(TaskKind.SPEAKER_SEARCH, start, pipeline, leg, domain.id)
+        return await self._start(TaskKind.SPEAKER_SEARCH, start, pipeline, leg, arn.name)
 
     async def start_voice_tone(self, start: StartTask) -> Task:
         """Analyze the tone of the voice on a leg, or return the task that the same client request token started.
@@ -253,38 +253,45 @@ class Tasks:
         self, kind: TaskKind, start: StartTask, pipeline: Pipeline, leg: Leg, domain_id: str | None
     ) -> Task:
         now = self._clock.now()
-        async with self._database.transaction() as connection:
-            earlier = await claimed(connection, start.claim, now)
-            if earlier is not None:
-                return await self._store.find(connection, earlier)
-            pipeline = await self._pipelines.find_in(connection, pipeline.id)
-            if pipeline.state not in ACCEPTS_TASKS:
-                raise WrongPipelineState(pipeline.id, pipeline.state, "it accepts no tasks.")
-            active = await self._store.on_leg(connection, kind, pipeline.id, leg)
-            if active is not None:
-                raise TaskConflict(
-                    f"Task {active.id} of the same kind is active on channel {leg.channel_id} of {leg.stream_arn}. "
-                    "Stop it first."
-                )
-            if domain_id is not None:
-                await self._profiles.hold_domain(connection, domain_id)
-            await self._require_room(connection, kind)
-            task = Task(
-                id=str(self._new_id()),
-                kind=kind,
-                pipeline_id=pipeline.id,
-                leg=leg,
-                state=TaskState.QUEUED,
-                created_at=now,
-                updated_at=now,
-                domain_id=domain_id,
-            )
-            await self._store.insert(connection, task)
-            await remember(connection, start.claim, task.id, now)
-            await self._lifecycle.started_task(connection, pipeline)
-        log.info("task.started", task_id=task.id, pipeline_id=pipeline.id, kind=kind.value)
-        self._waker.wake(pipeline)
+        new = Task(
+            id=str(self._new_id()),
+            kind=kind,
+            pipeline_id=pipeline.id,
+            leg=leg,
+            state=TaskState.QUEUED,
+            created_at=now,
+            updated_at=now,
+            domain_id=domain_id,
+        )
+
+        async def insert(connection: AsyncConnection) -> Task:
+            held = await self._hold_for_start(connection, new)
+            await self._store.insert(connection, new)
+            await self._lifecycle.started_task(connection, held)
+            return new
+
+        task = await make_once(self._database, start.claim, new.id, now, make=insert, find=self._store.find)
+        if task.id == new.id:
+            log.info("task.started", task_id=task.id, pipeline_id=pipeline.id, kind=kind.value)
+            self._waker.wake(pipeline)
         return task
+
+    async def _hold_for_start(self, connection: AsyncConnection, task: Task) -> Pipeline:
+        """Return the pipeline of a task that may start now, and until the commit."""
+        if task.domain_id is not None:
+            await self._profiles.hold_domain(connection, task.domain_id)
+        pipeline = await self._pipelines.hold(connection, task.pipeline_id)
+        if pipeline.state not in ACCEPTS_TASKS:
+            raise WrongPipelineState(pipeline.id, pipeline.state, "it accepts no tasks.")
+        leg = task.leg
+        active = await self._store.on_leg(connection, task.kind, pipeline.id, leg)
+        if active is not None:
+            raise TaskConflict(
+                f"Task {active.id} of the same kind is active on channel {leg.channel_id} of {leg.stream_arn}. "
+                "Stop it first."
+            )
+        await self._require_room(connection, task.kind)
+        return pipeline
 
     async def _find(self, connection: AsyncConnection, kind: TaskKind, pipeline_identifier: str, task_id: str) -> Task:
         pipeline = await self._pipelines.find_in(connection, pipeline_identifier)

@@ -164,9 +164,7 @@ class Worker(Generic[_Finding]):
         findings = await to_thread.run_sync(self._analysis.end, limiter=self._limiter)
         outcome = await _persistently(partial(self._analysis.conclude, findings, self._timeline, reason))
         if reason is not None and not self._settings.failure_events_on_stop:
-            outcome = replace(
-                outcome, events=tuple(event for event in outcome.events if not event.status.endswith("Failure"))
-            )
+            outcome = replace(outcome, events=tuple(event for event in outcome.events if not event.is_failure))
         await self._commit(replace(outcome, is_final=True))
 
     async def _commit(self, outcome: Outcome, ends_as: TaskState | None = None, message: str | None = None) -> None:
