@@ -27,6 +27,7 @@ tracks = st.builds(
     rate_hz=st.floats(1, 1e6),
     channels=st.integers(1, 255),
     bit_depth=st.none() | st.integers(1, 64),
+    codec_delay_ns=st.integers(0, 2**63),
 )
 clusters = st.tuples(
     st.integers(40_000, 2**60),

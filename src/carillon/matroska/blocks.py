@@ -13,7 +13,9 @@ NANOS_PER_MILLI: Final = 1_000_000
 
 _HEAD: Final = struct.Struct(">hB")  # after the track number: timecode within the Cluster, flags
 _SMALLEST: Final = 1 + _HEAD.size
-_ONE_BYTE_TRACK: Final = 0x80
+_NO_TRACK: Final = 0x80
+_RESERVED_TRACK: Final = 0xFF
+"""The bytes between these two are the track numbers 1 to 126, encoded."""
 
 
 def read_block(body: bytes, start: int, end: int, timecode: int | None, scale_ns: int) -> list[BlockRead]:
@@ -69,10 +71,10 @@ def read_run(
     run: list[BlockRead] = []
     append = run.append
     for its_header, track, relative, flags, payload in _layout(header_bytes, size).iter_unpack(rows):
-        if its_header != header or track <= _ONE_BYTE_TRACK or flags & LACING_BITS:
+        if its_header != header or not _NO_TRACK < track < _RESERVED_TRACK or flags & LACING_BITS:
             break
         end = start + length
-        append(BlockRead(start, end, track - _ONE_BYTE_TRACK, timecode_ms + relative, payload))
+        append(BlockRead(start, end, track - _NO_TRACK, timecode_ms + relative, payload))
         start = end
     return run
 

@@ -86,7 +86,13 @@ class Demuxer:
     """Reads any number of Matroska documents, one after the other, from bytes cut anywhere.
 
     The same bytes give the same events, whatever the cuts. An error is raised only after every event before it has been
-    handed out, so a `feed` that found some returns them and the next call raises; it is final.
+    handed out, so a `feed` that found some returns them and the next call raises; it is final. No bytes raise anything
+    but MatroskaError.
+
+    Memory, whatever is sent: between two feeds the element at hand (as large as the limits allow) and the last opening
+    (5 `max_header_bytes`); during one, for a moment, the largest of 4 `max_element_bytes`, 10 `max_header_bytes` and
+    100 bytes for each of `max_tags` as well; and for the events it returns up to 80 bytes for each byte fed, which
+    is what frames of nothing come to when they are laced by the hundred.
     """
 
     def __init__(self, settings: Limits = Limits()) -> None:
@@ -100,6 +106,11 @@ class Demuxer:
         self._scale_ns = ids.DEFAULT_TIMECODE_SCALE_NS
         self._opening: Opening | None = None
         self._error: MatroskaError | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether there was an error, which the next call raises."""
+        return self._error is not None
 
     def feed(self, data: bytes) -> list[Event]:
         """Take the next bytes of the stream, any number; return what they complete.
@@ -115,7 +126,7 @@ class Demuxer:
             if len(self._pending) + len(data) < self._needed:
                 self._pending += data
                 return []
-            data = bytes(self._pending) + data
+            data = b"".join((self._pending, data))
             self._pending.clear()
         events: list[Event] = []
         try:
@@ -160,7 +171,9 @@ class Demuxer:
                     return at
             while self._open[-1].bound == self._offset + at:
                 self._close(self._offset + at, events)
-            after = self._repeat_opening(data, at, events) or self._step(data, at, events)
+            if at == len(data):
+                return at
+            after = self._step(data, at, events)
             if after is None:
                 return at
             at = after
@@ -178,7 +191,10 @@ class Demuxer:
         element_id, size, body_at = header
         if element_id in _UNKNOWN_SIZE_ENDS:
             self._close_unknown_sizes_before(element_id, start, events)
-        level, bound = self._open[-1].id, self._open[-1].bound
+            if element_id == ids.EBML and (after := self._repeat_opening(data, at, events)):
+                return after
+        container = self._open[-1]
+        level, bound = container.id, container.bound
         if bound is not None and self._offset + body_at + (size or 0) > bound:
             raise InvalidElement(f"Element {element_id:X} reaches beyond the one that it lies in", start)
         if element_id in _PARENTS and _PARENTS[element_id] == level:
@@ -196,9 +212,9 @@ class Demuxer:
         if end_at > len(data):
             self._needed = end_at - at
             return None
+        if element_id == ids.SIMPLE_BLOCK and (after := self._read_run(data, at, body_at - at, size, events)):
+            return after
         self._emit(element_id, data[body_at:end_at], start, self._offset + end_at, events)
-        if element_id == ids.SIMPLE_BLOCK and data.startswith(data[at:body_at], end_at):
-            return self._read_run(data, end_at, body_at - at, size, events)
         if element_id == ids.TRACKS:
             self._remember_opening(data, events)
         return end_at
@@ -255,18 +271,20 @@ class Demuxer:
         cluster.timecode = int.from_bytes(body, "big")
         return ClusterTimecode(start, end, cluster.timecode, self._to_ms(cluster.timecode))
 
-    def _read_run(self, data: bytes, at: int, header_bytes: int, size: int, events: list[Event]) -> int:
-        """Read the SimpleBlocks from `at` on that are as long as the one before; return the index after them.
+    def _read_run(self, data: bytes, at: int, header_bytes: int, size: int, events: list[Event]) -> int | None:
+        """Read the SimpleBlocks from `at` on that are as long as the first; return the index after them.
 
-        Stops early, never wrongly: `_step` reads whatever is left.
+        None if there are not two of them, or none can be read so. Stops early, never wrongly: `_step` reads the rest.
         """
         cluster = self._open[-1]
         if self._scale_ns != NANOS_PER_MILLI or cluster.timecode is None:
-            return at
+            return None
+        if not data.startswith(data[at : at + header_bytes], at + header_bytes + size):
+            return None
         limit = len(data) if cluster.bound is None else min(len(data), cluster.bound - self._offset)
         run = read_run(data, at, limit, header_bytes, size, self._offset + at, cluster.timecode)
         events += run
-        return at + len(run) * (header_bytes + size)
+        return at + len(run) * (header_bytes + size) if run else None
 
     def _remember_opening(self, data: bytes, events: list[Event]) -> None:
         if self._open[-1].size is None:  # else its end, too, would have to be moved
@@ -276,12 +294,8 @@ class Demuxer:
 
     def _repeat_opening(self, data: bytes, at: int, events: list[Event]) -> int | None:
         """Pass over an opening just like the last one; return the index after it, None if there is none here."""
-        opening = self._opening
-        if opening is None or not data.startswith(opening.data, at):
-            return None
-        start = self._offset + at
-        self._close_unknown_sizes_before(ids.EBML, start, events)
-        if len(self._open) > 1:
+        opening, start = self._opening, self._offset + at
+        if opening is None or len(self._open) > 1 or not data.startswith(opening.data, at):
             return None
         self._in_document = True
         self._scale_ns = opening.info.timecode_scale_ns

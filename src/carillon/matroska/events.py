@@ -31,6 +31,8 @@ class Track:
     channels: int
     """0 if this is no audio track."""
     bit_depth: int | None
+    codec_delay_ns: int = 0
+    """How much later a block's timecode is than its first decoded sample is to be heard: AAC and Opus start so."""
 
 
 class DocumentStarted(Struct, frozen=True, gc=False):

@@ -3,12 +3,13 @@
 Each function takes an element's content and its offset in the stream, and is bounded by the limits it is given.
 """
 
+import math
 import struct
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from carillon.matroska import elements as ids
-from carillon.matroska.elements import TAG_NAME, TAG_STRING, Child, children, write_id
+from carillon.matroska.elements import Child, children, write_id
 from carillon.matroska.errors import ElementTooLarge, InvalidElement, NestedTooDeep
 from carillon.matroska.events import AUDIO, Track
 
@@ -17,12 +18,14 @@ Tags: TypeAlias = tuple[tuple[str, str], ...]
 _DOC_TYPES: Final = frozenset({"matroska", "webm"})
 _DEFAULT_RATE_HZ: Final = 8_000.0
 _MAX_NUMBER_BYTES: Final = 8
-_PLAIN_PARTS: Final = 2
 _LONGEST: Final = {ids.EBML_MAX_ID_LENGTH: 4, ids.EBML_MAX_SIZE_LENGTH: 8}
-_TAG_NAME: Final = write_id(TAG_NAME)
-_TAG_STRING: Final = write_id(TAG_STRING)
-_SHORTEST_TAG: Final = len(_TAG_NAME + _TAG_STRING) + 2
+_SIMPLE_TAG: Final = write_id(ids.SIMPLE_TAG)
+_TAG_NAME: Final = write_id(ids.TAG_NAME)
+_TAG_STRING: Final = write_id(ids.TAG_STRING)
+_PLAIN_HEAD: Final = struct.Struct(">2sB2sB")  # of a SimpleTag up to its name: two ids, each with a size of one byte
+_SIMPLE_TAG_HEADER: Final = 3
 _ONE_BYTE_SIZE: Final = 0x80
+_RESERVED_SIZE: Final = 0xFF
 _FLOATS: Final = {4: struct.Struct(">f"), 8: struct.Struct(">d")}
 
 
@@ -66,10 +69,14 @@ def read_tracks(body: bytes, offset: int, max_tracks: int) -> tuple[Track, ...]:
         InvalidElement: malformed, or a track without a number.
         ElementTooLarge: more than `max_tracks`.
     """
-    entries = [child for child in children(body, offset) if child[0] == ids.TRACK_ENTRY]
-    if len(entries) > max_tracks:
-        raise ElementTooLarge(f"There are {len(entries)} tracks; the limit is {max_tracks}", offset)
-    return tuple(_read_track(entry, entry_offset) for _, entry_offset, entry in entries)
+    tracks: list[Track] = []
+    for entry_id, entry_offset, entry in children(body, offset):
+        if entry_id != ids.TRACK_ENTRY:
+            continue
+        if len(tracks) == max_tracks:
+            raise ElementTooLarge(f"There are more than {max_tracks} tracks; send at most as many", offset)
+        tracks.append(_read_track(entry, entry_offset))
+    return tuple(tracks)
 
 
 @dataclass(slots=True)
@@ -85,6 +92,7 @@ class _Entry:
     rate_hz: float = _DEFAULT_RATE_HZ
     channels: int = 1
     bit_depth: int | None = None
+    codec_delay_ns: int = 0
 
 
 def _read_track(entry: bytes, offset: int) -> Track:
@@ -103,6 +111,8 @@ def _read_track(entry: bytes, offset: int) -> Track:
                 read.codec_id = _text(child[2])
             case ids.CODEC_PRIVATE:
                 read.codec_private = child[2]
+            case ids.CODEC_DELAY:
+                read.codec_delay_ns = _uint(child)
             case ids.AUDIO_SETTINGS:
                 _read_audio(child, read)
     if not read.number:
@@ -118,6 +128,7 @@ def _read_track(entry: bytes, offset: int) -> Track:
         rate_hz=read.rate_hz if is_audio else 0.0,
         channels=read.channels if is_audio else 0,
         bit_depth=read.bit_depth,
+        codec_delay_ns=read.codec_delay_ns,
     )
 
 
@@ -143,50 +154,60 @@ def read_tags(body: bytes, offset: int, max_tags: int, max_depth: int) -> Tags:
     """
     tags: list[tuple[str, str]] = []
     for tag_id, tag_offset, tag in children(body, offset):
-        if tag_id == ids.TAG:
-            _read_simple_tags(children(tag, tag_offset), tags, max_tags, max_depth)
+        if tag_id != ids.TAG:
+            continue
+        plain = _read_plain_tags(tag, max_tags - len(tags))
+        if plain is None:
+            _read_simple_tags(tag, tag_offset, tags, max_tags, max_depth)
+        else:
+            tags += plain
     return tuple(tags)
 
 
-def _read_simple_tags(among: list[Child], tags: list[tuple[str, str]], max_tags: int, depth_left: int) -> None:
-    for element_id, offset, body in among:
+def _read_simple_tags(
+    parent: bytes, parent_offset: int, tags: list[tuple[str, str]], max_tags: int, depth_left: int
+) -> None:
+    for element_id, offset, body in children(parent, parent_offset):
         if element_id != ids.SIMPLE_TAG:
             continue
         if not depth_left:
             raise NestedTooDeep("SimpleTags are nested too deep", offset)
         if len(tags) == max_tags:
             raise ElementTooLarge(f"There are more than {max_tags} tags in one element", offset)
-        plain = _read_plain_tag(body)
-        if plain:
-            tags.append(plain)
-            continue
-        parts = children(body, offset)
         name = text = b""
-        for part_id, _, part in parts:
-            if part_id == TAG_NAME:
+        for part_id, _, part in children(body, offset):
+            if part_id == ids.TAG_NAME:
                 name = part
-            elif part_id == TAG_STRING:
+            elif part_id == ids.TAG_STRING:
                 text = part
         tags.append((_text(name), _text(text)))
-        if len(parts) > _PLAIN_PARTS:
-            _read_simple_tags(parts, tags, max_tags, depth_left - 1)
+        _read_simple_tags(body, offset, tags, max_tags, depth_left - 1)
 
 
-def _read_plain_tag(body: bytes) -> tuple[str, str] | None:
-    """Read a SimpleTag of a short TagName, a short TagString and nothing else, as Kinesis adds five to each fragment.
+def _read_plain_tags(tag: bytes, limit: int) -> list[tuple[str, str]] | None:
+    """Read a Tag of nothing but SimpleTags of a short TagName and a short TagString, as Kinesis adds to each fragment.
 
-    None for any other, right or wrong; reading it the general way takes three times as long.
+    None for any other, right or wrong, and if there are more than `limit`; the general way takes twice as long.
     """
-    if not _SHORTEST_TAG <= len(body) < _ONE_BYTE_SIZE - 1 or not body.startswith(_TAG_NAME):
-        return None  # (no longer, so that neither size can be the reserved 127)
-    name_at = len(_TAG_NAME) + 1
-    name_end = name_at + body[name_at - 1] - _ONE_BYTE_SIZE
-    text_at = name_end + len(_TAG_STRING) + 1
-    if name_end < name_at or text_at > len(body) or not body.startswith(_TAG_STRING, name_end):
+    if b"\0" in tag:  # it may end a text early
         return None
-    if body[text_at - 1] != _ONE_BYTE_SIZE + len(body) - text_at:
-        return None
-    return _text(body[name_at:name_end]), _text(body[text_at:])
+    tags: list[tuple[str, str]] = []
+    at, end = 0, len(tag)
+    while at < end:
+        if end - at < _PLAIN_HEAD.size or len(tags) == limit:
+            return None
+        tag_id, size, name_id, name_size = _PLAIN_HEAD.unpack_from(tag, at)
+        name_at = at + _PLAIN_HEAD.size
+        name_end = name_at + name_size - _ONE_BYTE_SIZE
+        text_at = name_end + len(_TAG_STRING) + 1
+        at += _SIMPLE_TAG_HEADER + size - _ONE_BYTE_SIZE  # now of the next
+        fits = name_at <= name_end < text_at <= at <= end and size != _RESERVED_SIZE
+        if not fits or tag_id != _SIMPLE_TAG or name_id != _TAG_NAME or not tag.startswith(_TAG_STRING, name_end):
+            return None
+        if tag[text_at - 1] != _ONE_BYTE_SIZE + at - text_at:
+            return None
+        tags.append((str(tag[name_at:name_end], "utf-8", "replace"), str(tag[text_at:at], "utf-8", "replace")))
+    return tags
 
 
 def _uint(child: Child) -> int:
@@ -204,6 +225,8 @@ def _float(child: Child) -> float:
     if layout is None:
         raise InvalidElement("A float is not 4 or 8 bytes long", offset)
     value: float = layout.unpack(body)[0]
+    if not math.isfinite(value):  # not even equal to itself, so no two such tracks would be
+        raise InvalidElement("A float is infinite, or not a number", offset)
     return value
 
 

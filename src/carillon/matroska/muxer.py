@@ -107,6 +107,8 @@ def _track_entry(track: Track) -> bytes:
         body.append(write_text(ids.TRACK_NAME, track.name))
     if track.codec_private:
         body.append(write_element(ids.CODEC_PRIVATE, track.codec_private))
+    if track.codec_delay_ns:
+        body.append(write_uint(ids.CODEC_DELAY, track.codec_delay_ns))
     if track.kind == AUDIO:
         body.append(write_element(ids.AUDIO_SETTINGS, _audio_settings(track)))
     return write_element(ids.TRACK_ENTRY, b"".join(body))
