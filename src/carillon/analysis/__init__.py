@@ -16,8 +16,10 @@ from carillon.analysis.speaker import (
     SpeakerModel,
     SpeakerState,
     TooLittleSpeech,
+    UnfitSpeech,
     VoiceprintReady,
     embed_speech,
+    twin_embedding,
 )
 from carillon.analysis.speech import SpeechGate, UnsupportedRate, VadModel, speech_of
 from carillon.analysis.tone import (
@@ -49,9 +51,11 @@ __all__ = [
     "ToneState",
     "ToneTooLittleSpeech",
     "TooLittleSpeech",
+    "UnfitSpeech",
     "UnsupportedRate",
     "VadModel",
     "VoiceprintReady",
     "embed_speech",
     "speech_of",
+    "twin_embedding",
 ]

@@ -17,6 +17,14 @@ class Settings:
     """Speech that is needed to search for the caller."""
     voiceprint_seconds: float = 20.0
     """Speech that is needed for a voiceprint, that of the identification included. At most 30."""
+    most_clipped_share: float = 0.02
+    """Of the samples of speech, how many may be cut off at full scale before nobody is known by them."""
+    least_signal_to_noise_db: float = 3.0
+    """How much louder than the noise between the words speech must be to know somebody by it."""
+    least_agreement: float = 0.25
+    """How alike, as a cosine, any two pieces of 5 s must sound to be of one voice. Of speechocean762 none is refused
+    (the least was 0.35, in noise); two different people stay below it in four of five cases in wideband, and in two of
+    five by telephone."""
     tone_seconds: float = 10.0
     """Speech that is needed before tone is reported at all."""
     tone_every_seconds: int = 5

@@ -173,3 +173,15 @@ def test_neither_state_nor_findings_show_the_voice(vad: VadModel, speaker: Any, 
     assert "array" not in repr(found)
     assert "array" not in repr(analyzer.state)
     assert SpeakerState(GateState()).is_done is False
+
+
+def test_speech_from_before_an_interruption_counts_whatever_rate_comes_after(
+    vad: VadModel, speaker: Any, call: Callable[..., Pcm]
+) -> None:
+    analyzer = SpeakerAnalyzer(vad, speaker, 8_000, settings=SHORT)
+    findings = analyzer.push(call((2.5, LOUD))) + analyzer.interrupt(48_000)
+    assert findings == []
+    analyzer = SpeakerAnalyzer(vad, speaker, 8_000, _restarted(analyzer), SHORT)
+    kinds = [type(finding) for finding in analyzer.push(call((5, LOUD), rate_hz=48_000))]
+    assert kinds == [IdentificationReady, VoiceprintReady]
+    assert analyzer.interrupt(8_000) == []

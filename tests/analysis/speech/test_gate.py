@@ -3,7 +3,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from carillon.analysis import Settings, SpeechGate, VadModel, speech_of
+from carillon.analysis import Settings, SpeechGate, UnsupportedRate, VadModel, speech_of
 from carillon.analysis.speech import FRAME_SAMPLES, GateState, Heard
 from carillon.audio import Pcm
 from carillon.inference import Models, VadState
@@ -44,6 +44,31 @@ def test_speech_goes_on_for_two_frames_after_the_last_voice_and_then_ends() -> N
 
 def test_a_voice_in_the_hangover_starts_it_anew() -> None:
     assert _judge(0.9, 0.1, 0.3, 0.1, 0.1, 0.1) == [True, True, True, True, True, False]
+
+
+def _pressed(seconds: float) -> Pcm:
+    times = np.arange(round(seconds * 16_000)) / 16_000
+    return (0.1 * (np.sin(2 * np.pi * 697 * times) + np.sin(2 * np.pi * 1_477 * times))).astype(np.float32)
+
+
+def test_a_key_ends_speech_and_the_detector_hears_neither_it_nor_the_frame_behind_it() -> None:
+    settings = Settings(speech_start_probability=0.5, speech_keep_probability=0.3, speech_hangover_ms=64)
+    gate = SpeechGate(Script(0.9, 0.3, 0.9), 16_000, settings=settings)  # would run out if it were asked for more
+    silence = np.zeros(FRAME_SAMPLES, np.float32)
+    key = _pressed(2 * FRAME_SAMPLES / 16_000)
+    heard = gate.push(np.concatenate([silence, key, silence, silence, silence]))
+    assert heard.is_speech.tolist() == [True, False, False, False, False, True]
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3, 4])
+def test_a_restart_beside_a_key_is_invisible(frames: int, vad: VadModel, call: Callable[..., Pcm]) -> None:
+    loud = call((FRAME_SAMPLES / 16_000, 0.2), rate_hz=16_000)
+    samples = np.concatenate([loud, _pressed(2 * FRAME_SAMPLES / 16_000), loud, loud, loud])
+    before = SpeechGate(vad, 16_000)
+    first = before.push(samples[: frames * FRAME_SAMPLES])
+    after = SpeechGate(vad, 16_000, before.state)
+    resumed = _joined([first, *_run(after, [samples[frames * FRAME_SAMPLES :]])])
+    assert resumed == _joined(_run(SpeechGate(vad, 16_000), [samples]))
 
 
 def test_frames_are_numbered_through_the_call(vad: VadModel) -> None:
@@ -95,3 +120,33 @@ def test_a_state_shows_nothing_of_the_voice(vad: VadModel, call: Callable[..., P
     assert "array" not in repr(gate.state)
     assert "array" not in repr(gate.push(call((1.0, 0.2))))
     assert isinstance(gate.state, GateState)
+
+
+@pytest.mark.parametrize("rate_hz", [8_000, 16_000])
+def test_after_an_interruption_nothing_is_lost_and_nothing_is_remembered(
+    rate_hz: int, vad: VadModel, call: Callable[..., Pcm]
+) -> None:
+    before, after = call((0.5, 0.2), rate_hz=rate_hz), call((0.5, 0.001), rate_hz=rate_hz)
+    gate = SpeechGate(vad, rate_hz)
+    heard = [gate.push(before), gate.interrupt(rate_hz)]
+    assert (gate.state.hangover_frames, gate.state.vad.memory.tobytes()) == (0, VadState().memory.tobytes())
+    heard += [gate.push(after), gate.end()]
+    assert gate.state.frame_count == 31  # of 1 s, the rest of the first half completed by the second
+    assert [part.first_frame for part in heard] == sorted(part.first_frame for part in heard)
+
+
+def test_an_interruption_may_change_the_rate_and_a_restart_knows(vad: VadModel, call: Callable[..., Pcm]) -> None:
+    gate = SpeechGate(vad, 8_000)
+    gate.push(call((0.5, 0.2), rate_hz=8_000))
+    gate.interrupt(48_000)
+    wide = call((0.5, 0.2), rate_hz=48_000)
+    resumed = SpeechGate(vad, 8_000, gate.state)
+    assert _joined(_run(resumed, [wide])) == _joined(_run(gate, [wide]))
+    assert gate.state.frame_count == 31
+
+
+def test_an_interruption_with_a_rate_out_of_range_is_refused(vad: VadModel) -> None:
+    gate = SpeechGate(vad, 8_000)
+    with pytest.raises(UnsupportedRate):
+        gate.interrupt(7_999)
+    assert gate.state.rate_hz == 0

@@ -10,8 +10,10 @@ from carillon.analysis.speaker.analyzer import (
     SpeakerModel,
     SpeakerState,
     TooLittleSpeech,
+    UnfitSpeech,
     VoiceprintReady,
     embed_speech,
+    twin_embedding,
 )
 
 __all__ = [
@@ -21,6 +23,8 @@ __all__ = [
     "SpeakerModel",
     "SpeakerState",
     "TooLittleSpeech",
+    "UnfitSpeech",
     "VoiceprintReady",
     "embed_speech",
+    "twin_embedding",
 ]

@@ -3,6 +3,7 @@
 Start reading at `gate.py`; `resample.py` makes the rate right. Must not know what the speech is wanted for.
 """
 
+from carillon.analysis.speech.band import Band, band_of
 from carillon.analysis.speech.gate import (
     FRAME_SAMPLES,
     FRAME_SECONDS,
@@ -13,10 +14,12 @@ from carillon.analysis.speech.gate import (
     speech_of,
 )
 from carillon.analysis.speech.resample import Resampler, ResamplerState, UnsupportedRate
+from carillon.analysis.speech.telephone import twin_of
 
 __all__ = [
     "FRAME_SAMPLES",
     "FRAME_SECONDS",
+    "Band",
     "GateState",
     "Heard",
     "Resampler",
@@ -24,5 +27,7 @@ __all__ = [
     "SpeechGate",
     "UnsupportedRate",
     "VadModel",
+    "band_of",
     "speech_of",
+    "twin_of",
 ]

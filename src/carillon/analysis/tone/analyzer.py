@@ -125,6 +125,14 @@ class ToneAnalyzer:
         """Tell whether the audio ended: tone is reported as long as there is any."""
         return self.state.is_done
 
+    def interrupt(self, rate_hz: int) -> list[ToneFinding]:
+        """Take note that the samples that come next do not adjoin those that came, or have another rate.
+
+        Raises:
+            UnsupportedRate: the rate is out of range.
+        """
+        return [] if self.is_done else self._advanced(self._gate.interrupt(rate_hz))
+
     def push(self, samples: Pcm) -> list[ToneFinding]:
         """Take (n,) samples in [-1, 1], any n; return the reports whose tick they passed."""
         if self.is_done:
