@@ -10,7 +10,7 @@ import pytest
 from carillon.arns import Place
 from carillon.audio import Embedding
 from carillon.clock import ManualClock
-from carillon.profiles import Domain, Profiles, Settings, Voiceprint
+from carillon.profiles import Band, Domain, Profiles, Settings, Voiceprint
 from carillon.storage import Database, Vault
 
 MODEL = "resnet34-lm/1"
@@ -57,9 +57,11 @@ async def domain(profiles: Profiles) -> Domain:
 def hear(profiles: Profiles, database: Database, clock: ManualClock) -> Callable[..., Awaitable[None]]:
     """Keep a voiceprint of an imaginary speaker, as a task would."""
 
-    async def keep(task_id: str, domain_id: str, seed: int, model_id: str = MODEL) -> None:
+    async def keep(
+        task_id: str, domain_id: str, seed: int, model_id: str = MODEL, band: Band = "tel", twin: int | None = None
+    ) -> None:
         speech = np.random.default_rng(seed).integers(-9_000, 9_000, 1_600, dtype=np.int16)
-        heard = Voiceprint(task_id, domain_id, _voice(seed), speech, model_id, clock.now())
+        heard = Voiceprint(task_id, domain_id, _voice(seed), speech, model_id, clock.now(), band, twin and _voice(twin))
         async with database.transaction() as connection:
             await profiles.keep_voiceprint(connection, heard)
 

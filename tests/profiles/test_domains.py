@@ -31,14 +31,15 @@ KEY = "arn:aws:kms:us-east-1:111122223333:key/5f8a"
 Hear = Callable[..., Awaitable[None]]
 
 
-async def test_a_domain_is_found_by_id_and_by_arn(profiles: Profiles, clock: ManualClock) -> None:
+async def test_a_domain_is_found_by_id_and_by_arn(profiles: Profiles, clock: ManualClock, database: Database) -> None:
     made = await profiles.create_domain("front desk", "who calls us", KEY)
     assert made.id == "vpd-00000000-0000-0000-0000-000000000001"
     assert made.arn == f"arn:aws:chime:us-east-1:111122223333:voice-profile-domain/{made.id}"
     assert (made.name, made.description, made.kms_key_arn) == ("front desk", "who calls us", KEY)
     assert made.created_at == made.updated_at == clock.now()
     assert await profiles.domain(made.id) == made
-    assert await profiles.domain_of_arn(made.arn) == made
+    async with database.reading() as connection:
+        assert await profiles.hold_domain_of_arn(connection, made.arn) == made
 
 
 @pytest.mark.parametrize("name", ["", "é", "a/b", "a" * 257, "two\nlines"])
@@ -65,10 +66,11 @@ async def test_a_description_and_a_key_keep_to_their_rules(profiles: Profiles) -
     ],
 )
 async def test_an_arn_that_names_no_domain_of_ours_says_why(
-    profiles: Profiles, arn: str, error: type[Exception]
+    profiles: Profiles, database: Database, arn: str, error: type[Exception]
 ) -> None:
-    with pytest.raises(error):
-        await profiles.domain_of_arn(arn)
+    async with database.reading() as connection:
+        with pytest.raises(error):
+            await profiles.hold_domain_of_arn(connection, arn)
 
 
 async def test_pages_follow_one_another_without_overlap(profiles: Profiles) -> None:

@@ -22,7 +22,8 @@ _NAME: Final = re.compile(r"[a-zA-Z0-9 _.-]{1,256}")
 _TOKEN: Final = re.compile(r"[-_a-zA-Z0-9]{2,64}")
 _MAX_DESCRIPTION_CHARACTERS: Final = 1024
 _ADD: Final = sa.insert(domains)
-_FIND: Final = sa.select(domains).where(domains.c.domain_id == sa.bindparam("domain_id"))
+_IS_THERE: Final = domains.c.doomed_at.is_(None)
+_FIND: Final = sa.select(domains).where(domains.c.domain_id == sa.bindparam("domain_id"), _IS_THERE)
 
 
 class DomainNotFound(NotFound):
@@ -142,7 +143,8 @@ async def require_room(connection: AsyncConnection, limit: int) -> None:
     Raises:
         TooManyDomains: another domain would exceed it.
     """
-    if limit and (await connection.execute(sa.select(sa.func.count()).select_from(domains))).scalar_one() >= limit:
+    count = sa.select(sa.func.count()).select_from(domains).where(_IS_THERE)
+    if limit and (await connection.execute(count)).scalar_one() >= limit:
         raise TooManyDomains(limit)
 
 
@@ -160,7 +162,7 @@ async def find(connection: AsyncConnection, domain_id: str, place: Place) -> Dom
 
 async def find_page(connection: AsyncConnection, after: str | None, limit: int, place: Place) -> list[Domain]:
     """Return up to `limit` domains, by id, from the first after `after`."""
-    query = sa.select(domains).order_by(domains.c.domain_id).limit(limit)
+    query = sa.select(domains).where(_IS_THERE).order_by(domains.c.domain_id).limit(limit)
     if after is not None:
         query = query.where(domains.c.domain_id > after)
     return [_domain(row, place) for row in (await connection.execute(query)).mappings()]
@@ -198,11 +200,6 @@ async def set_compacted(connection: AsyncConnection, domain_id: str, revision: i
     )
 
 
-async def remove(connection: AsyncConnection, domain_id: str) -> None:
-    """Delete a domain with its key and every row inside it (the foreign keys cascade)."""
-    await connection.execute(domains.delete().where(domains.c.domain_id == domain_id))
-
-
 def arn_of(domain_id: str, place: Place) -> str:
     """Return a domain's ARN."""
     return place.arn("chime", f"{ARN_KIND}/{domain_id}")
@@ -223,7 +220,7 @@ def id_of_arn(arn: str, place: Place) -> str:
 
 async def _held(connection: AsyncConnection, domain_id: str, *, for_update: bool) -> Held:
     query = sa.select(domains.c.data_key, domains.c.revision, domains.c.compacted_revision).where(
-        domains.c.domain_id == domain_id
+        domains.c.domain_id == domain_id, _IS_THERE
     )
     if for_update:  # SQLite ignores it: there a writing transaction is alone anyway
         query = query.with_for_update()

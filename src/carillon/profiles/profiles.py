@@ -4,8 +4,8 @@ A change is committed first and followed by the index afterwards, so what fails 
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 from uuid import UUID, uuid4
@@ -18,14 +18,17 @@ from carillon.arns import Place
 from carillon.audio import Embedding
 from carillon.clock import Clock
 from carillon.errors import Transient
-from carillon.profiles import domains, voice_profiles, voiceprints
-from carillon.profiles.domains import Domain, NewDomain
+from carillon.profiles import domains, enrolled_voices, erasure, voice_profiles, voiceprints
+from carillon.profiles.domains import Domain, DomainNotFound, Held, NewDomain
+from carillon.profiles.enrolled_voices import EnrolledVoice
 from carillon.profiles.index.exact import ExactIndex
-from carillon.profiles.index.resident import Match, NewIndex, ResidentIndexes
-from carillon.profiles.sealing import reseal
+from carillon.profiles.index.resident import Match, NewIndex, Probe, ResidentIndexes
+from carillon.profiles.sealing import Sealed, reseal
 from carillon.profiles.settings import Settings
-from carillon.profiles.voice_profiles import Profile, WrongDomain
-from carillon.profiles.voiceprints import Voiceprint
+from carillon.profiles.sweeper import Sweeper, Swept
+from carillon.profiles.tables import Band
+from carillon.profiles.voice_profiles import Profile, ProfileNotFound, WrongDomain
+from carillon.profiles.voiceprints import KeptVoiceprint, Voiceprint
 from carillon.storage import Database, Vault, forget_tags, make_once, put_tags
 from carillon.telemetry import get_logger
 
@@ -34,20 +37,11 @@ log = get_logger()
 Guard: TypeAlias = Callable[[AsyncConnection, str], Awaitable[None]]
 """Called with the deleting transaction and the domain id; raises what should be raised if the domain is in use."""
 
-_REMOVALS_LISTED: Final = timedelta(days=1)
 _SEARCH_SECONDS: Final = prometheus_client.Histogram(
     "carillon_voice_search_seconds",
     "Time of one search among a domain's voice profiles, reading the domain into memory included.",
     buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What a sweep deleted."""
-
-    voiceprints: int
-    profiles: int
 
 
 class Profiles:
@@ -79,6 +73,7 @@ class Profiles:
         self._new_id = new_id
         limiter = limiter or CapacityLimiter(self._settings.search_threads)
         self._index = ResidentIndexes(database, vault, clock, limiter, self._settings.resident_profiles, new_index)
+        self._sweeper = Sweeper(database, clock, self._settings, self._follow)
 
     async def __aenter__(self) -> Self:
         """Open the room; domains are read into memory when they are first searched."""
@@ -142,15 +137,17 @@ class Profiles:
         """
         await domains.lock(connection, domain_id)
 
-    async def domain_of_arn(self, arn: str) -> Domain:
-        """Return the domain that an ARN names.
+    async def hold_domain_of_arn(self, connection: AsyncConnection, arn: str) -> Domain:
+        """Find the domain that an ARN names; it stays until the caller's transaction ends.
 
         Raises:
             MalformedArn: not an ARN.
             ForeignDomain: of something else, or of another Region or account.
             DomainNotFound: there is none with this id.
         """
-        return await self.domain(domains.id_of_arn(arn, self._place))
+        domain_id = domains.id_of_arn(arn, self._place)
+        await domains.lock(connection, domain_id)
+        return await domains.find(connection, domain_id, self._place)
 
     async def domains(self, after: str | None = None, limit: int = 100) -> list[Domain]:
         """Return up to `limit` domains ordered by id, those after the id `after`."""
@@ -176,7 +173,9 @@ class Profiles:
             return await domains.find(connection, domain_id, self._place)
 
     async def delete_domain(self, domain_id: str, guard: Guard | None = None) -> None:
-        """Delete a domain, its key, profiles and voiceprints, in one transaction: nothing of it can be opened again.
+        """Delete a domain with its key, profiles and voiceprints: from here on nothing of it is found or can be opened.
+
+        Its rows are overwritten as well; what takes longer than some seconds is left to sweeps.
 
         Raises:
             DomainNotFound: there is none with this id.
@@ -186,11 +185,12 @@ class Profiles:
             await domains.lock(connection, domain_id)
             if guard is not None:
                 await guard(connection, domain_id)
-            await domains.remove(connection, domain_id)
+            await erasure.doom(connection, domain_id, self._clock.now())
             await forget_tags(connection, domains.arn_of(domain_id, self._place))
         self._index.drop(domain_id)
         self._vault.forget_keys()
         log.info("voice_profile_domain.deleted", domain_id=domain_id)
+        await self._sweeper.finish()
 
     async def keep_voiceprint(self, connection: AsyncConnection, voiceprint: Voiceprint) -> None:
         """Keep what a task heard, within the caller's transaction; a second voiceprint of a task changes nothing.
@@ -222,9 +222,8 @@ class Profiles:
             sealed = voiceprint.require(now)
             await voice_profiles.require_room(connection, domain_id, self._settings.max_profiles_per_domain)
             profile = self._new_profile(domain_id, now)
-            source, target = voiceprints.sealed_row(task_id), voice_profiles.sealed_row(profile.id)
-            resealed = reseal(self._vault, held.data_key, sealed, source, target)
-            await voice_profiles.add(connection, held, profile, task_id, voiceprint.model_id, resealed)
+            number = await voice_profiles.add(connection, profile, task_id)
+            await self._take_over(connection, held, profile, number, voiceprint, sealed)
             await voiceprints.note_enrolled(connection, task_id, profile.id)
         log.info("voice_profile.enrolled", voice_profile_id=profile.id, domain_id=domain_id, task_id=task_id)
         await self._follow(domain_id)
@@ -249,12 +248,12 @@ class Profiles:
                 raise WrongDomain(profile_id, task_id)
             sealed = voiceprint.require(now)
             profile = replace(old, updated_at=now, expires_at=self._expiry(now))
-            source, target = voiceprints.sealed_row(task_id), voice_profiles.sealed_row(profile_id)
-            resealed = reseal(self._vault, held.data_key, sealed, source, target)
-            await voice_profiles.refill(connection, held, profile, voiceprint.model_id, resealed)
+            number = await voice_profiles.renew(connection, profile)
+            await self._take_over(connection, held, profile, number, voiceprint, sealed)
             await voiceprints.note_refreshed(connection, task_id, profile_id)
         log.info("voice_profile.refreshed", voice_profile_id=profile_id, domain_id=domain_id, task_id=task_id)
         await self._follow(domain_id)
+        self._sweeper.is_scrub_due = True  # what it held before may be in the log; the next sweep is soon enough
         return profile
 
     async def profile(self, profile_id: str) -> Profile:
@@ -264,7 +263,12 @@ class Profiles:
             ProfileNotFound: there is none with this id.
         """
         async with self._database.reading() as connection:
-            return await voice_profiles.find(connection, profile_id, self._place)
+            found = await voice_profiles.find(connection, profile_id, self._place)
+            try:
+                await domains.hold(connection, found.domain_id)
+            except DomainNotFound as error:
+                raise ProfileNotFound(profile_id) from error
+            return found
 
     async def profiles(self, domain_id: str, after: str | None = None, limit: int = 100) -> list[Profile]:
         """Return up to `limit` profiles of a domain ordered by id, those after the id `after`, expired ones too.
@@ -285,21 +289,28 @@ class Profiles:
         async with self._database.transaction() as connection:
             domain_id = (await voice_profiles.find(connection, profile_id, self._place)).domain_id
             held = await domains.lock(connection, domain_id)
-            profile = await voice_profiles.find(connection, profile_id, self._place)
-            await voice_profiles.remove(connection, held, profile, self._clock.now())
+            number = await voice_profiles.number_of(connection, profile_id)
+            await enrolled_voices.remove_all(connection, held, domain_id, number, self._clock.now())
+            await voice_profiles.remove(connection, profile_id)
             await voiceprints.remove_with_profile(connection, profile_id)
         log.info("voice_profile.deleted", voice_profile_id=profile_id, domain_id=domain_id)
         await self._follow(domain_id)
+        await self._sweeper.finish()
 
-    async def search(self, domain_id: str, embedding: Embedding, model_id: str, limit: int = 10) -> list[Match]:
-        """Return the up to `limit` profiles whose embeddings of this model are nearest to (d,), best first.
+    async def search(
+        self, domain_id: str, embedding: Embedding, model_id: str, limit: int = 10, *, band: Band = "tel"
+    ) -> list[Match]:
+        """Return the profiles whose voices of this model are nearest to (d,), heard in a band.
+
+        Up to `limit` for each channel that can be compared, best first within it: cosines of different channels cannot
+        be. A profile may come once for each.
 
         Raises:
             DomainNotFound: there is no such domain.
             SealBroken: a row of the domain was tampered with. Rather no answer than one that lacks somebody.
         """
         with _SEARCH_SECONDS.time():
-            return await self._index.search(domain_id, embedding, model_id, limit)
+            return await self._index.search(domain_id, Probe(embedding, band, model_id), limit)
 
     async def warm(self, domain_id: str) -> None:
         """Read a domain into memory, so that a search that is coming need not: 100,000 profiles take a second or two.
@@ -315,36 +326,7 @@ class Profiles:
 
         To be called every few minutes. Expiry itself does not wait for it: what is over is refused, and not found.
         """
-        now = self._clock.now()
-        swept = Swept(await self._sweep_voiceprints(now), await self._sweep_profiles(now))
-        async with self._database.transaction() as connection:
-            recorded = timedelta(days=self._settings.voiceprint_record_days)
-            enrollable = timedelta(hours=self._settings.voiceprint_hours)
-            await voiceprints.forget(connection, now - (recorded - enrollable))
-            await voice_profiles.compact_removals(connection, now - _REMOVALS_LISTED)
-        if swept.voiceprints or swept.profiles:
-            log.info("voice_profiles.swept", voiceprints=swept.voiceprints, profiles=swept.profiles)
-        return swept
-
-    async def _sweep_voiceprints(self, now: datetime) -> int:
-        total = 0
-        while True:
-            async with self._database.transaction() as connection:
-                wiped = await voiceprints.wipe_expired(connection, now)
-            if not wiped:
-                return total
-            total += wiped
-
-    async def _sweep_profiles(self, now: datetime) -> int:
-        total = 0
-        while True:
-            async with self._database.transaction() as connection:
-                domain_id = await voice_profiles.find_expired_domain(connection, now)
-                if domain_id is None:
-                    return total
-                held = await domains.lock(connection, domain_id)
-                total += await voice_profiles.expire(connection, held, domain_id, now)
-            await self._follow(domain_id)
+        return await self._sweeper.sweep()
 
     async def _follow(self, domain_id: str) -> None:
         """Bring the index up to a change that is committed already, so nothing that fails here may undo it."""
@@ -352,6 +334,23 @@ class Profiles:
             await self._index.follow(domain_id)
         except Transient as error:
             log.warning("voice_index.behind", domain_id=domain_id, reason=str(error))  # the next search catches up
+
+    async def _take_over(
+        self,
+        connection: AsyncConnection,
+        held: Held,
+        profile: Profile,
+        number: int,
+        voiceprint: KeptVoiceprint,
+        sealed: Sealed,
+    ) -> None:
+        """Make a voiceprint the voice of a profile."""
+        source, target = voiceprints.sealed_row(voiceprint.task_id), enrolled_voices.sealed_row(profile.id)
+        resealed = reseal(self._vault, held.data_key, sealed, source, target)
+        voice = EnrolledVoice("", voiceprint.band, voiceprint.model_id, resealed)
+        await enrolled_voices.put(
+            connection, held, profile.domain_id, number, voice, profile.expires_at, profile.updated_at
+        )
 
     def _new_profile(self, domain_id: str, now: datetime) -> Profile:
         profile_id = f"vp-{self._new_id()}"

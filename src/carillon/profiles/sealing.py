@@ -1,6 +1,7 @@
 """What of a voice goes into a row, and comes out: always sealed, and only in the row and column it was sealed for."""
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -14,24 +15,40 @@ class Sealed:
 
     embedding: bytes = field(repr=False)
     speech: bytes = field(repr=False)
+    twin: bytes | None = field(repr=False)
 
 
-def seal(vault: Vault, key: WrappedKey, row: str, embedding: Embedding, speech: Pcm16) -> Sealed:
-    """Seal (d,) and (n,) values for one row, such as `voiceprint/{task_id}`."""
+def seal(
+    vault: Vault, key: WrappedKey, row: str, embedding: Embedding, speech: Pcm16, twin: Embedding | None = None
+) -> Sealed:
+    """Seal (d,), (n,) and, if there is one, (d,) for one row, such as `voiceprint/{task_id}`."""
     return Sealed(
         vault.seal(key, embedding.astype("<f4").tobytes(), f"{row}/embedding"),
         vault.seal(key, speech.astype("<i2").tobytes(), f"{row}/speech"),
+        None if twin is None else vault.seal(key, twin.astype("<f4").tobytes(), f"{row}/twin"),
     )
 
 
-def unseal_embedding(vault: Vault, key: WrappedKey, row: str, sealed: bytes) -> Embedding:
-    """Open a row's embedding.
+def unseal_embedding(
+    vault: Vault, key: WrappedKey, row: str, sealed: bytes, column: Literal["embedding", "twin"] = "embedding"
+) -> Embedding:
+    """Open a row's embedding, or its twin.
 
     Raises:
         SealBroken: changed, moved from another row, or of another domain.
     """
-    embedding: Embedding = np.frombuffer(vault.unseal(key, sealed, f"{row}/embedding"), dtype="<f4")
+    embedding: Embedding = np.frombuffer(vault.unseal(key, sealed, f"{row}/{column}"), dtype="<f4")
     return embedding
+
+
+def unseal_speech(vault: Vault, key: WrappedKey, row: str, sealed: bytes) -> Pcm16:
+    """Open a row's speech: (n,) int16 at 16 kHz.
+
+    Raises:
+        SealBroken: changed, moved from another row, or of another domain.
+    """
+    speech: Pcm16 = np.frombuffer(vault.unseal(key, sealed, f"{row}/speech"), dtype="<i2")
+    return speech
 
 
 def reseal(vault: Vault, key: WrappedKey, sealed: Sealed, source: str, target: str) -> Sealed:
@@ -43,4 +60,5 @@ def reseal(vault: Vault, key: WrappedKey, sealed: Sealed, source: str, target: s
     return Sealed(
         vault.seal(key, vault.unseal(key, sealed.embedding, f"{source}/embedding"), f"{target}/embedding"),
         vault.seal(key, vault.unseal(key, sealed.speech, f"{source}/speech"), f"{target}/speech"),
+        sealed.twin and vault.seal(key, vault.unseal(key, sealed.twin, f"{source}/twin"), f"{target}/twin"),
     )

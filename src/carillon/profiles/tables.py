@@ -5,13 +5,16 @@ row, everything sealed goes. Every change that a search must see takes the next 
 in this process or in another, can tell that it is behind and which rows it lacks.
 """
 
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import sqlalchemy as sa
 
 from carillon.storage import Timestamp, metadata
 
 _RowNumber: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up INTEGER keys only
+Band: TypeAlias = Literal["wb", "tel"]
+"""What a voice was heard through: wideband, or a telephone."""
+
 _NOT_WIPED: Final = sa.text("embedding IS NOT NULL")  # a sweep looks only at rows that still hold something
 
 
@@ -38,8 +41,10 @@ domains: Final = sa.Table(
     sa.Column("updated_at", Timestamp, nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("compacted_revision", sa.BigInteger, nullable=False),
+    sa.Column("doomed_at", Timestamp),
 )
-"""`compacted_revision`: removals up to here are listed no more; an index that is older must be built anew."""
+"""`compacted_revision`: removals up to here are listed no more; an index that is older must be built anew.
+`doomed_at`: deleted then, its key destroyed, and found by nobody; only its rows are still being overwritten."""
 
 voice_profiles: Final = sa.Table(
     "voice_profiles",
@@ -51,36 +56,56 @@ voice_profiles: Final = sa.Table(
     sa.Column("created_at", Timestamp, nullable=False),
     sa.Column("updated_at", Timestamp, nullable=False),
     sa.Column("expires_at", Timestamp, nullable=False),
-    sa.Column("revision", sa.BigInteger, nullable=False),
-    sa.Column("model_id", sa.String(128), nullable=False),
-    sa.Column("embedding", sa.LargeBinary),
     sa.Index("ix_voice_profiles_domain_id_profile_id", "domain_id", "profile_id"),
-    sa.Index("ix_voice_profiles_domain_id_revision", "domain_id", "revision", "number"),
-    sa.Index("ix_voice_profiles_expires_at", "expires_at", sqlite_where=_NOT_WIPED, postgresql_where=_NOT_WIPED),
     sqlite_autoincrement=True,
 )
-"""`number` is what an index knows a profile by, never used twice. `embedding` is null once the profile expired."""
+
+enrolled_voices: Final = sa.Table(
+    "enrolled_voices",
+    metadata,
+    sa.Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    sa.Column(
+        "profile_number",
+        _RowNumber,
+        sa.ForeignKey("voice_profiles.number", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    _domain_id(index=False),
+    sa.Column("label", sa.String(64), nullable=False),
+    sa.Column("band", sa.String(8), nullable=False),
+    sa.Column("model_id", sa.String(128), nullable=False),
+    sa.Column("revision", sa.BigInteger, nullable=False),
+    sa.Column("expires_at", Timestamp, nullable=False, index=True),
+    sa.Column("embedding", sa.LargeBinary, nullable=False),
+    sa.Column("twin", sa.LargeBinary),
+    sa.Index("ix_enrolled_voices_domain_id_revision", "domain_id", "revision", "number"),
+    sqlite_autoincrement=True,
+)
+"""What a profile is recognized by: one voice for each label, "" for the one that the API knows. Never changed: a newer
+one is a new row, and the old one is listed as removed. `number` is what an index knows it by, never used twice.
+`twin` is the embedding of the same speech as a telephone would carry it, for what was heard in wideband."""
 
 enrollment_speech: Final = sa.Table(
     "enrollment_speech",
     metadata,
     sa.Column(
-        "number", _RowNumber, sa.ForeignKey("voice_profiles.number", ondelete="CASCADE"), primary_key=True,
+        "number", _RowNumber, sa.ForeignKey("enrolled_voices.number", ondelete="CASCADE"), primary_key=True,
         autoincrement=False,
     ),
     sa.Column("speech", sa.LargeBinary, nullable=False),
 )  # fmt: skip
-"""The speech behind each profile's embedding; apart from it, so that loading an index reads embeddings only."""
+"""The speech behind each enrolled voice; apart from it, so that loading an index reads embeddings only."""
 
-removed_voice_profiles: Final = sa.Table(
-    "removed_voice_profiles",
+removed_voices: Final = sa.Table(
+    "removed_voices",
     metadata,
     sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
     _domain_id(),
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("removed_at", Timestamp, nullable=False, index=True),
 )
-"""Which rows are gone, for indexes elsewhere that still hold them. Kept for a day."""
+"""Which enrolled voices are gone, for indexes elsewhere that still hold them. Kept for a day."""
 
 voiceprints: Final = sa.Table(
     "voiceprints",
@@ -93,9 +118,11 @@ voiceprints: Final = sa.Table(
     sa.Column("enrolled_profile_id", sa.String(64), index=True),
     sa.Column("refreshed_profile_id", sa.String(64), index=True),
     sa.Column("model_id", sa.String(128), nullable=False),
+    sa.Column("band", sa.String(8), nullable=False),
     sa.Column("embedding", sa.LargeBinary),
+    sa.Column("twin", sa.LargeBinary),
     sa.Column("speech", sa.LargeBinary),
     sa.Index("ix_voiceprints_expires_at", "expires_at"),
     sa.Index("ix_voiceprints_to_wipe", "expires_at", sqlite_where=_NOT_WIPED, postgresql_where=_NOT_WIPED),
 )
-"""What tasks heard, to enroll from. Embedding and speech are null once 24 h have passed since the call."""
+"""What tasks heard, to enroll from. Embedding, twin and speech are null once 24 h have passed since the call."""

@@ -1,6 +1,7 @@
 """Voice profiles: who is known in a domain, made and refreshed from voiceprints, found until they expire.
 
 All functions work in the transaction they are given, inside a domain that the caller has locked where they write.
+What a profile is recognized by is in `enrolled_voices.py`.
 
 Source: Amazon Chime SDK Developer Guide, "Understanding data retention for Amazon Chime SDK voice analytics".
 """
@@ -14,13 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.arns import Place
 from carillon.errors import InvalidRequest, LimitExceeded, NotFound
-from carillon.profiles import domains
-from carillon.profiles.domains import Held
-from carillon.profiles.sealing import Sealed
-from carillon.profiles.tables import enrollment_speech, removed_voice_profiles, voice_profiles
+from carillon.profiles.tables import voice_profiles
 
 ARN_KIND: Final = "voice-profile"
-_BATCH: Final = 64  # expiring a profile overwrites some 640 kB of speech; more at once would hold up other writers
 
 
 class ProfileNotFound(NotFound):
@@ -64,11 +61,6 @@ class Profile:
     expires_at: datetime
 
 
-def sealed_row(profile_id: str) -> str:
-    """Return the name of the row that a profile's embedding and speech are sealed for."""
-    return f"voice_profile/{profile_id}"
-
-
 def arn_of(profile_id: str, place: Place) -> str:
     """Return the ARN of a profile of ours."""
     return place.arn("chime", f"{ARN_KIND}/{profile_id}")
@@ -93,58 +85,34 @@ async def require_room(connection: AsyncConnection, domain_id: str, limit: int) 
         raise TooManyProfiles(domain_id, limit)
 
 
-async def add(
-    connection: AsyncConnection, held: Held, profile: Profile, task_id: str, model_id: str, sealed: Sealed
-) -> None:
-    """Add a profile made from a task's voiceprint, `sealed` for `sealed_row(profile.id)`."""
-    added = await connection.execute(
-        voice_profiles.insert()
-        .values(
-            profile_id=profile.id,
-            domain_id=profile.domain_id,
-            enrolled_task_id=task_id,
-            created_at=profile.created_at,
-            updated_at=profile.updated_at,
-            expires_at=profile.expires_at,
-            revision=held.revision + 1,
-            model_id=model_id,
-            embedding=sealed.embedding,
-        )
-        .returning(voice_profiles.c.number)
-    )
-    await connection.execute(enrollment_speech.insert().values(number=added.scalar_one(), speech=sealed.speech))
-    await domains.set_revision(connection, profile.domain_id, held.revision + 1)
+async def add(connection: AsyncConnection, profile: Profile, task_id: str) -> int:
+    """Add a profile for what a task heard, without a voice yet; return its number."""
+    row = {
+        "profile_id": profile.id,
+        "domain_id": profile.domain_id,
+        "enrolled_task_id": task_id,
+        "created_at": profile.created_at,
+        "updated_at": profile.updated_at,
+        "expires_at": profile.expires_at,
+    }
+    added = await connection.execute(voice_profiles.insert().values(row).returning(voice_profiles.c.number))
+    return int(added.scalar_one())
 
 
-async def refill(connection: AsyncConnection, held: Held, profile: Profile, model_id: str, sealed: Sealed) -> None:
-    """Replace what a profile holds by a newer voiceprint, `sealed` for `sealed_row(profile.id)`."""
-    number = await _number(connection, profile.id)
+async def renew(connection: AsyncConnection, profile: Profile) -> int:
+    """Write down when a profile was updated and when it expires; return its number."""
+    number = await number_of(connection, profile.id)
     await connection.execute(
         voice_profiles.update()
         .where(voice_profiles.c.number == number)
-        .values(
-            updated_at=profile.updated_at,
-            expires_at=profile.expires_at,
-            revision=held.revision + 1,
-            model_id=model_id,
-            embedding=sealed.embedding,
-        )
+        .values(updated_at=profile.updated_at, expires_at=profile.expires_at)
     )
-    await connection.execute(enrollment_speech.delete().where(enrollment_speech.c.number == number))
-    await connection.execute(enrollment_speech.insert().values(number=number, speech=sealed.speech))
-    await domains.set_revision(connection, profile.domain_id, held.revision + 1)
+    return number
 
 
-async def remove(connection: AsyncConnection, held: Held, profile: Profile, now: datetime) -> None:
-    """Delete a profile with its embedding and speech, and list it as removed."""
-    number = await _number(connection, profile.id)
-    await connection.execute(voice_profiles.delete().where(voice_profiles.c.number == number))
-    await connection.execute(
-        removed_voice_profiles.insert().values(
-            number=number, domain_id=profile.domain_id, revision=held.revision + 1, removed_at=now
-        )
-    )
-    await domains.set_revision(connection, profile.domain_id, held.revision + 1)
+async def remove(connection: AsyncConnection, profile_id: str) -> None:
+    """Delete a profile; whoever does has deleted its voices."""
+    await connection.execute(voice_profiles.delete().where(voice_profiles.c.profile_id == profile_id))
 
 
 async def find(connection: AsyncConnection, profile_id: str, place: Place) -> Profile:
@@ -171,52 +139,11 @@ async def find_page(
     return [_profile(row, place) for row in rows.mappings()]
 
 
-async def find_expired_domain(connection: AsyncConnection, now: datetime) -> str | None:
-    """Return a domain in which embeddings are to be deleted, None if there is none."""
-    due = sa.select(voice_profiles.c.domain_id).where(_is_due(now)).limit(1)
-    return (await connection.execute(due)).scalar_one_or_none()
-
-
-async def expire(connection: AsyncConnection, held: Held, domain_id: str, now: datetime) -> int:
-    """Delete embedding and speech of up to 64 profiles of a locked domain whose time is over; return of how many.
-
-    The records stay and can be refreshed.
-    """
-    due = sa.select(voice_profiles.c.number).where(voice_profiles.c.domain_id == domain_id, _is_due(now))
-    numbers = (await connection.execute(due.limit(_BATCH))).scalars().all()
-    if not numbers:
-        return 0
-    await connection.execute(enrollment_speech.delete().where(enrollment_speech.c.number.in_(numbers)))
-    await connection.execute(
-        voice_profiles.update()
-        .where(voice_profiles.c.number.in_(numbers))
-        .values(embedding=None, revision=held.revision + 1)
-    )
-    await domains.set_revision(connection, domain_id, held.revision + 1)
-    return len(numbers)
-
-
-async def compact_removals(connection: AsyncConnection, before: datetime) -> None:
-    """Drop old entries from the list of removals; an index that has not seen them will be built anew."""
-    old = removed_voice_profiles.c.removed_at <= before
-    latest = (
-        sa.select(removed_voice_profiles.c.domain_id, sa.func.max(removed_voice_profiles.c.revision))
-        .where(old)
-        .group_by(removed_voice_profiles.c.domain_id)
-    )
-    for domain_id, revision in (await connection.execute(latest)).all():
-        await domains.set_compacted(connection, domain_id, revision)
-    await connection.execute(removed_voice_profiles.delete().where(old))
-
-
-async def _number(connection: AsyncConnection, profile_id: str) -> int:
+async def number_of(connection: AsyncConnection, profile_id: str) -> int:
+    """Return the number of a profile that is there."""
     query = sa.select(voice_profiles.c.number).where(voice_profiles.c.profile_id == profile_id)
     number: int = (await connection.execute(query)).scalar_one()
     return number
-
-
-def _is_due(now: datetime) -> sa.ColumnElement[bool]:
-    return (voice_profiles.c.expires_at <= now) & voice_profiles.c.embedding.is_not(None)
 
 
 def _described() -> sa.Select[Any]:

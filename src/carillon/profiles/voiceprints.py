@@ -19,8 +19,9 @@ from carillon.errors import NotFound
 from carillon.profiles import domains
 from carillon.profiles.sealing import Sealed, seal
 from carillon.profiles.settings import Settings
-from carillon.profiles.tables import voiceprints
+from carillon.profiles.tables import Band, voiceprints
 from carillon.storage import Vault
+from carillon.storage.sqlite import LONG
 
 _BATCH: Final = 64  # wiping a voiceprint overwrites some 640 kB; more at once would hold up other writers
 
@@ -57,6 +58,8 @@ class Voiceprint:
     speech: Pcm16 = field(repr=False)  # (n,) at 16 kHz, silence dropped
     model_id: str
     made_at: datetime
+    band: Band = "tel"
+    twin: Embedding | None = field(default=None, repr=False)  # (d,) of the same speech as a telephone would carry it
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class KeptVoiceprint:
     task_id: str
     domain_id: str
     model_id: str
+    band: Band
     enrolled_profile_id: str | None
     expires_at: datetime
     sealed: Sealed | None = field(repr=False)  # None once wiped
@@ -97,7 +101,7 @@ async def keep(connection: AsyncConnection, vault: Vault, voiceprint: Voiceprint
     if (await connection.execute(known)).one_or_none() is not None:
         return
     row = sealed_row(voiceprint.task_id)
-    sealed = seal(vault, held.data_key, row, voiceprint.embedding, voiceprint.speech)
+    sealed = seal(vault, held.data_key, row, voiceprint.embedding, voiceprint.speech, voiceprint.twin)
     kept_hours = settings.longest_call_hours + settings.voiceprint_hours
     await connection.execute(
         voiceprints.insert().values(
@@ -106,7 +110,9 @@ async def keep(connection: AsyncConnection, vault: Vault, voiceprint: Voiceprint
             made_at=voiceprint.made_at,
             expires_at=voiceprint.made_at + timedelta(hours=kept_hours),
             model_id=voiceprint.model_id,
+            band=voiceprint.band,
             embedding=sealed.embedding,
+            twin=sealed.twin,
             speech=sealed.speech,
         )
     )
@@ -144,9 +150,10 @@ async def find(connection: AsyncConnection, task_id: str) -> KeptVoiceprint:
         task_id=row.task_id,
         domain_id=row.domain_id,
         model_id=row.model_id,
+        band=row.band,
         enrolled_profile_id=row.enrolled_profile_id,
         expires_at=row.expires_at,
-        sealed=None if row.embedding is None or row.speech is None else Sealed(row.embedding, row.speech),
+        sealed=None if row.embedding is None or row.speech is None else Sealed(row.embedding, row.speech, row.twin),
     )
 
 
@@ -184,7 +191,7 @@ async def remove_with_profile(connection: AsyncConnection, profile_id: str) -> N
 
 
 async def wipe_expired(connection: AsyncConnection, now: datetime) -> int:
-    """Delete embedding and speech of up to 64 voiceprints whose time is over; return of how many."""
+    """Delete embedding, twin and speech of up to 64 voiceprints whose time is over; return of how many."""
     due = (
         sa.select(voiceprints.c.task_id)
         .where(voiceprints.c.expires_at <= now, voiceprints.c.embedding.is_not(None))
@@ -193,7 +200,10 @@ async def wipe_expired(connection: AsyncConnection, now: datetime) -> int:
     task_ids = (await connection.execute(due)).scalars().all()
     if task_ids:
         await connection.execute(
-            voiceprints.update().where(voiceprints.c.task_id.in_(task_ids)).values(embedding=None, speech=None)
+            voiceprints.update()
+            .where(voiceprints.c.task_id.in_(task_ids))
+            .values(embedding=None, twin=None, speech=None)
+            .execution_options(**LONG)
         )
     return len(task_ids)
 

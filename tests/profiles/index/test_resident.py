@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from carillon.audio import Embedding
 from carillon.clock import ManualClock
 from carillon.profiles import Domain, DomainNotFound, Profiles, Settings
-from carillon.profiles.tables import domains, removed_voice_profiles, voice_profiles
+from carillon.profiles.tables import domains, enrolled_voices, removed_voices
 from carillon.storage import Database, SealBroken
 
 pytestmark = pytest.mark.anyio
@@ -80,7 +80,7 @@ async def test_removals_no_longer_listed_make_an_index_start_anew(
     clock.advance(timedelta(days=1))
     await profiles.sweep()
     async with database.reading() as connection:
-        assert (await connection.execute(sa.select(removed_voice_profiles))).all() == []
+        assert (await connection.execute(sa.select(removed_voices))).all() == []
     assert await found(other, domain, voice(1)) == {second.id}
     assert len(other._index) == 1
 
@@ -95,7 +95,7 @@ async def test_a_change_that_is_rolled_back_is_never_found(
     async def change_and_crash() -> None:
         async with database.transaction() as connection:
             await connection.execute(domains.update().values(revision=domains.c.revision + 1))
-            await connection.execute(voice_profiles.update().values(embedding=None))
+            await connection.execute(enrolled_voices.delete())
             raise RuntimeError("crash")
 
     with pytest.raises(RuntimeError, match="crash"):
@@ -149,8 +149,8 @@ async def test_a_row_that_was_tampered_with_is_an_error_and_not_a_gap(
     await profiles.enroll("task-1")
     await profiles.enroll("task-2")
     async with database.transaction() as connection:  # give both profiles the first one's embedding
-        first = (await connection.execute(sa.select(voice_profiles.c.embedding).limit(1))).scalar_one()
-        await connection.execute(voice_profiles.update().values(embedding=first))
+        first = (await connection.execute(sa.select(enrolled_voices.c.embedding).limit(1))).scalar_one()
+        await connection.execute(enrolled_voices.update().values(embedding=first))
     with pytest.raises(SealBroken):
         await open_profiles().search(domain.id, voice(1), MODEL)
 
@@ -206,3 +206,37 @@ async def test_a_domain_of_many_pages_is_read_whole(
     scores = [(await room.search(domain.id, voice(number), MODEL, limit=1))[0].score for number in range(10)]
     np.testing.assert_allclose(scores, np.ones(10), atol=1e-3)
     assert len(room._index) == 10
+
+
+async def test_a_voice_is_compared_with_those_of_its_band_and_with_what_a_telephone_makes_of_the_others(
+    profiles: Profiles, open_profiles: Open, domain: Domain, hear: Hear, voice: Voice
+) -> None:
+    await hear("phone", domain.id, 1)
+    await hear("headset", domain.id, 2, band="wb", twin=3)
+    await hear("imported", domain.id, 4, band="wb")
+    phone, headset, imported = [await profiles.enroll(task_id) for task_id in ("phone", "headset", "imported")]
+
+    async def channels(seed: int, band: str) -> set[tuple[str, str]]:
+        matches = await open_profiles().search(domain.id, voice(seed), MODEL, band=band)
+        assert {match.size for match in matches} == {3}
+        return {(match.profile_id, match.channel) for match in matches if match.score > 0.99}
+
+    assert await channels(1, "tel") == {(phone.id, "tel")}
+    assert await channels(1, "wb") == {(phone.id, "cross")}
+    assert await channels(2, "wb") == {(headset.id, "wb")}
+    assert await channels(2, "tel") == set()  # the twin stands for it
+    assert await channels(3, "tel") == {(headset.id, "cross")}
+    assert await channels(3, "wb") == set()
+    assert await channels(4, "tel") == {(imported.id, "cross")}  # without a twin its own must do
+
+
+async def test_a_refreshed_voice_takes_its_twin_along(
+    profiles: Profiles, domain: Domain, hear: Hear, voice: Voice
+) -> None:
+    await hear("first", domain.id, 1, band="wb", twin=2)
+    profile = await profiles.enroll("first")
+    assert (await profiles.search(domain.id, voice(2), MODEL))[0].score > 0.99
+    await hear("second", domain.id, 3)
+    await profiles.refresh(profile.id, "second")
+    assert {match.score < 0.5 for match in await profiles.search(domain.id, voice(2), MODEL)} == {True}
+    assert len(profiles._index) == 1

@@ -1,4 +1,4 @@
-"""One index for each domain and model, in memory, in step with the encrypted rows.
+"""An index for each domain, model and band, in memory, in step with the encrypted rows.
 
 How it works: a domain counts its changes (`revision`), and every changed row carries the count at which it changed. An
 index remembers the count that it has followed to. A search first asks the domain for its count, one row by primary key;
@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import anyio
 import numpy as np
@@ -23,16 +23,38 @@ from carillon.audio import Embedding
 from carillon.clock import Clock
 from carillon.profiles import domains
 from carillon.profiles.domains import DomainNotFound, Held
+from carillon.profiles.enrolled_voices import sealed_row
 from carillon.profiles.index import Neighbor, Numbers, VoiceIndex
 from carillon.profiles.index.exact import ExactIndex
 from carillon.profiles.sealing import unseal_embedding
-from carillon.profiles.tables import removed_voice_profiles, voice_profiles
-from carillon.profiles.voice_profiles import sealed_row
+from carillon.profiles.tables import Band, enrolled_voices, removed_voices, voice_profiles
 from carillon.storage import Database, Vault
 
 _PAGE_ROWS: Final = 4096  # about 5 MB on its way from rows to index
 _NAMES_AT_ONCE: Final = 500
+_OWNERS: Final = (  # by number alone: with more conditions SQLite walks the whole domain
+    sa.select(
+        enrolled_voices.c.number,
+        enrolled_voices.c.domain_id,
+        enrolled_voices.c.expires_at,
+        voice_profiles.c.profile_id,
+    )
+    .join(voice_profiles, voice_profiles.c.number == enrolled_voices.c.profile_number)
+    .where(enrolled_voices.c.number.in_(sa.bindparam("numbers", expanding=True)))
+)
 _WIDER: Final = 4  # ask for so many times more when expired profiles took the best places
+
+Channel: TypeAlias = Literal["wb", "tel", "cross"]
+"""What is compared: two voices in wideband, two on the telephone, or one of each."""
+
+_Kind: TypeAlias = tuple[str, Literal["wb", "tel", "twin"]]
+"""Model, and what an index of it holds: voices as they were heard, by band, or as a telephone would carry them."""
+
+_COMPARED: Final[Mapping[Band, Sequence[tuple[Literal["wb", "tel", "twin"], Channel]]]] = {
+    "wb": (("wb", "wb"), ("tel", "cross")),
+    "tel": (("tel", "tel"), ("twin", "cross")),
+}
+"""Which voices a probe is compared with."""
 
 NewIndex: TypeAlias = Callable[[int], VoiceIndex]
 """Makes an empty index for embeddings of so many dimensions."""
@@ -44,29 +66,47 @@ class Match:
 
     profile_id: str
     score: float  # cosine in [-1, 1]
+    channel: Channel
+    size: int  # voices that are known in the domain, of which this is one of the nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A voice to look for."""
+
+    embedding: Embedding = field(repr=False)
+    band: Band
+    model_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """A row that changed: `sealed` is None if its embedding is gone."""
+    """A voice that came."""
 
     number: int
     profile_id: str
+    label: str
+    band: Band
     revision: int
     model_id: str
-    sealed: bytes | None = field(repr=False)
+    embedding: bytes = field(repr=False)
+    twin: bytes | None = field(repr=False)
 
 
 @dataclass(slots=True)
 class _Shelf:
     """What is in memory of one domain."""
 
-    indexes: dict[str, VoiceIndex] = field(default_factory=dict)  # by model
+    indexes: dict[_Kind, VoiceIndex] = field(default_factory=dict)
     revision: int = 0
     lock: anyio.Lock = field(default_factory=anyio.Lock)  # held while following
 
     def __len__(self) -> int:
         return sum(map(len, self.indexes.values()))
+
+    def heard(self, model_id: str) -> int:
+        """Return how many voices of a model are known, twins not counted."""
+        return sum(len(index) for (of, kind), index in self.indexes.items() if of == model_id and kind != "twin")
 
 
 class ResidentIndexes:
@@ -94,22 +134,31 @@ class ResidentIndexes:
         self._new_index = new_index
         self._shelves: OrderedDict[str, _Shelf] = OrderedDict()
 
-    async def search(self, domain_id: str, embedding: Embedding, model_id: str, limit: int) -> list[Match]:
-        """Return up to `limit` profiles of one model in a domain, best first; expired ones are not known.
+    async def search(self, domain_id: str, probe: Probe, limit: int) -> list[Match]:
+        """Return up to `limit` profiles for each channel, best first within it; expired ones are not known.
 
         Raises:
             DomainNotFound: there is no such domain.
             SealBroken: a row was tampered with. Rather no answer than one that lacks somebody.
         """
-        index = (await self._followed(domain_id)).indexes.get(model_id)
-        if index is None:
-            return []
+        shelf = await self._followed(domain_id)
+        size = shelf.heard(probe.model_id)
+        matches: list[Match] = []
+        for kind, channel in _COMPARED[probe.band]:
+            index = shelf.indexes.get((probe.model_id, kind))
+            if index is not None:
+                nearest = await self._nearest(domain_id, index, probe.embedding, limit)
+                matches += [Match(profile_id, score, channel, size) for profile_id, score in nearest.items()]
+        return matches
+
+    async def _nearest(self, domain_id: str, index: VoiceIndex, embedding: Embedding, limit: int) -> dict[str, float]:
+        """Return up to `limit` profiles that are known now, the best score of each, best first."""
         asked = limit
         while True:
             proposed = await to_thread.run_sync(index.search, embedding, asked, limiter=self._limiter)
-            matches = await self._confirmed(domain_id, model_id, proposed, limit)
-            if len(matches) == limit or len(proposed) < asked:
-                return matches
+            found = await self._confirmed(domain_id, proposed, limit)
+            if len(found) == limit or len(proposed) < asked:
+                return found
             asked *= _WIDER
 
     async def warm(self, domain_id: str) -> None:
@@ -171,70 +220,76 @@ class ResidentIndexes:
             await to_thread.run_sync(self._apply, indexes, held, page, limiter=self._limiter)
         shelf.indexes, shelf.revision = indexes, held.revision
 
-    def _apply(self, indexes: dict[str, VoiceIndex], held: Held, page: Sequence[_Change]) -> None:
-        _remove(indexes, np.array([change.number for change in page], dtype=np.int64))
-        for model_id in {change.model_id for change in page}:
-            kept = [change for change in page if change.model_id == model_id and change.sealed is not None]
-            if not kept:
-                continue
-            embeddings = np.stack(
-                [
-                    unseal_embedding(self._vault, held.data_key, sealed_row(change.profile_id), change.sealed)
-                    for change in kept
-                    if change.sealed is not None
-                ]
-            )
-            index = indexes.setdefault(model_id, self._new_index(embeddings.shape[1]))
-            index.put(np.array([change.number for change in kept], dtype=np.int64), embeddings)
+    def _apply(self, indexes: dict[_Kind, VoiceIndex], held: Held, page: Sequence[_Change]) -> None:
+        opened: dict[_Kind, list[tuple[int, Embedding]]] = {}
+        for change in page:
+            row = sealed_row(change.profile_id, change.label)
+            heard = unseal_embedding(self._vault, held.data_key, row, change.embedding)
+            opened.setdefault((change.model_id, change.band), []).append((change.number, heard))
+            if change.twin is not None:
+                twin = unseal_embedding(self._vault, held.data_key, row, change.twin, "twin")
+                opened.setdefault((change.model_id, "twin"), []).append((change.number, twin))
+            elif change.band == "wb":  # found from a telephone all the same, if less surely
+                opened.setdefault((change.model_id, "twin"), []).append((change.number, heard))
+        for kind, voices in opened.items():
+            numbers = np.array([number for number, _ in voices], dtype=np.int64)
+            embeddings = np.stack([embedding for _, embedding in voices])
+            indexes.setdefault(kind, self._new_index(embeddings.shape[1])).put(numbers, embeddings)
 
-    async def _confirmed(self, domain_id: str, model_id: str, proposed: Sequence[Neighbor], limit: int) -> list[Match]:
-        """Return the first `limit` neighbors that are still in the domain and not expired, in the same order."""
-        matches: list[Match] = []
+    async def _confirmed(self, domain_id: str, proposed: Sequence[Neighbor], limit: int) -> dict[str, float]:
+        """Return the first `limit` profiles of neighbors that are still there and not expired, in the same order."""
+        found: dict[str, float] = {}
         remaining = iter(proposed)
-        while len(matches) < limit and (some := list(islice(remaining, _NAMES_AT_ONCE))):
-            numbers = [neighbor.number for neighbor in some]
+        now = self._clock.now()
+        while len(found) < limit and (some := list(islice(remaining, _NAMES_AT_ONCE))):
             async with self._database.reading() as connection:
-                rows = await connection.execute(
-                    sa.select(voice_profiles.c.number, voice_profiles.c.profile_id).where(
-                        voice_profiles.c.number.in_(numbers),
-                        voice_profiles.c.domain_id == domain_id,
-                        voice_profiles.c.model_id == model_id,
-                        voice_profiles.c.expires_at > self._clock.now(),
-                    )
-                )
-                names: Mapping[int, str] = {row.number: row.profile_id for row in rows}
-            matches += [Match(names[neighbor.number], neighbor.score) for neighbor in some if neighbor.number in names]
-        return matches[:limit]
+                rows = await connection.execute(_OWNERS, {"numbers": [neighbor.number for neighbor in some]})
+                owners = {row.number: row for row in rows}
+            for neighbor in some:
+                owner = owners.get(neighbor.number)
+                if owner and owner.domain_id == domain_id and owner.expires_at > now and len(found) < limit:
+                    found.setdefault(owner.profile_id, neighbor.score)
+        return found
 
     def _shed(self) -> None:
         while len(self) > self._resident_profiles and len(self._shelves) > 1:
             self._shelves.popitem(last=False)
 
 
-def _remove(indexes: Mapping[str, VoiceIndex], numbers: Numbers) -> None:
+def _remove(indexes: Mapping[_Kind, VoiceIndex], numbers: Numbers) -> None:
     for index in indexes.values():
         index.remove(numbers)
 
 
 async def _removed(connection: AsyncConnection, domain_id: str, since: int) -> Sequence[int]:
-    query = sa.select(removed_voice_profiles.c.number).where(
-        removed_voice_profiles.c.domain_id == domain_id, removed_voice_profiles.c.revision > since
+    query = sa.select(removed_voices.c.number).where(
+        removed_voices.c.domain_id == domain_id, removed_voices.c.revision > since
     )
     return (await connection.execute(query)).scalars().all()
 
 
 async def _changed(connection: AsyncConnection, domain_id: str, since: int) -> AsyncIterator[Sequence[_Change]]:
-    """Yield the rows of a domain that changed after a revision, in pages, in the order of change."""
-    columns = voice_profiles.c
+    """Yield the voices of a domain that came after a revision, in pages, in the order of change."""
+    columns = enrolled_voices.c
     query = (
-        sa.select(columns.number, columns.profile_id, columns.revision, columns.model_id, columns.embedding)
+        sa.select(
+            columns.number,
+            voice_profiles.c.profile_id,
+            columns.label,
+            columns.band,
+            columns.revision,
+            columns.model_id,
+            columns.embedding,
+            columns.twin,
+        )
+        .join(voice_profiles, voice_profiles.c.number == columns.profile_number)
         .where(columns.domain_id == domain_id)
         .order_by(columns.revision, columns.number)
         .limit(_PAGE_ROWS)
     )
     revision, number = since, np.iinfo(np.int64).max
     while True:
-        later = (columns.revision > revision) | ((columns.revision == revision) & (columns.number > int(number)))
+        later = sa.tuple_(columns.revision, columns.number) > (revision, int(number))  # SQLite finds it in the index
         page = [_Change(*row) for row in await connection.execute(query.where(later))]
         if page:
             yield page

@@ -1,0 +1,211 @@
+"""What an operator does with many voices: enroll recordings, read a domain out, put it back, make embeddings anew.
+
+The same rows as in `profiles.py`, under the same locks; a server that runs meanwhile sees every change at its next
+search. What comes out of here is open, so it is for the operator's own commands, never for the API.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Final
+from uuid import UUID, uuid4
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from carillon.arns import Place
+from carillon.audio import Embedding, Pcm16
+from carillon.clock import Clock
+from carillon.errors import AlreadyExists, StateConflict
+from carillon.profiles import domains, enrolled_voices, voice_profiles
+from carillon.profiles.domains import Held
+from carillon.profiles.enrolled_voices import EnrolledVoice, sealed_row
+from carillon.profiles.sealing import seal, unseal_embedding, unseal_speech
+from carillon.profiles.settings import Settings
+from carillon.profiles.tables import Band, enrollment_speech
+from carillon.profiles.tables import enrolled_voices as _rows
+from carillon.profiles.tables import voice_profiles as _profiles
+from carillon.profiles.voice_profiles import Profile, ProfileNotFound
+from carillon.storage import Database, Vault
+
+_PREFIX: Final = "file-"
+"""Of the name under which a profile that no task heard keeps its place among the enrolled tasks."""
+
+
+class ProfileExists(AlreadyExists):
+    """A profile that is to be put back is there."""
+
+    def __init__(self, profile_id: str) -> None:
+        super().__init__(f"Voice profile {profile_id} exists already. Delete it first, or leave it out.")
+        self.profile_id = profile_id
+
+
+class VoiceChanged(StateConflict):
+    """A voice was replaced or removed while another was made of it."""
+
+    def __init__(self, profile_id: str) -> None:
+        super().__init__(f"Voice profile {profile_id} was changed meanwhile. Run the command again.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenVoice:
+    """A voice, open."""
+
+    label: str
+    band: Band
+    model_id: str
+    embedding: Embedding = field(repr=False)  # (d,), L2 norm 1
+    twin: Embedding | None = field(repr=False)  # (d,), L2 norm 1
+    speech: Pcm16 = field(repr=False)  # (n,) at 16 kHz
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownVoice:
+    """A voice and whose it is."""
+
+    number: int
+    profile: Profile
+    voice: OpenVoice
+
+
+class BulkProfiles:
+    """Many voices of one database, for commands. Arguments as for `Profiles`."""
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        place: Place,
+        clock: Clock,
+        settings: Settings | None = None,
+        new_id: Callable[[], UUID] = uuid4,
+    ) -> None:
+        self._database = database
+        self._vault = vault
+        self._place = place
+        self._clock = clock
+        self._settings = settings or Settings()
+        self._new_id = new_id
+
+    async def enroll(self, domain_id: str, voice: OpenVoice) -> Profile:
+        """Make a profile of a voice.
+
+        Raises:
+            DomainNotFound: there is no such domain.
+            TooManyProfiles: the domain's quota is used up.
+        """
+        now = self._clock.now()
+        profile_id = f"vp-{self._new_id()}"
+        arn = voice_profiles.arn_of(profile_id, self._place)
+        expires_at = voice_profiles.years_later(now, self._settings.profile_years)
+        profile = Profile(profile_id, arn, domain_id, created_at=now, updated_at=now, expires_at=expires_at)
+        async with self._database.transaction() as connection:
+            held = await domains.lock(connection, domain_id)
+            await self._add(connection, held, profile, voice)
+        return profile
+
+    async def add_voice(self, domain_id: str, profile_id: str, voice: OpenVoice) -> Profile:
+        """Let a profile be recognized by one more voice, or by a newer one under the same label; renews its expiry.
+
+        Raises:
+            DomainNotFound: there is no such domain.
+            ProfileNotFound: there is no such profile in it.
+        """
+        now = self._clock.now()
+        async with self._database.transaction() as connection:
+            held = await domains.lock(connection, domain_id)
+            old = await voice_profiles.find(connection, profile_id, self._place)
+            if old.domain_id != domain_id:
+                raise ProfileNotFound(profile_id)
+            expires_at = voice_profiles.years_later(now, self._settings.profile_years)
+            profile = replace(old, updated_at=now, expires_at=expires_at)
+            number = await voice_profiles.renew(connection, profile)
+            await self._put(connection, held, profile, number, voice)
+        return profile
+
+    async def put_back(self, domain_id: str, profile: Profile, voice: OpenVoice) -> None:
+        """Take in a voice of a profile that was read out of a domain: the profile is made if it is not there.
+
+        Raises:
+            DomainNotFound: there is no such domain.
+            ProfileExists: a profile of this id is in another domain, or has such a voice.
+            TooManyProfiles: the domain's quota is used up.
+        """
+        moved = replace(profile, arn=voice_profiles.arn_of(profile.id, self._place), domain_id=domain_id)
+        async with self._database.transaction() as connection:
+            held = await domains.lock(connection, domain_id)
+            known = sa.select(_profiles.c.number, _profiles.c.domain_id).where(_profiles.c.profile_id == profile.id)
+            row = (await connection.execute(known)).one_or_none()
+            if row is None:
+                await self._add(connection, held, moved, voice)
+                return
+            same = sa.select(_rows.c.number).where(_rows.c.profile_number == row.number, _rows.c.label == voice.label)
+            if row.domain_id != domain_id or (await connection.execute(same)).first() is not None:
+                raise ProfileExists(profile.id)
+            await self._put(connection, held, moved, row.number, voice)
+
+    async def voices(self, domain_id: str, after: int = 0, limit: int = 64) -> list[KnownVoice]:
+        """Return up to `limit` voices of a domain that have not expired, by number, those after `after`.
+
+        Raises:
+            DomainNotFound: there is no such domain.
+            SealBroken: a row was tampered with.
+        """
+        query = (
+            sa.select(_rows, enrollment_speech.c.speech, _profiles.c.profile_id)
+            .join(_profiles, _profiles.c.number == _rows.c.profile_number)
+            .join(enrollment_speech, enrollment_speech.c.number == _rows.c.number)
+            .where(_rows.c.domain_id == domain_id, _rows.c.number > after, _rows.c.expires_at > self._clock.now())
+            .order_by(_rows.c.number)
+            .limit(limit)
+        )
+        async with self._database.reading() as connection:
+            held = await domains.hold(connection, domain_id)
+            rows = (await connection.execute(query)).mappings().all()
+            profiles = [await voice_profiles.find(connection, row["profile_id"], self._place) for row in rows]
+        return [
+            KnownVoice(row["number"], profile, self._open(held, row))
+            for row, profile in zip(rows, profiles, strict=True)
+        ]
+
+    async def replace(self, known: KnownVoice, embedding: Embedding, twin: Embedding | None, model_id: str) -> None:
+        """Let a voice be known by another model's embedding of the same speech; its expiry stays.
+
+        Raises:
+            DomainNotFound, ProfileNotFound: it is gone.
+            VoiceChanged: it has been replaced since it was read.
+        """
+        voice = replace(known.voice, embedding=embedding, twin=twin, model_id=model_id)
+        async with self._database.transaction() as connection:
+            held = await domains.lock(connection, known.profile.domain_id)
+            profile = await voice_profiles.find(connection, known.profile.id, self._place)
+            there = sa.select(_rows.c.number).where(_rows.c.number == known.number)
+            if (await connection.execute(there)).one_or_none() is None:
+                raise VoiceChanged(profile.id)
+            number = await voice_profiles.number_of(connection, profile.id)
+            await self._put(connection, held, profile, number, voice)
+
+    async def _add(self, connection: AsyncConnection, held: Held, profile: Profile, voice: OpenVoice) -> None:
+        await voice_profiles.require_room(connection, profile.domain_id, self._settings.max_profiles_per_domain)
+        number = await voice_profiles.add(connection, profile, f"{_PREFIX}{profile.id}")
+        await self._put(connection, held, profile, number, voice)
+
+    async def _put(
+        self, connection: AsyncConnection, held: Held, profile: Profile, number: int, voice: OpenVoice
+    ) -> None:
+        row = sealed_row(profile.id, voice.label)
+        sealed = seal(self._vault, held.data_key, row, voice.embedding, voice.speech, voice.twin)
+        enrolled = EnrolledVoice(voice.label, voice.band, voice.model_id, sealed)
+        now = self._clock.now()
+        await enrolled_voices.put(connection, held, profile.domain_id, number, enrolled, profile.expires_at, now)
+
+    def _open(self, held: Held, row: sa.RowMapping) -> OpenVoice:
+        name, key = sealed_row(row["profile_id"], row["label"]), held.data_key
+        twin = row["twin"] and unseal_embedding(self._vault, key, name, row["twin"], "twin")
+        return OpenVoice(
+            label=row["label"],
+            band=row["band"],
+            model_id=row["model_id"],
+            embedding=unseal_embedding(self._vault, key, name, row["embedding"]),
+            twin=twin,
+            speech=unseal_speech(self._vault, key, name, row["speech"]),
+        )
