@@ -6,10 +6,12 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import av
 import boto3
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +20,7 @@ import soundfile
 import uvicorn
 from anyio import Event, to_thread
 
+from carillon import config
 from carillon.api import kinesis_video
 from carillon.api.credentials import AccessKey, KeyRing
 from carillon.api.protocol import Api, SignatureVerifier
@@ -28,6 +31,7 @@ from carillon.media import KinesisVideoClient, Settings
 from carillon.storage import Database, Vault, metadata
 from carillon.streams import Settings as StreamSettings
 from carillon.streams import Streams
+from carillon.tls import BUNDLE, FOLDER, certificate_of
 
 KEY = AccessKey("CRLNTESTTESTTESTTEST", "a secret that only tests know")
 PHONE = Track(1, 1, AUDIO, "", "A_PCM/INT/LIT", b"", 8_000.0, 1, 16)
@@ -173,11 +177,13 @@ class Endpoint:
 
 
 @asynccontextmanager
-async def listening(application: Any, listener: socket.socket) -> AsyncIterator[None]:
-    config = uvicorn.Config(application, ws="none", lifespan="off", log_level="critical", timeout_graceful_shutdown=1)
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
+async def listening(application: Any, listener: socket.socket, **options: Any) -> AsyncIterator[None]:
+    served = uvicorn.Config(
+        application, ws="none", lifespan="off", log_level="critical", timeout_graceful_shutdown=1, **options
+    )
+    served.load()
+    server = uvicorn.Server(served)
+    server.lifespan = served.lifespan_class(served)
     await server.startup([listener])
     yield
     await server.shutdown([listener])
@@ -230,6 +236,20 @@ def endpoint(_endpoint: Endpoint) -> Iterator[Endpoint]:
     _endpoint.reset()
 
 
+@pytest.fixture
+async def tls_endpoint(tmp_path: Path) -> AsyncIterator[tuple[Endpoint, Path]]:
+    """An endpoint on https, and the authorities by which to trust it."""
+    settings = config.load(tmp_path, {"server": {"tls": "self-signed"}}, environment={})
+    certificate = certificate_of(settings)
+    assert certificate is not None
+    listener, url = _listener()
+    endpoint = Endpoint(url.replace("http:", "https:"))
+    keys = {"ssl_certfile": str(certificate.certificate), "ssl_keyfile": str(certificate.key)}
+    async with listening(endpoint, listener, **keys):
+        yield endpoint, tmp_path / FOLDER / BUNDLE
+    endpoint.reset()
+
+
 @pytest.fixture(scope="module")
 async def carillon_url(anyio_backend: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
     """Our own server, joined as the application joins it, with every signature verified."""
@@ -279,6 +299,70 @@ def a_call(tmp_path: Path) -> Callable[..., tuple[Path, npt.NDArray[np.int16]]]:
         return tmp_path / name, samples
 
     return write
+
+
+Sound = npt.NDArray[np.float32]
+"""(channels, n) samples in [-1, 1]."""
+
+
+@pytest.fixture(scope="session")
+def babble() -> Callable[..., Sound]:
+    """Something that no codec finds easy: gliding tones and noise, another on each channel."""
+
+    def make(seconds: float, rate_hz: int, channels: int = 1) -> Sound:
+        random = np.random.default_rng(11)
+        times = np.arange(round(seconds * rate_hz)) / rate_hz
+        sound = [
+            0.4 * np.sin(2 * np.pi * (250 + 90 * channel) * times + 20 * np.sin(3 * times))
+            + 0.05 * random.standard_normal(len(times))
+            for channel in range(channels)
+        ]
+        return np.clip(sound, -1, 1).astype(np.float32)
+
+    return make
+
+
+@dataclass
+class Encoded:
+    """A track and its packets, each with the time that it begins at."""
+
+    track: Track
+    packets: list[bytes]
+    packet_ms: float
+
+    def fragment_blocks(self, per_fragment: int) -> list[list[Block]]:
+        """Blocks, so many in each fragment, at times counted from the first packet."""
+        blocks = [Block(1, int(at * self.packet_ms), packet) for at, packet in enumerate(self.packets)]
+        return [blocks[at : at + per_fragment] for at in range(0, len(blocks), per_fragment)]
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., Encoded]:
+    """Compress sound with libavcodec: `aac` or `libopus`."""
+
+    def encode(name: str, sound: Sound, rate_hz: int, bit_rate: int = 48_000, **options: str) -> Encoded:
+        encoder = av.CodecContext.create(name, "w")
+        layout = "mono" if len(sound) == 1 else "stereo"
+        encoder.sample_rate, encoder.layout, encoder.bit_rate = rate_hz, layout, bit_rate
+        encoder.format, encoder.time_base, encoder.options = "fltp", Fraction(1, rate_hz), options
+        if name == "libopus":
+            encoder.format = "flt"
+        encoder.open()
+        size, packets = encoder.frame_size, []
+        for at in range(0, sound.shape[1] - size + 1, size):
+            samples = np.ascontiguousarray(sound[:, at : at + size])
+            if name == "libopus":
+                samples = np.ascontiguousarray(samples.T).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(samples, encoder.format.name, layout)
+            frame.sample_rate, frame.pts = rate_hz, at
+            packets += [bytes(packet) for packet in encoder.encode(frame)]
+        packets += [bytes(packet) for packet in encoder.encode(None)]
+        codec_id = "A_AAC" if name == "aac" else "A_OPUS"
+        private = bytes(encoder.extradata or b"")
+        track = Track(1, 1, AUDIO, "", codec_id, private, float(rate_hz), len(sound), None)
+        return Encoded(track, packets, size * 1000 / rate_hz)
+
+    return encode
 
 
 def make_client(url: str, settings: Settings = SWIFT, **parameters: Any) -> KinesisVideoClient:

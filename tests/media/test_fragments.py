@@ -5,7 +5,6 @@ from itertools import chain
 
 import pytest
 
-from carillon.errors import Transient
 from carillon.matroska import Block, MatroskaError, Muxer, Track, tags_element
 from carillon.media import (
     Fragment,
@@ -14,7 +13,7 @@ from carillon.media import (
     FragmentTooLarge,
     MalformedFragment,
     MediaEncrypted,
-    MediaInterrupted,
+    UnreadableFragment,
 )
 
 PHONE = Track(1, 1, 2, "", "A_PCM/INT/LIT", b"", 8_000.0, 1, 16)
@@ -55,19 +54,25 @@ def trailer(number: str) -> bytes:
     )
 
 
-def error_document(error_id: str, code: str = "SOME_CODE") -> bytes:
+def error_document(error_id: str, code: str = "SOME_CODE", number: str = NUMBERS[0]) -> bytes:
     pairs = [
-        ("AWS_KINESISVIDEO_FRAGMENT_NUMBER", NUMBERS[0]),
+        ("AWS_KINESISVIDEO_FRAGMENT_NUMBER", number),
         ("AWS_KINESISVIDEO_ERROR_CODE", code),
         ("AWS_KINESISVIDEO_ERROR_ID", error_id),
     ]
     return Muxer(PHONE).header() + tags_element(pairs)
 
 
-def parse(data: bytes, size: int | None = None) -> list[Fragment]:
+def read(data: bytes, size: int | None = None) -> list[Fragment | UnreadableFragment]:
     parser = FragmentParser()
     size = size or len(data)
-    return [fragment for at in range(0, len(data), size) for fragment in parser.feed(data[at : at + size])]
+    return [item for at in range(0, len(data), size) for item in parser.feed(data[at : at + size])]
+
+
+def parse(data: bytes, size: int | None = None) -> list[Fragment]:
+    fragments = [item for item in read(data, size) if isinstance(item, Fragment)]
+    assert len(fragments) == len(read(data, size)), "all can be read"
+    return fragments
 
 
 def test_a_fragment_has_everything_that_the_stream_says_of_it() -> None:
@@ -119,23 +124,58 @@ def test_a_producer_that_counts_from_zero_gets_the_time_of_the_server() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error_id", "error"),
-    [
-        ("4000", FragmentNotFound),
-        ("4500", MediaEncrypted),
-        ("4506", MediaEncrypted),
-        ("3002", MediaInterrupted),
-        ("5000", MediaInterrupted),
-        ("", MediaInterrupted),
-    ],
+    ("error_id", "error"), [("4000", FragmentNotFound), ("4500", MediaEncrypted), ("4506", MediaEncrypted)]
 )
 def test_errors_in_mid_stream_come_after_the_fragments_before_them(error_id: str, error: type[Exception]) -> None:
-    parser = FragmentParser()
-    fragments = parser.feed(document(NUMBERS[0]) + error_document(error_id))
-    assert next(fragments).number == NUMBERS[0]
-    with pytest.raises(error) as raised:
+    fragments = FragmentParser().feed(document(NUMBERS[0]) + error_document(error_id))
+    assert named(next(fragments)) == NUMBERS[0]
+    with pytest.raises(error):
         next(fragments)
-    assert isinstance(raised.value, Transient) == (error is MediaInterrupted)
+
+
+def named(item: Fragment | UnreadableFragment) -> str | None:
+    return item.number
+
+
+@pytest.mark.parametrize(("error_id", "known"), [("3002", 3002), ("5000", 5000), ("", 0), ("soon", 0)])
+@pytest.mark.parametrize("size", [None, 1, 50])
+def test_a_fragment_that_the_endpoint_cannot_read_stands_among_the_others(
+    error_id: str, known: int, size: int | None
+) -> None:
+    body = document(NUMBERS[0]) + error_document(error_id, number=NUMBERS[1]) + document(NUMBERS[2])
+    first, unreadable, last = read(body, size)
+    assert unreadable == UnreadableFragment(NUMBERS[1], "SOME_CODE", known)
+    assert (named(first), named(last)) == (NUMBERS[0], NUMBERS[2])
+    assert isinstance(last, Fragment)
+    assert [block.data for block in last.blocks] == [b"ab"]
+
+
+@pytest.mark.parametrize("number", ["", "12a"])
+def test_an_endpoint_may_not_say_which_fragment_it_cannot_read(number: str) -> None:
+    assert read(error_document("5000", number=number)) == [UnreadableFragment(None, "SOME_CODE", 5000)]
+
+
+@pytest.mark.parametrize("known_size", [True, False])
+def test_of_a_fragment_that_is_still_open_nothing_is_told_until_it_is_over(known_size: bool) -> None:
+    blocks = [Block(1, 1_000 + 20 * at, bytes([at]) * 320) for at in range(50)]
+    body = document(NUMBERS[0], blocks, known_size=known_size)
+    parser = FragmentParser()
+    for at in range(len(body) - 1):
+        assert list(parser.feed(body[at : at + 1])) == []
+    (fragment,) = parser.feed(body[-1:])
+    assert isinstance(fragment, Fragment)
+    assert [block.data for block in fragment.blocks] == [block.data for block in blocks]
+
+
+@pytest.mark.parametrize("heard", [0, 1, 49, 50])
+def test_a_fragment_that_breaks_off_is_dropped_by_whatever_comes_next(heard: int) -> None:
+    blocks = [Block(1, 1_000 + 20 * at, bytes(320)) for at in range(50)]
+    torn = document(NUMBERS[0], blocks[:heard], known_size=False).removesuffix(trailer(NUMBERS[0]))
+    assert read(torn) == []
+    (after,) = parse(torn + document(NUMBERS[1]))
+    assert (after.number, len(after.blocks)) == (NUMBERS[1], 1)
+    unreadable = UnreadableFragment(NUMBERS[0], "SOME_CODE", 5000)
+    assert read(torn + error_document("5000")) == [unreadable]
 
 
 def test_a_fragment_that_is_not_found_is_named() -> None:

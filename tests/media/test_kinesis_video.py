@@ -7,8 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import boto3
 import pytest
-from anyio import create_task_group, fail_after
+from anyio import create_task_group, fail_after, to_thread
 
 from carillon.clock import ManualClock
 from carillon.errors import CarillonError, Transient
@@ -300,3 +301,40 @@ async def test_our_own_server_is_understood(carillon_url: str, client_of: Client
     async with client_of(carillon_url, secret_access_key="wrong") as client:
         with pytest.raises(NotAuthorized):
             await client.has_stream(ARN)
+
+
+async def test_an_endpoint_on_https_is_read_by_whoever_trusts_it(
+    tls_endpoint: Any, client_of: ClientOf, media: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint, bundle = tls_endpoint
+
+    async def answer(request: Any) -> None:
+        await request.answer(media.fragments(1, 3))
+
+    endpoint.handlers["/getMedia"] = answer
+    async with client_of(endpoint.url) as stranger:
+        with pytest.raises(Unavailable, match="SSLError"):
+            await read(stranger)
+    async with client_of(endpoint.url, ca_bundle=bundle) as client:
+        assert await read(client) == media.fragments(1, 3)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(bundle))
+    async with client_of("http://127.0.0.1:9", data_endpoint_url=endpoint.url) as client:
+        assert await read(client) == media.fragments(1, 3)
+
+
+async def test_moto_is_understood(moto_url: str, client_of: ClientOf) -> None:
+    video = boto3.client(
+        "kinesisvideo",
+        region_name="us-east-1",
+        endpoint_url=moto_url,
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+    )
+    made = await to_thread.run_sync(lambda: video.create_stream(StreamName="call"))
+    async with client_of(moto_url) as client:
+        assert await client.has_stream(made["StreamARN"])
+        assert not await client.has_stream(ARN)
+        assert (await client.data_endpoint("call", "PUT_MEDIA")).startswith("https://")
+        with pytest.raises(StreamNotFound):
+            await client.data_endpoint("nothing", "GET_MEDIA")
+    video.close()

@@ -1,13 +1,14 @@
 """Bytes to audio, and audio to bytes: clients of Kinesis Video Streams, codecs, tracks and channels.
 
 Knows how a stream is read (GetMedia) and sent (PutMedia), whoever serves it, and how its blocks become samples. Does
-not know tasks, nor how streams are kept. Start reading at `reader.py` for what comes in, `channels.py` for what comes
+not know tasks, nor how streams are kept. Start reading at `reader.py` for what comes in, `decoder.py` for what comes
 out, `producer.py` and `files.py` for the way back.
 """
 
 from carillon.media.acknowledgements import Acknowledgement, AcknowledgementType, PutMediaRefused
-from carillon.media.channels import ChannelSource, Chunk, RateMismatch, decode
+from carillon.media.channels import ChannelSource
 from carillon.media.codecs import UnsupportedMedia
+from carillon.media.decoder import ChannelDecoder, Chunk, DecoderState, RateMismatch
 from carillon.media.files import BadFragmentLength, Recording, UnreadableRecording, as_live, read_recording
 from carillon.media.fragments import (
     Fragment,
@@ -17,6 +18,7 @@ from carillon.media.fragments import (
     MalformedFragment,
     MediaEncrypted,
     MediaInterrupted,
+    UnreadableFragment,
 )
 from carillon.media.kinesis_video import KinesisVideoClient
 from carillon.media.producer import put_media
@@ -30,9 +32,11 @@ __all__ = [
     "After",
     "At",
     "BadFragmentLength",
+    "ChannelDecoder",
     "ChannelSource",
     "Chunk",
     "Connect",
+    "DecoderState",
     "Fragment",
     "FragmentNotFound",
     "FragmentParser",
@@ -52,10 +56,10 @@ __all__ = [
     "Settings",
     "StreamNotFound",
     "StreamUnavailable",
+    "UnreadableFragment",
     "UnreadableRecording",
     "UnsupportedMedia",
     "as_live",
-    "decode",
     "put_media",
     "read_recording",
 ]

@@ -98,8 +98,7 @@ async def as_live(
         UnreadableRecording: the file is not what it was, or is damaged.
         BadFragmentLength: out of range.
     """
-    if not _SHORTEST_FRAGMENT_SECONDS <= fragment_seconds <= _LONGEST_FRAGMENT_SECONDS:
-        raise BadFragmentLength(fragment_seconds)
+    check_fragment_seconds(fragment_seconds)
     clock = clock or SystemClock()
     muxer = Muxer(_track(recording))
     started_at_ms, began = to_millis(clock.now()), clock.monotonic()
@@ -112,6 +111,16 @@ async def as_live(
             yield cluster
             on_sent(min(seconds, recording.seconds))
     on_sent(recording.seconds)
+
+
+def check_fragment_seconds(seconds: float) -> None:
+    """Return if fragments may be so long.
+
+    Raises:
+        BadFragmentLength: out of range.
+    """
+    if not _SHORTEST_FRAGMENT_SECONDS <= seconds <= _LONGEST_FRAGMENT_SECONDS:
+        raise BadFragmentLength(seconds)
 
 
 def _track(recording: Recording) -> Track:

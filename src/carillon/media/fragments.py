@@ -69,6 +69,16 @@ class MediaInterrupted(Transient):
         super().__init__(f"The endpoint could not go on with the stream ({code}, {error_id}).")
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadableFragment:
+    """In place of a fragment: the endpoint says that it cannot read one."""
+
+    number: str | None
+    """Which; None if it does not say."""
+    code: str
+    error_id: int
+
+
 class MalformedFragment(InvalidRequest):
     """The endpoint sent a fragment without the tags that it must have, or with some that cannot be read."""
 
@@ -100,9 +110,14 @@ class Fragment:
     """How much newer the stream's newest fragment was."""
 
     @property
+    def has_real_time(self) -> bool:
+        """Tell whether the producer has a clock, and does not only count from zero."""
+        return self.producer_at.year >= _MIN_PLAUSIBLE_YEAR
+
+    @property
     def wall_at(self) -> datetime:
         """Return the wall time at the Cluster's timecode: the producer's, or the server's if the producer has none."""
-        return self.producer_at if self.producer_at.year >= _MIN_PLAUSIBLE_YEAR else self.server_at
+        return self.producer_at if self.has_real_time else self.server_at
 
 
 @dataclass(slots=True)
@@ -129,15 +144,15 @@ class FragmentParser:
         self._demuxer = Demuxer(Limits(max_element_bytes=max_fragment_bytes))
         self._document = _Document()
 
-    def feed(self, data: bytes) -> Iterator[Fragment]:
+    def feed(self, data: bytes) -> Iterator[Fragment | UnreadableFragment]:
         """Take the next bytes of the body, any number; yield the fragments that they complete.
 
-        It is a generator: what precedes an error comes out before the error is raised.
+        It is a generator: what precedes an error comes out before the error is raised. An endpoint may go on after a
+        fragment that it cannot read, and so may the caller.
 
         Raises:
             FragmentNotFound: the endpoint does not have the fragment to start after.
             MediaEncrypted: the endpoint cannot decrypt the stream.
-            MediaInterrupted: the endpoint failed; connect again.
             MalformedFragment: its tags are missing or unreadable.
             FragmentTooLarge: over the limit.
             MatroskaError: the body is not Matroska.
@@ -148,7 +163,7 @@ class FragmentParser:
                 if fragment is not None:
                     yield fragment
 
-    def _take(self, event: Event) -> Fragment | None:
+    def _take(self, event: Event) -> Fragment | UnreadableFragment | None:
         document = self._document
         match event:
             case BlockRead(track=track, data=data):
@@ -166,13 +181,14 @@ class FragmentParser:
                 return self._take_tags(tags)
         return None
 
-    def _take_tags(self, tags: tuple[tuple[str, str], ...]) -> Fragment | None:
+    def _take_tags(self, tags: tuple[tuple[str, str], ...]) -> Fragment | UnreadableFragment | None:
         known = self._document.tags
         for name, text in tags:
             self._weigh(len(name) + len(text))
             known[name] = text
         if _ERROR_ID in known or _ERROR_CODE in known:
-            raise _reported(known)
+            self._document = _Document()
+            return _reported(known)
         if self._document.timecode_ms is None or _BEHIND not in known or _TOKEN not in known:
             return None
         fragment = _fragment(self._document, self._document.timecode_ms)
@@ -210,15 +226,18 @@ def _tag(tags: dict[str, str], name: str, pattern: re.Pattern[str]) -> str:
     return text
 
 
-def _reported(tags: dict[str, str]) -> CarillonError:
-    """Return the error that the endpoint put into the stream.
+def _reported(tags: dict[str, str]) -> UnreadableFragment:
+    """Return what the endpoint says about a fragment that it cannot give.
+
+    Raises:
+        FragmentNotFound, MediaEncrypted: nothing that follows can be given either.
 
     Source: Kinesis Video Streams Developer Guide, "GetMedia": error codes that are embedded in the output.
     """
-    error_id, code = tags.get(_ERROR_ID, ""), tags.get(_ERROR_CODE, "no code")[:80]
-    number = int(error_id) if _MILLIS.fullmatch(error_id) else 0
-    if number == _FRAGMENT_NOT_FOUND:
-        return FragmentNotFound(tags.get(_NUMBER, "that it was asked for")[:128])
-    if number in _KEY_PROBLEMS:
-        return MediaEncrypted(code, number)
-    return MediaInterrupted(code, number)
+    number, error_id, code = tags.get(_NUMBER, ""), tags.get(_ERROR_ID, ""), tags.get(_ERROR_CODE, "no code")[:80]
+    known_id = int(error_id) if _MILLIS.fullmatch(error_id) else 0
+    if known_id == _FRAGMENT_NOT_FOUND:
+        raise FragmentNotFound(number[:128] or "that it was asked for")
+    if known_id in _KEY_PROBLEMS:
+        raise MediaEncrypted(code, known_id)
+    return UnreadableFragment(number if _DIGITS.fullmatch(number) else None, code, known_id)

@@ -3,25 +3,42 @@
 A GetMedia body ends after 3 s without fragments, on every network failure, and whenever the endpoint likes. The reader
 opens the next one at once if this one did its work, else after a pause that grows while nothing can be read. It never
 ends by itself: whether a silent stream means the end of a call is for others to say.
+
+Fragments may be lost at the endpoint: one cannot be read, or its retention is over before we came back. A call must not
+end by that, so the reader leaves out what it has tried often enough, and goes on with the oldest fragment that is left.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from anyio import sleep
+from prometheus_client import Histogram
 
 from carillon.clock import Clock, SystemClock
 from carillon.errors import Transient
-from carillon.media.fragments import Fragment, FragmentParser
+from carillon.media.fragments import (
+    Fragment,
+    FragmentNotFound,
+    FragmentParser,
+    MediaInterrupted,
+    UnreadableFragment,
+)
 from carillon.media.settings import Settings
 from carillon.telemetry import get_logger
 
 log = get_logger()
 
 _MOST_DOUBLINGS: Final = 30
+_LONGEST_FRAGMENT_MS: Final = 60_000  # Kinesis allows 20 s
+
+_LAG: Final = Histogram(
+    "carillon_media_lag_seconds",
+    "Time from when the last sample of a fragment reached the endpoint until the fragment is taken up here",
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +81,7 @@ class FragmentReader:
         start: where to begin.
         connect: opens the stream, as often as need be.
         settings: pauses and limits.
-        clock: tells how long a connection lasted.
+        clock: tells how long a connection lasted, and how late fragments are.
         wait: sleeps.
     """
 
@@ -84,7 +101,11 @@ class FragmentReader:
         self._settings = settings or Settings()
         self._clock = clock or SystemClock()
         self._wait = wait
+        self._passed = int(start.fragment_number) if isinstance(start, After) else -1  # all up to here are done with
+        self._last_at: datetime | None = None  # when the endpoint received the last fragment
         self._failures = 0  # in a row
+        self._unreadable = 0  # how often in a row the endpoint could not read what comes next
+        self._is_leaving_out = False  # the last fragment was left out: the next that cannot be read is at once
 
     async def fragments(self) -> AsyncGenerator[Fragment]:
         """Yield complete fragments in order, each once; close the iterator to stop (`contextlib.aclosing`).
@@ -104,6 +125,11 @@ class FragmentReader:
                         yield fragment
             except Transient as error:
                 await self._pause(str(error))
+            except FragmentNotFound as error:
+                if self._last_at is None:
+                    raise
+                self._go_on_with_what_is_left(self._last_at)
+                await self._pause(str(error))
             else:
                 is_early = self._clock.monotonic() - opened_at < self._settings.quiet_seconds
                 if self._position is position and is_early:
@@ -113,22 +139,54 @@ class FragmentReader:
 
     async def _connection(self) -> AsyncGenerator[Fragment]:
         """Yield what is new in one connection. What it cuts off is read again by the next."""
+        if self._unreadable >= self._settings.unreadable_tries:
+            self._unreadable, self._position = 0, Newest()
         parser = FragmentParser(self._settings.max_fragment_bytes)
         async with self._connect.get_media(self._stream_arn, _selector(self._position)) as body:
             async for data in body:
-                for fragment in parser.feed(data):
-                    if not self._has_passed(fragment):
-                        yield fragment
-
-    def _has_passed(self, fragment: Fragment) -> bool:
-        position = self._position
-        return isinstance(position, After) and int(fragment.number) <= int(position.fragment_number)
+                for item in parser.feed(data):
+                    if isinstance(item, UnreadableFragment):
+                        self._leave_out(item)
+                    elif int(item.number) > self._passed:
+                        yield item
 
     def _go_on_after(self, fragment: Fragment) -> None:
         if self._failures:
             log.info("stream.resumed", stream_arn=self._stream_arn, fragment_number=fragment.number)
-        self._failures = 0
-        self._position = After(fragment.number)
+        self._failures = self._unreadable = 0
+        self._is_leaving_out = False
+        self._position, self._passed, self._last_at = After(fragment.number), int(fragment.number), fragment.server_at
+        ended_at = fragment.server_at + _length(fragment)
+        _LAG.observe(max(0.0, (self._clock.now() - ended_at).total_seconds()))
+
+    def _leave_out(self, item: UnreadableFragment) -> None:
+        """Take note that a fragment cannot be read: it is left out once it was tried often enough.
+
+        Where nobody knows which fragment that is, there is nothing to leave out, only newer ones to go on with; unless
+        the endpoint itself goes on.
+
+        Raises:
+            MediaInterrupted: it was not tried often enough.
+        """
+        self._unreadable += 1
+        if item.number is None or int(item.number) <= self._passed:
+            return
+        if self._unreadable < self._settings.unreadable_tries and not self._is_leaving_out:
+            raise MediaInterrupted(item.code, item.error_id)
+        log.warning("stream.fragment_left_out", stream_arn=self._stream_arn, fragment_number=item.number)
+        self._unreadable, self._is_leaving_out = 0, True
+        self._position, self._passed = After(item.number), int(item.number)
+
+    def _go_on_with_what_is_left(self, last_at: datetime) -> None:
+        """Take note that the endpoint has lost the fragment to go on after: its retention is over, or it was restarted.
+
+        Times can be asked for whatever is left; an endpoint that does not find even that has at least new fragments.
+        """
+        if isinstance(self._position, After):
+            log.warning("stream.position_lost", stream_arn=self._stream_arn, after=self._position.fragment_number)
+            self._position = At(last_at)
+        else:
+            self._position = Newest()
 
     async def _pause(self, reason: str) -> None:
         if self._failures == 0:
@@ -136,6 +194,12 @@ class FragmentReader:
         doubled = self._settings.retry_first_seconds * 2 ** min(self._failures, _MOST_DOUBLINGS)
         self._failures += 1
         await self._wait(min(doubled, self._settings.retry_last_seconds))
+
+
+def _length(fragment: Fragment) -> timedelta:
+    """Return how long a fragment is, all but its last block."""
+    last_ms = max((block.timecode_ms for block in fragment.blocks), default=fragment.timecode_ms)
+    return timedelta(milliseconds=max(0, min(last_ms - fragment.timecode_ms, _LONGEST_FRAGMENT_MS)))
 
 
 def _selector(position: Position) -> Mapping[str, Any]:

@@ -19,6 +19,8 @@ class Settings:
     """Pause after the first failure of a connection; doubles with each."""
     retry_last_seconds: float = 1.0
     """Longest such pause."""
+    unreadable_tries: int = 3
+    """How often a fragment that the endpoint cannot read is asked for before it is left out."""
     quiet_seconds: float = 1.0
     """A connection that ends sooner than this without a fragment counts as a failure. AWS ends it after 3 s."""
     endpoint_minutes: float = 45.0
