@@ -12,9 +12,11 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
     frozenset({"demo"}),
-    frozenset({"server", "environment", "events", "push", "keys", "audit"}),  # What a command does, each in a module.
+    frozenset(
+        {"server", "environment", "events", "push", "keys", "audit", "calibrate", "ingest_url", "voices"}
+    ),  # What a command does, each in a module.
     frozenset({"app"}),
-    frozenset({"tls", "heads"}),
+    frozenset({"tls", "heads", "sockets"}),
     frozenset({"config"}),
     frozenset({"api", "console", "cluster", "evaluation"}),
     frozenset({"tasks"}),
@@ -28,12 +30,12 @@ ROWS: tuple[frozenset[str], ...] = (
 GUESTS: Mapping[str, frozenset[str]] = {
     "onnxruntime": frozenset({"inference"}),
     "alembic": frozenset({"storage"}),
-    "aiosqlite": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
     "asyncpg": frozenset({"storage"}),
     "psycopg": frozenset({"storage"}),
     "ray": frozenset({"cluster"}),
-    "aiobotocore": frozenset({"media", "notifications"}),
+    "aiobotocore": frozenset({"media", "notifications", "streams"}),
+    "av": frozenset({"media"}),
     "boto3": frozenset({"demo"}),
 }
 """Third parties, and the only rooms that may know them. SQLAlchemy is no guest: rooms own their tables."""

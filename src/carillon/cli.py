@@ -13,7 +13,9 @@ from rich.console import Console
 from carillon import __version__, config
 from carillon.errors import CarillonError
 from carillon.keys import keys
+from carillon.media.splicer import SampleFormat
 from carillon.telemetry import configure_logging
+from carillon.voices.commands import enroll, identify, profiles
 
 app = typer.Typer(
     name="carillon",
@@ -24,6 +26,9 @@ app = typer.Typer(
 evaluate = typer.Typer(help="Measure how right the models are on a folder of labelled speech.", no_args_is_help=True)
 app.add_typer(evaluate, name="eval")
 app.add_typer(keys, name="keys")
+app.add_typer(profiles, name="profiles")
+app.command("identify")(identify)
+app.command("enrol")(enroll)
 
 DataDir = Annotated[
     Path | None,
@@ -100,21 +105,64 @@ def audit(
 
 @app.command()
 def push(
-    file: Annotated[Path, typer.Argument(help="A recording: wav, flac, mp3 or ogg.", exists=True, dir_okay=False)],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A recording: wav, flac, mp3 or ogg. Or - for a live pipe: wav, Matroska, or raw samples.",
+            dir_okay=False,
+        ),
+    ],
     stream: Annotated[str, typer.Option(help="Name of the Kinesis video stream.")],
     speed: Annotated[
-        float, typer.Option(help="1 is natural speed, 8 eight times as fast, 0 as fast as it goes.")
-    ] = 1.0,
-    rate: Annotated[int | None, typer.Option(help="Sample rate in Hz to send. Default: the file's.")] = None,
+        float | None,
+        typer.Option(help="Of a file: 1 (the default) is natural speed, 8 eight times as fast, 0 as fast as it goes."),
+    ] = None,
+    rate: Annotated[
+        int | None, typer.Option(help="Sample rate in Hz: to send a file at, by default its own; or of raw samples.")
+    ] = None,
+    channels: Annotated[int | None, typer.Option(help="Channels of raw samples. Default: 1.", min=1, max=2)] = None,
+    encoding: Annotated[SampleFormat | None, typer.Option(help="How raw samples are written. Default: s16le.")] = None,
     endpoint: Annotated[
         str | None, typer.Option(help="Any KVS endpoint. Default: AWS_ENDPOINT_URL or this server's.")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Stream a recording to a Kinesis video stream with PutMedia, as a telephone system would."""
-    from carillon.push import push as run
+    """Stream a recording, or what comes through a pipe, with PutMedia, as a telephone system would.
 
-    anyio.run(run, config.load(data_dir), file, stream, speed, rate, endpoint)
+    ffmpeg -i rtsp://camera/ -vn -ac 1 -ar 8000 -f wav - | carillon push - --stream door
+    """
+    from carillon import push as run
+
+    settings = config.load(data_dir)
+    if file == run.STDIN:
+        if speed is not None:
+            raise run.BadOptions("A pipe is sent as it comes: leave out --speed.")
+        anyio.run(run.push_pipe, settings, stream, run.raw_layout(rate, channels, encoding), endpoint)
+        return
+    if not file.exists():
+        raise run.BadOptions(f"There is no file {file}.")
+    if channels is not None or encoding is not None:
+        raise run.BadOptions("A file says what it is: leave out --channels and --encoding.")
+    anyio.run(run.push, settings, file, stream, 1.0 if speed is None else speed, rate, endpoint)
+
+
+@app.command("ingest-url")
+def ingest_url(
+    stream: Annotated[str, typer.Option(help="Name of the Kinesis video stream that the audio goes to.")],
+    target_format: Annotated[
+        str, typer.Option("--format", help="twilio: Media Streams of telephony platforms. pcm: plain 16-bit samples.")
+    ],
+    expires: Annotated[str | None, typer.Option(help="After how long: 90m, 24h, 365d. Default: never.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Id of the access key on whose behalf; disabling it withdraws the URL.")
+    ] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Base URL of the server. Default: from its settings.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print a secret WebSocket URL to which a telephony platform or a browser may send audio, and nothing else."""
+    from carillon.ingest_url import ingest_url as run
+
+    sys.stdout.write(run(config.load(data_dir), stream, target_format, expires, key, endpoint) + "\n")
 
 
 @app.command()
@@ -131,13 +179,27 @@ def demo(
 
 @evaluate.command("speaker")
 def evaluate_speaker(
-    directory: Annotated[Path, typer.Argument(exists=True, file_okay=False)], as_json: Json = False
+    directory: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only lines with this value in this column: source=speechocean762.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="A folder to write the figures, DET and calibration plots to.", file_okay=False)
+    ] = None,
+    threads: Annotated[int, typer.Option(help="People that are listened to at the same time.", min=1)] = 2,
+    as_json: Json = False,
 ) -> None:
-    """Equal error rate and identification rate on DIR/manifest.csv (path, speaker)."""
+    """Errors of speaker search, and of its confidence, on DIR/manifest.csv (path, speaker, perhaps session)."""
+    from carillon.evaluation import Decision, chosen_lines, show, write_report
     from carillon.evaluation import evaluate_speaker as run
-    from carillon.evaluation import show
 
-    show(run(directory, config.load().inference), as_json=as_json)
+    settings = config.load()
+    tasks = settings.tasks
+    decision = Decision(tasks.match_confidence, tasks.known_callers, tasks.match_limit)
+    found = run(directory, settings.inference, decision, chosen=chosen_lines(where or ()), threads=threads)
+    show(found, as_json=as_json)
+    if report is not None:
+        write_report(found, report)
 
 
 @evaluate.command("tone")
@@ -149,6 +211,25 @@ def evaluate_tone(
     from carillon.evaluation import show
 
     show(run(directory, config.load().inference), as_json=as_json)
+
+
+@app.command()
+def calibrate(
+    directory: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    out: Annotated[
+        Path | None, typer.Option(help="The file to write. Default: calibration.toml in the data folder.")
+    ] = None,
+    where: Annotated[list[str] | None, typer.Option(help="Only lines with this value in this column: team=3.")] = None,
+    threads: Annotated[int, typer.Option(help="People that are listened to at the same time.", min=1)] = 2,
+    as_json: Json = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Fit what a score means to your own calls, DIR/manifest.csv (path, speaker, perhaps session)."""
+    from carillon.calibrate import calibrate as run
+    from carillon.evaluation import chosen_lines
+
+    settings = config.load(data_dir)
+    run(directory, settings, out, chosen=chosen_lines(where or ()), as_json=as_json, threads=threads)
 
 
 @app.callback(invoke_without_command=True)

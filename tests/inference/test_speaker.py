@@ -1,8 +1,12 @@
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from carillon.audio import Pcm
-from carillon.inference import Models
+from carillon.inference import ModelBroken, Models, centered
+from carillon.inference.catalog import PACKAGED, read_manifest
 
 
 def test_one_person_is_nearer_to_herself_than_to_another(models: Models, anna: Pcm, anna_again: Pcm, bert: Pcm) -> None:
@@ -33,6 +37,22 @@ def test_the_same_speech_gives_the_same_bits(models: Models, anna: Pcm) -> None:
     np.testing.assert_array_equal(models.speaker.embed(anna), models.speaker.embed(anna.copy()))
 
 
-def test_confidence_comes_from_the_manifest(models: Models) -> None:
-    assert models.speaker.confidence(0.45, 10, "tel") < 0.01
-    assert models.speaker.confidence(0.85, 10, "tel") == 0.99
+def test_evidence_comes_from_the_manifest(models: Models) -> None:
+    for channel in ("wb", "tel", "cross"):
+        assert models.speaker.log_likelihood_ratio(0.2, 10, channel) < -5
+        assert models.speaker.log_likelihood_ratio(0.8, 10, channel) > 5
+
+
+def test_what_all_voices_have_in_common_is_taken_out() -> None:
+    center = np.array([0.5, 0.0, 0.0], np.float32)
+    voices = [np.array(voice, np.float32) for voice in ((0.8, 0.6, 0.0), (0.8, 0.0, 0.6))]
+    one, other = (centered(voice, center) for voice in voices)
+    assert float(one @ other) < float(voices[0] @ voices[1])
+    assert np.linalg.norm(one) == pytest.approx(1)
+
+
+def test_a_center_of_another_length_is_refused(tmp_path: Path) -> None:
+    text = (PACKAGED / "wespeaker_resnet34_lm.toml").read_text()
+    (tmp_path / "model.toml").write_text(re.sub(r'center = ".*"', 'center = "AAAAAA=="', text))
+    with pytest.raises(ModelBroken, match="center"):
+        read_manifest(tmp_path / "model.toml")

@@ -1,6 +1,6 @@
 """A stream that is a tape, and a whole room of tasks around it: real database, real models, real outbox."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -54,6 +54,7 @@ class Tape:
 
     def __init__(self, clock: ManualClock) -> None:
         self._start = clock.now()
+        self._paused = timedelta()
         self._fragments: list[Fragment] = []
         self._grown = Event()
         self.opened: list[Position] = []
@@ -76,6 +77,17 @@ class Tape:
             self._append((track,), (BlockRead(0, len(data), track.number, timecode_ms, data),))
         self._wake()
 
+    def send(self, track: Track, packets: Sequence[bytes], packet_ms: float) -> None:
+        """Append compressed audio as one fragment of a second, however long it is."""
+        at_ms = len(self._fragments) * 1000
+        blocks = [BlockRead(0, 1, track.number, at_ms + int(i * packet_ms), data) for i, data in enumerate(packets)]
+        self._append((track,), tuple(blocks))
+        self._wake()
+
+    def pause(self, seconds: float) -> None:
+        """Let time pass without audio before the next fragment."""
+        self._paused += timedelta(seconds=seconds)
+
     def fail(self, error: CarillonError) -> None:
         """Every reader is refused from now on."""
         self.failure = error
@@ -87,7 +99,7 @@ class Tape:
 
     def _append(self, tracks: tuple[Track, ...], blocks: tuple[BlockRead, ...]) -> None:
         count = len(self._fragments)
-        at = self._start + timedelta(seconds=count + 1)
+        at = self._start + timedelta(seconds=count + 1) + self._paused
         self._fragments.append(Fragment(str(count + 1), at, at, tracks, blocks, {}, timecode_ms=count * 1000))
 
     def _wake(self) -> None:
@@ -171,8 +183,8 @@ class QuickModels:
     def embed(self, speech: Pcm) -> Embedding:
         return np.full(256, 1 / 16, np.float32)
 
-    def confidence(self, score: float, speech_seconds: float, channel: str) -> float:
-        return score
+    def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: str) -> float:
+        return 20.0 * score - 10.0
 
     def probabilities(self, speech: Pcm) -> tuple[float, float, float]:
         return 0.1, 0.6, 0.3

@@ -93,6 +93,19 @@ async def _heard(room: Any, *tasks: Any) -> None:
     await wait_all_tasks_blocked()
 
 
+async def test_speech_that_nobody_can_be_known_by_fails_both_stages_with_the_reason(
+    room: Any, tape: Any, call: Any
+) -> None:
+    pipeline = await room.pipeline()
+    async with room.running():
+        search = await room.search(pipeline)
+        loud = np.clip(call[: 45 * SECOND].astype(np.int32) * 60, -32768, 32767).astype(np.int16)
+        tape.play(loud)
+        await room.until_state(search, TaskState.STOPPED)
+    assert await room.told(search) == ["IdentificationFailure", "VoiceprintGenerationFailure"]
+    assert all("clipped" in message for message in await room.messages(search))
+
+
 async def test_a_stopped_task_says_so_with_what_it_did_not_reach(quick_room: Any, tape: Any, noise: Any) -> None:
     room = quick_room
     pipeline = await room.pipeline()

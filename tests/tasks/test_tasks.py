@@ -194,6 +194,22 @@ async def test_a_live_pipeline_is_stopped_and_an_ended_one_hidden(room: Any) -> 
             assert (await room.pipelines.find(pipeline.id)).state is PipelineState.STOPPING
 
 
+async def test_only_what_may_be_listened_to_is_paused_and_only_what_is_paused_resumed(room: Any) -> None:
+    for state in PipelineState:
+        for change, allowed in (
+            (room.tasks.pause, {PipelineState.NOT_STARTED, PipelineState.INITIALIZING, PipelineState.IN_PROGRESS}),
+            (room.tasks.resume, {PipelineState.PAUSED}),
+        ):
+            pipeline = await room.pipeline()
+            await room.set_state(pipeline, state)
+            if state in allowed:
+                await change(pipeline.arn)
+            else:
+                with pytest.raises(WrongPipelineState):
+                    await change(pipeline.id)
+                assert (await room.pipelines.find(pipeline.id)).state is state
+
+
 async def test_a_profile_is_made_once_of_a_voiceprint_and_never_before_it(
     quick_room: Any, tape: Any, noise: Any, clock: ManualClock
 ) -> None:

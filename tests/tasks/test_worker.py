@@ -1,13 +1,18 @@
 """A worker and a database that stutters: nothing is lost, nothing is told twice."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
+from fractions import Fraction
 from typing import Any
 
+import av
+import numpy as np
 import pytest
 from anyio import Event, create_task_group, fail_after, move_on_after, sleep_forever, wait_all_tasks_blocked
 
 from carillon.clock import ManualClock
+from carillon.matroska import AUDIO, Track
 from carillon.profiles import Profiles
 from carillon.storage import DatabaseBusy
 from carillon.tasks import Settings, TaskState, TaskStore
@@ -16,6 +21,7 @@ from carillon.tasks.model import Checkpoint, CheckpointUnreadable
 
 pytestmark = pytest.mark.anyio
 
+STEREO = Track(1, 1, AUDIO, "", "A_PCM/INT/LIT", b"", 8_000.0, 2, 16)
 SECOND = 8_000  # of noise, which the quick models take for speech
 FOUND = ["IdentificationNoMatchesFound", "VoiceprintGenerationSuccess"]
 
@@ -208,6 +214,88 @@ async def test_times_of_a_report_are_those_of_the_audio(room: Any, tape: Any, ca
 
 def _iso(at: Any) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%S}.000Z"
+
+
+async def test_times_of_a_report_leave_out_what_was_missing(
+    room: Any, tape: Any, call: Any, clock: ManualClock
+) -> None:
+    pipeline = await room.pipeline()
+    async with room.running():
+        tone = await room.tone(pipeline)
+        tape.play(call[: 8 * SECOND])
+        tape.pause(600)
+        tape.play(call[8 * SECOND : 17 * SECOND])
+        await room.until(lambda: _told(room, tone, 1))
+    (event,) = await room.events(tone)
+    current = event.body["detail"]["voiceToneAnalysisDetails"]["currentAverageVoiceTone"]
+    began_at = clock.now() + timedelta(seconds=1)
+    assert (current["beginOffsetMillis"], current["endOffsetMillis"]) == (0, 15_000)
+    assert current["startTime"] == _iso(began_at)
+    assert current["endTime"] == _iso(began_at + timedelta(seconds=615))
+
+
+async def test_speech_from_before_a_gap_counts(room: Any, tape: Any, call: Any) -> None:
+    pipeline = await room.pipeline()
+    async with room.running():
+        search = await room.search(pipeline)
+        for second in range(22):
+            tape.play(call[second * SECOND : (second + 1) * SECOND])
+            tape.pause(5)
+        await room.until_state(search, TaskState.STOPPED)
+    assert await room.told(search) == FOUND
+
+
+async def test_leniently_a_call_is_heard_at_the_rate_that_it_has(room: Any, tape: Any, call: Any) -> None:
+    room = room.again(settings=Settings(silence_seconds=2, rate_mismatch="lenient", checkpoint_seconds=1))
+    pipeline = await room.pipeline()
+    async with room.running():
+        search = await room.search(pipeline)
+        tape.play(call[: 30 * SECOND], replace(STEREO, rate_hz=16_000.0))  # so they are half as long
+        await room.until_told(search, FOUND[0])
+        await room.until(lambda: _heard(room, search, 14_000))
+        assert await room.told(search) == FOUND[:1]
+    again = room.again()
+    async with again.running():
+        tape.play(call[30 * SECOND : 44 * SECOND], replace(STEREO, rate_hz=16_000.0))
+        await again.until_state(search, TaskState.STOPPED)
+    assert await room.told(search) == FOUND
+
+
+async def _heard(room: Any, task: Any, milliseconds: int) -> bool:
+    heard: int = await room.heard_ms(task)
+    return heard >= milliseconds
+
+
+async def test_a_call_in_aac_goes_on_in_another_process(room: Any, tape: Any, call: Any) -> None:
+    room = room.again(settings=Settings(silence_seconds=2, checkpoint_seconds=1))
+    track, packets = _aac(call[: 25 * SECOND])
+    fragments = [packets[at : at + 8] for at in range(0, len(packets), 8)]  # of 1.024 s
+    pipeline = await room.pipeline()
+    async with room.running():
+        search = await room.search(pipeline, channel=1)
+        for fragment in fragments[:7]:
+            tape.send(track, fragment, 128)
+        await room.until(lambda: _heard(room, search, 6_900))
+    again = room.again()
+    async with again.running():
+        for fragment in fragments[7:]:
+            tape.send(track, fragment, 128)
+        await again.until_state(search, TaskState.STOPPED)
+    assert await room.told(search) == FOUND
+
+
+def _aac(samples: Any) -> tuple[Track, list[bytes]]:
+    """(n, 2) samples at 8 kHz as AAC packets of 128 ms."""
+    encoder = av.CodecContext.create("aac", "w")
+    encoder.sample_rate, encoder.layout, encoder.format = SECOND, "stereo", "fltp"
+    encoder.time_base = Fraction(1, SECOND)
+    planes = np.ascontiguousarray(samples.T.astype(np.float32) / 32_768)
+    packets = []
+    for at in range(0, planes.shape[1] - 1_023, 1_024):
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(planes[:, at : at + 1_024]), "fltp", "stereo")
+        frame.sample_rate, frame.pts = SECOND, at
+        packets += [bytes(packet) for packet in encoder.encode(frame)]
+    return replace(STEREO, codec_id="A_AAC", codec_private=bytes(encoder.extradata or b""), bit_depth=None), packets
 
 
 async def test_a_checkpoint_shows_nothing_of_a_voice_and_knows_its_own_kind(room: Any, clock: ManualClock) -> None:

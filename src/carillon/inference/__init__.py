@@ -7,18 +7,38 @@ Start reading at `models.py`, the three models by role; `catalog.py` tells how a
 and `kaldi_native_fbank` are guests of this room alone.
 """
 
-from carillon.inference.calibration import Channel
-from carillon.inference.catalog import Catalog, DuplicateModel, Manifest, ModelBroken, ModelNotFound, ModelUnsupported
+from carillon.inference.calibration import (
+    MOST_EVIDENCE,
+    Calibration,
+    Channel,
+    Line,
+    line_of,
+    posteriors,
+    read_calibration,
+)
+from carillon.inference.catalog import (
+    CalibrationEntry,
+    Catalog,
+    DuplicateModel,
+    Manifest,
+    ModelBroken,
+    ModelNotFound,
+    ModelUnsupported,
+)
 from carillon.inference.models import Models, Settings
-from carillon.inference.speaker import SpeakerEncoder
+from carillon.inference.speaker import SpeakerEncoder, centered
 from carillon.inference.tone import ToneClassifier
 from carillon.inference.vad import VAD_WINDOW_SAMPLES, SileroVad, VadState
 
 __all__ = [
+    "MOST_EVIDENCE",
     "VAD_WINDOW_SAMPLES",
+    "Calibration",
+    "CalibrationEntry",
     "Catalog",
     "Channel",
     "DuplicateModel",
+    "Line",
     "Manifest",
     "ModelBroken",
     "ModelNotFound",
@@ -29,4 +49,8 @@ __all__ = [
     "SpeakerEncoder",
     "ToneClassifier",
     "VadState",
+    "centered",
+    "line_of",
+    "posteriors",
+    "read_calibration",
 ]

@@ -1,8 +1,8 @@
 """What a model is, in a manifest that people can read: a TOML file beside the weights.
 
 Two folders are read: the weights that travel in the package, and the operator's own. A manifest says where the weights
-are, what their SHA-256 must be, who must be credited, which front end they were trained with, and how a score becomes
-a confidence. Weights are read only when a model is first needed, and only if their hash is right.
+are, what their SHA-256 must be, who must be credited, which front end they were trained with, and what a score is
+evidence of. Weights are read only when a model is first needed, and only if their hash is right.
 """
 
 import hashlib
@@ -76,12 +76,15 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     dim: int
     l2: bool = False
     """Divide by the L2 norm, since the graph does not."""
+    center: bytes = b""
+    """What is then subtracted from every embedding before its norm is made 1 again: `dim` float32, little-endian, in
+    base64. Empty for nothing."""
     layers: tuple[int, ...] = ()
     """For encoders: which of the stacked layers, counted from 0, are used."""
 
 
 class CalibrationEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """confidence = 1 / (1 + exp(-(a * cosine + b))), for at least so much speech on such a channel."""
+    """Log likelihood ratio = a * cosine + b, for so much speech on such a channel; see `calibration.py`."""
 
     min_seconds: float
     channel: Literal["wb", "tel", "cross"]
@@ -187,6 +190,8 @@ def read_manifest(path: Path) -> Manifest:
         raise ModelBroken(path, f"the manifest cannot be used: {error}.") from error
     if Path(manifest.file).name != manifest.file:
         raise ModelBroken(path, "`file` must be a name in the same folder.")
+    if manifest.output.center and len(manifest.output.center) != 4 * manifest.output.dim:
+        raise ModelBroken(path, f"`center` must be {manifest.output.dim} float32 numbers.")
     if manifest.sample_rate != MODEL_RATE_HZ:
         raise ModelBroken(path, f"`sample_rate` must be {MODEL_RATE_HZ}: every model hears the same audio.")
     return manifest

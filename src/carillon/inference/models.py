@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from carillon.inference.catalog import Catalog, ModelUnsupported, Weights
+from carillon.inference.calibration import read_calibration
+from carillon.inference.catalog import CalibrationEntry, Catalog, ModelUnsupported, Weights
 from carillon.inference.speaker import SpeakerEncoder
 from carillon.inference.tone import SpeechFeatures, ToneClassifier
 from carillon.inference.vad import SileroVad
@@ -21,6 +22,8 @@ class Settings:
     """Id of the model that tells speech from everything else."""
     speaker: str = "wespeaker-resnet34-lm"
     """Id of the model that embeds voices. Profiles made with another one are not searched until they are made anew."""
+    calibration: str = ""
+    """File of `carillon calibrate` that stands in for the speaker model's own tables; it is bound to that model."""
     tone: str = "tone-head-clean-1"
     """Id of the model that judges tone."""
 
@@ -32,7 +35,8 @@ class Models:
     May be used from several threads.
 
     Raises:
-        ModelNotFound, ModelBroken, DuplicateModel: see `Catalog`; a model's own property may raise them too.
+        ModelNotFound, ModelBroken, DuplicateModel: see `Catalog`; a model's own property may raise them too. The file
+            of the calibration may be broken likewise.
     """
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -42,6 +46,7 @@ class Models:
         self._vad_weights = self.catalog.find(self._settings.vad, "vad")
         self._speaker_weights = self.catalog.find(self._settings.speaker, "speaker")
         self._tone_weights = self.catalog.find(self._settings.tone, "tone")
+        self._calibration = self._own_calibration()
 
     @property
     def vad(self) -> SileroVad:
@@ -51,7 +56,7 @@ class Models:
 
     @property
     def speaker(self) -> SpeakerEncoder:
-        """Speech to embedding, and cosine to confidence."""
+        """Speech to embedding, and cosine to evidence."""
         with self._loading:
             return self._speaker
 
@@ -72,11 +77,17 @@ class Models:
 
     @cached_property
     def _speaker(self) -> SpeakerEncoder:
-        return SpeakerEncoder(self._speaker_weights)
+        return SpeakerEncoder(self._speaker_weights, self._calibration)
 
     @cached_property
     def _tone(self) -> ToneClassifier:
         return ToneClassifier(self._tone_weights, SpeechFeatures(self._encoder_of(self._tone_weights)))
+
+    def _own_calibration(self) -> tuple[CalibrationEntry, ...]:
+        if not self._settings.calibration:
+            return ()
+        path = Path(self._settings.calibration).expanduser()
+        return read_calibration(path, self._settings.speaker).calibration
 
     def _encoder_of(self, head: Weights) -> Weights:
         source = head.manifest.inputs[0]

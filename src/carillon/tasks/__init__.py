@@ -6,6 +6,7 @@ The only room that sees every stage of a call. `speaker_search.py` and `voice_to
 """
 
 from carillon.tasks.analyses import Analyses
+from carillon.tasks.decision import Candidate, decide
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import (
     Checkpoint,
@@ -23,6 +24,7 @@ from carillon.tasks.tasks import DomainInUse, DomainUnknown, StartTask, Tasks
 
 __all__ = [
     "Analyses",
+    "Candidate",
     "Checkpoint",
     "DomainInUse",
     "DomainUnknown",
@@ -38,4 +40,5 @@ __all__ = [
     "TaskStore",
     "Tasks",
     "VoiceprintPending",
+    "decide",
 ]

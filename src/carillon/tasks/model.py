@@ -9,6 +9,7 @@ from typing import Final, Self
 import msgspec
 
 from carillon.errors import CarillonError, NotFound, StateConflict
+from carillon.media import DecoderState
 from carillon.pipelines import Leg
 
 
@@ -74,6 +75,14 @@ class CheckpointUnreadable(CarillonError):
 
 
 @dataclass(frozen=True, slots=True)
+class Anchor:
+    """A place where audio began: what media time it is, and what wall time."""
+
+    media_ms: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Where a task can resume: after which fragment, and with what in mind."""
 
@@ -81,7 +90,7 @@ class Checkpoint:
     fragment_at: datetime
     """Server time of that fragment."""
     heard_samples: int
-    """Samples analyzed so far, at the leg's rate."""
+    """Samples analyzed so far, in units of the rate of the last ones."""
     heard_ms: int
     """Media time analyzed so far, since the task's first sample."""
     heard_until: datetime
@@ -89,6 +98,9 @@ class Checkpoint:
     first_at: datetime
     """Wall time of the task's first sample."""
     analyzer_state: bytes = field(repr=False)
+    decoder_state: DecoderState = field(default_factory=DecoderState, repr=False)
+    anchors: tuple[Anchor, ...] = ()
+    """Where audio began anew since then."""
 
     def to_bytes(self) -> bytes:
         """Encode for the database; holds speech, so it is sealed before it is stored."""

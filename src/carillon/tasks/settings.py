@@ -1,6 +1,8 @@
 """Everything about tasks that an operator may set."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,8 +11,14 @@ class Settings:
 
     match_confidence: float = 0.7
     """A voice profile is reported as a match from this confidence on, in [0, 1]."""
+    match_confidence_of: Mapping[str, float] = field(default_factory=dict)
+    """The same for single voice profile domains, by id or name, only in the file: `{vip = 0.9}`."""
+    known_callers: float = 0.5
+    """How likely a caller is enrolled in the domain, in (0, 1), before anything is heard: the prior of a confidence."""
     match_limit: int = 10
     """Matches reported at most, best first. AWS: 10."""
+    rate_mismatch: Literal["strict", "lenient"] = "strict"
+    """If a stream's rate is not the declared MediaSampleRate: `strict` fails the task, `lenient` takes the stream's."""
     checkpoint_seconds: float = 5.0
     """Media time between two checkpoints when nothing was found in between."""
     silence_seconds: float = 15.0

@@ -15,20 +15,22 @@ from carillon.analysis.speaker import (
     SpeakerAnalyzer,
     SpeakerFinding,
     TooLittleSpeech,
+    UnfitSpeech,
     VoiceprintReady,
 )
-from carillon.audio import Embedding, Pcm
+from carillon.audio import Pcm
 from carillon.clock import Clock
 from carillon.notifications import Event, EventContext, ProfileMatch, SpeakerSearchStatus, speaker_search_event
-from carillon.profiles import Match, Profiles, Voiceprint
+from carillon.profiles import Profiles, Voiceprint
+from carillon.tasks.decision import Candidate, Scores, decide
 from carillon.tasks.model import Task
 from carillon.tasks.settings import Settings
 from carillon.tasks.store import Outcome
 from carillon.tasks.timeline import Timeline
+from carillon.telemetry import get_logger
 
-TELEPHONE_RATE_HZ: Final = 8_000
+log = get_logger()
 
-Channel = Literal["wb", "tel", "cross"]
 Stage = Literal["identification", "voiceprint"]
 
 _FAILED: Final[Mapping[Stage, SpeakerSearchStatus]] = {
@@ -38,16 +40,12 @@ _FAILED: Final[Mapping[Stage, SpeakerSearchStatus]] = {
 _NEEDED_SECONDS: Final[Mapping[Stage, int]] = {"identification": 10, "voiceprint": 20}
 
 
-class SpeakerModel(Protocol):
+class SpeakerModel(Scores, Protocol):
     """What a speaker model must tell beside the embedding itself."""
 
     @property
     def id(self) -> str:
         """Return the name that every embedding of this model is kept under."""
-        ...
-
-    def confidence(self, score: float, speech_seconds: float, channel: Channel) -> float:
-        """Turn a cosine into the confidence, in [0, 1], that two voices are one."""
         ...
 
 
@@ -86,8 +84,12 @@ class SpeakerSearch:
         """Read the domain into memory: a large one takes seconds, which the answer should not wait for."""
         await self._profiles.warm(self._domain_id)
 
+    def interrupt(self, rate_hz: int) -> Sequence[SpeakerFinding]:
+        """Take note that the samples that come next do not adjoin those that came, or have another rate."""
+        return self._analyzer.interrupt(rate_hz)
+
     def push(self, samples: Pcm) -> Sequence[SpeakerFinding]:
-        """Analyze (n,) samples at the leg's rate."""
+        """Analyze (n,) samples."""
         return self._analyzer.push(samples)
 
     def end(self) -> Sequence[SpeakerFinding]:
@@ -112,14 +114,17 @@ class SpeakerSearch:
         for finding in findings:
             match finding:
                 case IdentificationReady():
-                    events.append(await self._identify(finding.embedding, finding.speech_seconds))
+                    events.append(await self._identify(finding))
                     self._concluded.add("identification")
                 case VoiceprintReady():
                     voiceprint = self._voiceprint(finding)
                     events.append(self._event(SpeakerSearchStatus.VOICEPRINT_READY))
                 case TooLittleSpeech():
                     events.append(self._too_little(finding, reason))
-        return Outcome(tuple(events), voiceprint, is_final=voiceprint is not None)
+                case UnfitSpeech():
+                    events.append(self._event(_FAILED[finding.stage], message=finding.message))
+                    self._concluded.add(finding.stage)
+        return Outcome(tuple(events), voiceprint, is_final=voiceprint is not None or "voiceprint" in self._concluded)
 
     def committed(self) -> None:
         """Take note that what was last concluded is told for good."""
@@ -131,18 +136,39 @@ class SpeakerSearch:
             self._event(status, message=reason) for stage, status in _FAILED.items() if stage not in self._told
         )
 
-    async def _identify(self, embedding: Embedding, speech_seconds: float) -> Event:
+    async def _identify(self, heard: IdentificationReady) -> Event:
         limit = self._settings.match_limit
-        candidates = await self._profiles.search(self._domain_id, embedding, self._model.id, limit)
-        matches = tuple(self._match(candidate, speech_seconds) for candidate in candidates)
-        matches = tuple(match for match in matches if match.confidence >= self._settings.match_confidence)
+        found = await self._profiles.search(self._domain_id, heard.embedding, self._model.id, limit, band=heard.band)
+        candidates = decide(found, self._model, heard.speech_seconds, self._settings.known_callers)[:limit]
+        threshold = await self._threshold()
+        matches = tuple(
+            ProfileMatch(candidate.profile_id, candidate.confidence)
+            for candidate in candidates
+            if candidate.confidence >= threshold
+        )
+        self._explain(heard, candidates, threshold)
         if not matches:
             return self._event(SpeakerSearchStatus.NO_MATCHES)
         return self._event(SpeakerSearchStatus.IDENTIFIED, matches)
 
-    def _match(self, candidate: Match, speech_seconds: float) -> ProfileMatch:
-        channel: Channel = "tel" if self._task.leg.rate_hz <= TELEPHONE_RATE_HZ else "wb"
-        return ProfileMatch(candidate.profile_id, self._model.confidence(candidate.score, speech_seconds, channel))
+    def _explain(self, heard: IdentificationReady, candidates: Sequence[Candidate], threshold: float) -> None:
+        """Write down what the answer was made from: scores tell nothing of a voice."""
+        known: dict[str, float | str] = {}
+        for place, candidate in zip(("best", "second"), candidates, strict=False):
+            known[f"{place}_voice_profile_id"] = candidate.profile_id
+            known[f"{place}_channel"] = candidate.channel
+            known[f"{place}_cosine"] = round(candidate.score, 4)
+            known[f"{place}_log_ratio"] = round(candidate.log_ratio, 2)
+            known[f"{place}_confidence"] = round(candidate.confidence, 4)
+        log.info("speaker_search.decided", task_id=self._task.id, band=heard.band, threshold=threshold, **known)
+
+    async def _threshold(self) -> float:
+        """Return the confidence that is a match in this domain: by its id or its name, else the one for all."""
+        own = self._settings.match_confidence_of
+        if not own or self._domain_id in own:
+            return own.get(self._domain_id, self._settings.match_confidence)
+        domain = await self._profiles.domain(self._domain_id)
+        return own.get(domain.name, self._settings.match_confidence)
 
     def _voiceprint(self, finding: VoiceprintReady) -> Voiceprint:
         return Voiceprint(
@@ -152,6 +178,8 @@ class SpeakerSearch:
             speech=finding.speech,
             model_id=self._model.id,
             made_at=self._clock.now(),
+            band=finding.band,
+            twin=finding.twin,
         )
 
     def _too_little(self, finding: TooLittleSpeech, reason: str | None) -> Event:

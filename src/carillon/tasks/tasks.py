@@ -118,14 +118,11 @@ class Tasks:
             TokenReused: the token came with other parameters before.
             TokenSpent: the task that the token started has been deleted.
         """
-        pipeline, leg = await self._leg(start)
-        element = pipeline.elements.voice_analytics
-        if element is None or not element.speaker_search:
-            raise FeatureDisabled(pipeline.id, "SpeakerSearchStatus")
+        pipeline = await self._pipelines.find(start.pipeline)
         arn = Arn.parse(domain_arn)
         if arn.service != "chime" or arn.kind != "voice-profile-domain" or not self._place.owns(arn):
             raise DomainUnknown(domain_arn, self._place)
-        return await self._start(TaskKind.SPEAKER_SEARCH, start, pipeline, leg, arn.name)
+        return await self._start(TaskKind.SPEAKER_SEARCH, start, pipeline, arn.name)
 
     async def start_voice_tone(self, start: StartTask) -> Task:
         """Analyze the tone of the voice on a leg, or return the task that the same client request token started.
@@ -134,11 +131,8 @@ class Tasks:
             PipelineNotFound, FeatureDisabled, ChannelNotDeclared, WrongPipelineState, TaskConflict, TokenReused: as
                 for a speaker search.
         """
-        pipeline, leg = await self._leg(start)
-        element = pipeline.elements.voice_analytics
-        if element is None or not element.voice_tone:
-            raise FeatureDisabled(pipeline.id, "VoiceToneAnalysisStatus")
-        return await self._start(TaskKind.VOICE_TONE, start, pipeline, leg, None)
+        pipeline = await self._pipelines.find(start.pipeline)
+        return await self._start(TaskKind.VOICE_TONE, start, pipeline, None)
 
     async def find(self, kind: TaskKind, pipeline_identifier: str, task_id: str) -> Task:
         """Find a task of one kind in a pipeline.
@@ -245,53 +239,46 @@ class Tasks:
 
         await self._profiles.delete_domain(domain_id, refuse_if_used)
 
-    async def _leg(self, start: StartTask) -> tuple[Pipeline, Leg]:
-        pipeline = await self._pipelines.find(start.pipeline)
-        return pipeline, pipeline.leg(start.source)
-
-    async def _start(
-        self, kind: TaskKind, start: StartTask, pipeline: Pipeline, leg: Leg, domain_id: str | None
-    ) -> Task:
-        now = self._clock.now()
-        new = Task(
-            id=str(self._new_id()),
-            kind=kind,
-            pipeline_id=pipeline.id,
-            leg=leg,
-            state=TaskState.QUEUED,
-            created_at=now,
-            updated_at=now,
-            domain_id=domain_id,
-        )
+    async def _start(self, kind: TaskKind, start: StartTask, pipeline: Pipeline, domain_id: str | None) -> Task:
+        now, task_id = self._clock.now(), str(self._new_id())
 
         async def insert(connection: AsyncConnection) -> Task:
-            held = await self._hold_for_start(connection, new)
-            await self._store.insert(connection, new)
+            if domain_id is not None:
+                await self._profiles.hold_domain(connection, domain_id)
+            held = await self._pipelines.hold(connection, pipeline.id)
+            leg = _allowed_leg(held, kind, start.source)
+            await self._require_start(connection, kind, held, leg)
+            task = Task(
+                id=task_id,
+                kind=kind,
+                pipeline_id=held.id,
+                leg=leg,
+                state=TaskState.QUEUED,
+                created_at=now,
+                updated_at=now,
+                domain_id=domain_id,
+            )
+            await self._store.insert(connection, task)
             await self._lifecycle.started_task(connection, held)
-            return new
+            return task
 
-        task = await make_once(self._database, start.claim, new.id, now, make=insert, find=self._store.find)
-        if task.id == new.id:
+        task = await make_once(self._database, start.claim, task_id, now, make=insert, find=self._store.find)
+        if task.id == task_id:
             log.info("task.started", task_id=task.id, pipeline_id=pipeline.id, kind=kind.value)
             self._waker.wake(pipeline)
         return task
 
-    async def _hold_for_start(self, connection: AsyncConnection, task: Task) -> Pipeline:
-        """Return the pipeline of a task that may start now, and until the commit."""
-        if task.domain_id is not None:
-            await self._profiles.hold_domain(connection, task.domain_id)
-        pipeline = await self._pipelines.hold(connection, task.pipeline_id)
+    async def _require_start(self, connection: AsyncConnection, kind: TaskKind, pipeline: Pipeline, leg: Leg) -> None:
+        """Make sure that nothing stands against a task now, and until the commit: the pipeline is held."""
         if pipeline.state not in ACCEPTS_TASKS:
             raise WrongPipelineState(pipeline.id, pipeline.state, "it accepts no tasks.")
-        leg = task.leg
-        active = await self._store.on_leg(connection, task.kind, pipeline.id, leg)
+        active = await self._store.on_leg(connection, kind, pipeline.id, leg)
         if active is not None:
             raise TaskConflict(
                 f"Task {active.id} of the same kind is active on channel {leg.channel_id} of {leg.stream_arn}. "
                 "Stop it first."
             )
-        await self._require_room(connection, task.kind)
-        return pipeline
+        await self._require_room(connection, kind)
 
     async def _find(self, connection: AsyncConnection, kind: TaskKind, pipeline_identifier: str, task_id: str) -> Task:
         pipeline = await self._pipelines.find_in(connection, pipeline_identifier)
@@ -312,3 +299,13 @@ class Tasks:
             raise TaskNotFound(task_id)
         if task.state in ACTIVE_TASKS:
             raise VoiceprintPending(task_id)
+
+
+def _allowed_leg(pipeline: Pipeline, kind: TaskKind, source: SourceRequest) -> Leg:
+    """Return the participant that a task asks for, if the configuration allows this kind of task."""
+    element = pipeline.elements.voice_analytics
+    if kind is TaskKind.SPEAKER_SEARCH and not (element and element.speaker_search):
+        raise FeatureDisabled(pipeline.id, "SpeakerSearchStatus")
+    if kind is TaskKind.VOICE_TONE and not (element and element.voice_tone):
+        raise FeatureDisabled(pipeline.id, "VoiceToneAnalysisStatus")
+    return pipeline.leg(source)

@@ -32,8 +32,12 @@ class VoiceTone:
     async def prepare(self) -> None:
         """Nothing to get ready."""
 
+    def interrupt(self, rate_hz: int) -> Sequence[ToneFinding]:
+        """Take note that the samples that come next do not adjoin those that came, or have another rate."""
+        return self._analyzer.interrupt(rate_hz)
+
     def push(self, samples: Pcm) -> Sequence[ToneFinding]:
-        """Analyze (n,) samples at the leg's rate."""
+        """Analyze (n,) samples."""
         return self._analyzer.push(samples)
 
     def end(self) -> Sequence[ToneFinding]:

@@ -6,7 +6,6 @@ whole fragment, so after each there is a place to resume.
 
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
 from functools import partial
 from typing import Final, Generic, Protocol, TypeVar
 
@@ -14,7 +13,7 @@ from anyio import CapacityLimiter, fail_after, sleep, to_thread
 
 from carillon.audio import Pcm
 from carillon.errors import CarillonError, Transient
-from carillon.media import ChannelSource, Chunk, Fragment, decode
+from carillon.media import ChannelDecoder, ChannelSource, Chunk, Fragment
 from carillon.notifications import Event
 from carillon.pipelines import Pipeline
 from carillon.tasks.lifecycle import Lifecycle
@@ -52,6 +51,10 @@ class Analysis(Protocol[_Finding]):
 
     async def prepare(self) -> None:
         """Get ready before the first chunk, so that no answer has to wait for it."""
+        ...
+
+    def interrupt(self, rate_hz: int) -> Sequence[_Finding]:
+        """Take note that the samples that come next do not adjoin those that came, or have another rate."""
         ...
 
     def push(self, samples: Pcm) -> Sequence[_Finding]:
@@ -99,7 +102,11 @@ class Worker(Generic[_Finding]):
         self._lifecycle = lifecycle
         self._limiter = limiter
         self._settings = settings
-        self._source = ChannelSource(task.leg.channel_count, task.leg.channel_index, task.leg.rate_hz)
+        self._decoder = ChannelDecoder(
+            ChannelSource(task.leg.channel_count, task.leg.channel_index, task.leg.rate_hz),
+            checkpoint.decoder_state if checkpoint else None,
+            is_lenient=settings.rate_mismatch == "lenient",
+        )
         self._timeline = _timeline(task, checkpoint)
         self._committed_ms = self._timeline.heard_ms if self._timeline else 0
         self._log = log.bind(task_id=task.id, pipeline_id=pipeline.id, kind=task.kind.value)
@@ -146,12 +153,11 @@ class Worker(Generic[_Finding]):
         async for fragment in fragments:
             if self._checkpoint is not None and int(fragment.number) <= int(self._checkpoint.fragment_number):
                 continue  # a reading that went back in the middle of a delivery may deliver twice
-            chunk = decode(fragment, self._source)
+            chunk, findings = await to_thread.run_sync(self._analyze, fragment, limiter=self._limiter)
             if self._timeline is None:
                 await _persistently(partial(self._lifecycle.hearing, self._task))
                 self._log.info("task.hearing", fragment_number=fragment.number)
-            self._timeline = _advance(self._timeline, chunk)
-            findings = await to_thread.run_sync(self._analysis.push, chunk.samples, limiter=self._limiter)
+            self._timeline = self._timeline.advanced(chunk) if self._timeline else Timeline.begun(chunk)
             outcome = await _persistently(partial(self._analysis.conclude, findings, self._timeline))
             previous, self._checkpoint = self._checkpoint, self._place_to_resume(fragment)
             if outcome or previous is None or self._is_checkpoint_due():
@@ -159,6 +165,12 @@ class Worker(Generic[_Finding]):
             if outcome.is_final:
                 return True
         return False
+
+    def _analyze(self, fragment: Fragment) -> tuple[Chunk, Sequence[_Finding]]:
+        """Take a leg's samples out of a fragment and analyze them, in a thread: compressed audio takes a while too."""
+        chunk = self._decoder.decode(fragment)
+        before = self._analysis.interrupt(chunk.rate_hz) if chunk.is_apart else ()
+        return chunk, [*before, *self._analysis.push(chunk.samples)]
 
     async def _finish(self, reason: str | None) -> None:
         findings = await to_thread.run_sync(self._analysis.end, limiter=self._limiter)
@@ -199,6 +211,8 @@ class Worker(Generic[_Finding]):
             heard_until=self._timeline.heard_until,
             first_at=self._timeline.first_at,
             analyzer_state=b"",
+            decoder_state=self._decoder.state,
+            anchors=self._timeline.anchors[1:],
         )
 
     def _is_checkpoint_due(self) -> bool:
@@ -209,16 +223,8 @@ class Worker(Generic[_Finding]):
 def _timeline(task: Task, checkpoint: Checkpoint | None) -> Timeline | None:
     if checkpoint is None:
         return None
-    return Timeline.resumed(checkpoint, task.start_fragment or checkpoint.fragment_number)
-
-
-def _advance(timeline: Timeline | None, chunk: Chunk) -> Timeline:
-    if timeline is None:
-        timeline = Timeline(chunk.fragment_number, chunk.started_at, 0, 0, chunk.started_at)
-    samples = timeline.heard_samples + len(chunk.samples)
-    heard_ms = samples * 1000 // chunk.rate_hz
-    length = timedelta(seconds=len(chunk.samples) / chunk.rate_hz)
-    return replace(timeline, heard_samples=samples, heard_ms=heard_ms, heard_until=chunk.started_at + length)
+    rate_hz = checkpoint.decoder_state.rate_hz or task.leg.rate_hz
+    return Timeline.resumed(checkpoint, task.start_fragment or checkpoint.fragment_number, rate_hz)
 
 
 async def _persistently(act: Callable[[], Awaitable[_Result]]) -> _Result:

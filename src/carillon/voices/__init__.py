@@ -1,0 +1,8 @@
+"""What an operator does with voices without a call: identify and enroll recordings, and look after a domain.
+
+Works on the data folder directly, beside a running server or without one. Start reading at `commands.py`.
+"""
+
+from carillon.voices.commands import enroll, identify, profiles
+
+__all__ = ["enroll", "identify", "profiles"]

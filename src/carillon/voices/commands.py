@@ -1,0 +1,223 @@
+"""`carillon identify`, `carillon enrol` and `carillon profiles`: thin functions, each saying what it does."""
+
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import anyio
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from carillon import config
+from carillon.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from carillon.voices.room import Room
+
+profiles = typer.Typer(help="Look after the voices of a domain.", no_args_is_help=True)
+
+PASSPHRASE_VARIABLE: Final = "ARCHIVE_PASSPHRASE"  # noqa: S105 - its name only; CARILLON_... are settings
+_LEAST_PASSPHRASE: Final = 12
+
+Files = Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, mp3 or ogg.", exists=True, dir_okay=False)]
+Domain = Annotated[str, typer.Option(help="Id or ARN of the voice profile domain.")]
+Channel = Annotated[int, typer.Option(help="Which channel of each recording to listen to.", min=0, max=1)]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of the server. Default: CARILLON_DATA_DIR or ~/.carillon.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")]
+
+
+class PassphraseWeak(InvalidRequest):
+    """An archive of voices needs a passphrase that cannot be guessed."""
+
+    def __init__(self) -> None:
+        super().__init__(f"Give a passphrase of at least {_LEAST_PASSPHRASE} characters.")
+
+
+def identify(
+    files: Files, domain: Domain, channel: Channel = 0, data_dir: DataDir = None, as_json: Json = False
+) -> None:
+    """Say whose voice is in recordings: every candidate, with the cosine and what was made of it."""
+    from carillon.voices import work
+
+    async def work_in(opened: "Room") -> bool:
+        found = await opened.domain(domain)
+        table = Table("recording", "voice profile", "channel", "cosine", "log ratio", "confidence")
+        went_well = True
+        with _progress(len(files), "listening") as advance:
+            async for one in work.identify(opened, found.id, files, channel):
+                advance()
+                went_well = went_well and one.fault is None
+                if as_json:
+                    _line({"path": str(one.path), "fault": one.fault, "candidates": list(map(asdict, one.candidates))})
+                for row in one.candidates:
+                    numbers = (f"{row.score:.3f}", f"{row.log_ratio:.1f}", f"{row.confidence:.3f}")
+                    table.add_row(one.path.name, row.profile_id, row.channel, *numbers)
+                if not one.candidates:
+                    table.add_row(one.path.name, one.fault or "nobody is enrolled", "", "", "", "")
+        _show(table, as_json)
+        return went_well
+
+    _run(data_dir, work_in)
+
+
+def enroll(
+    files: Files,
+    domain: Domain,
+    profile: Annotated[str | None, typer.Option(help="Add to this profile instead of making one for each.")] = None,
+    label: Annotated[str, typer.Option(help="With --profile: how it was heard, such as headset or meeting.")] = "",
+    channel: Channel = 0,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Make a voice profile of each recording, or let one profile be recognized by more recordings."""
+    from carillon.voices import work
+
+    if label and profile is None:
+        raise InvalidRequest("A label tells the voices of one profile apart: give --profile too.")
+
+    async def work_in(opened: "Room") -> bool:
+        found = await opened.domain(domain)
+        table = Table("recording", "voice profile")
+        went_well = True
+        with _progress(len(files), "listening") as advance:
+            async for one in work.enroll(opened, found.id, files, channel, profile, label):
+                advance()
+                went_well = went_well and one.fault is None
+                made = one.profile.id if one.profile else None
+                if as_json:
+                    _line({"path": str(one.path), "fault": one.fault, "voice_profile_id": made})
+                table.add_row(one.path.name, made or one.fault or "")
+        _show(table, as_json)
+        return went_well
+
+    _run(data_dir, work_in)
+
+
+@profiles.command("re-embed")
+def re_embed(domain: Domain, data_dir: DataDir = None) -> None:
+    """Make the embeddings of another model anew from the encrypted enrollment audio."""
+    from carillon.voices import work
+
+    async def work_in(opened: "Room") -> bool:
+        found = await opened.domain(domain)
+        with _progress(None, "embedding") as advance:
+            changed = await work.re_embed(opened, found.id, advance)
+        _say(f"{changed} voice(s) embedded anew with {opened.models.speaker.id}.")
+        return True
+
+    _run(data_dir, work_in)
+
+
+@profiles.command("export")
+def export(
+    domain: Domain,
+    file: Annotated[Path, typer.Argument(help="A new file.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Write the voices of a domain into an encrypted archive. The passphrase is asked for, or in the environment."""
+    from carillon.voices import work
+
+    passphrase = _passphrase(confirm=True)
+
+    async def work_in(opened: "Room") -> bool:
+        count = await work.export(opened, (await opened.domain(domain)).id, file, passphrase)
+        _say(f"{count} voice(s) written to {file}.")
+        return True
+
+    _run(data_dir, work_in)
+
+
+@profiles.command("import")
+def take_in(
+    domain: Domain,
+    file: Annotated[Path, typer.Argument(help="An archive.", exists=True, dir_okay=False)],
+    data_dir: DataDir = None,
+) -> None:
+    """Read an encrypted archive into a domain; profiles keep their ids."""
+    from carillon.voices import work
+
+    passphrase = _passphrase(confirm=False)
+
+    async def work_in(opened: "Room") -> bool:
+        came, present = await work.take_in(opened, (await opened.domain(domain)).id, file, passphrase)
+        _say(f"{came} voice(s) came in; {present} were there already.")
+        return True
+
+    _run(data_dir, work_in)
+
+
+@profiles.command("duplicates")
+def duplicates(
+    domain: Domain,
+    least: Annotated[float, typer.Option(help="Show pairs from this confidence on.", min=0.0, max=1.0)] = 0.5,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Show pairs of profiles that may be one person, surest first."""
+    from carillon.voices import work
+
+    async def work_in(opened: "Room") -> bool:
+        pairs = await work.duplicates(opened, (await opened.domain(domain)).id, least)
+        table = Table("voice profile", "and", "cosine", "confidence")
+        for pair in pairs:
+            if as_json:
+                _line(asdict(pair))
+            table.add_row(pair.one, pair.other, f"{pair.score:.3f}", f"{pair.confidence:.3f}")
+        _show(table, as_json)
+        return True
+
+    _run(data_dir, work_in)
+
+
+def _run(data_dir: Path | None, work_in: "Callable[[Room], Awaitable[bool]]") -> None:
+    from carillon.voices.room import room  # brings the models: other commands must not wait for that
+
+    async def run() -> bool:
+        async with room(config.load(data_dir)) as opened:
+            return await work_in(opened)
+
+    if not anyio.run(run):
+        raise typer.Exit(1)
+
+
+class _progress:  # noqa: N801 - reads as a word where it is used
+    """A bar on standard error: standard output is for the answer."""
+
+    def __init__(self, total: int | None, title: str) -> None:
+        self._bar = Progress(console=Console(stderr=True), transient=True)
+        self._task = self._bar.add_task(title, total=total)
+
+    def __enter__(self) -> Callable[[], None]:
+        self._bar.start()
+        return lambda: self._bar.advance(self._task)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+
+def _passphrase(*, confirm: bool) -> str:
+    given = os.environ.get(PASSPHRASE_VARIABLE)
+    if given is None:
+        given = str(typer.prompt("Passphrase", hide_input=True, confirmation_prompt=confirm, err=True))
+    if len(given) < _LEAST_PASSPHRASE:
+        raise PassphraseWeak
+    return given
+
+
+def _line(values: object) -> None:
+    sys.stdout.write(msgspec.json.encode(values).decode() + "\n")
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _show(table: Table, as_json: bool) -> None:
+    if not as_json:
+        Console().print(table)

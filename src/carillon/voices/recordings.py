@@ -1,0 +1,99 @@
+"""What a recording says of the voice in it: the same gate, the same limits and the same embedding as on a call."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from carillon.analysis import IdentificationReady, SpeakerAnalyzer, SpeakerFinding, TooLittleSpeech, VoiceprintReady
+from carillon.analysis import Settings as AnalysisSettings
+from carillon.audio import Pcm
+from carillon.errors import InvalidRequest
+from carillon.inference import Models
+
+_BLOCK_SECONDS = 10
+
+
+class NotARecording(InvalidRequest):
+    """A file holds no sound that can be read."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is not a recording that can be read. Give a wav, flac, mp3 or ogg file.")
+
+
+class NoSuchChannel(InvalidRequest):
+    """A recording has fewer channels."""
+
+    def __init__(self, path: Path, channels: int, channel: int) -> None:
+        super().__init__(f"{path} has {channels} channel(s), counted from 0; there is no channel {channel}.")
+
+
+class UnfitRecording(InvalidRequest):
+    """A recording holds no speech that a person could be known by."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Listens to recordings, as far as is needed."""
+
+    models: Models
+    settings: AnalysisSettings
+
+    def identification(self, path: Path, channel: int) -> IdentificationReady:
+        """Return what to search with.
+
+        Raises:
+            NotARecording, NoSuchChannel: the file cannot be heard.
+            UnfitRecording: too little speech, or none that is fit; says which.
+        """
+        for finding in self._hear(path, channel):
+            if isinstance(finding, IdentificationReady):
+                return finding
+            if getattr(finding, "stage", "") == "identification":
+                raise UnfitRecording(path, self._reason(finding))
+        raise AssertionError("an analyzer that ended has told of both stages")
+
+    def voiceprint(self, path: Path, channel: int) -> VoiceprintReady:
+        """Return what to enroll.
+
+        Raises:
+            NotARecording, NoSuchChannel: the file cannot be heard.
+            UnfitRecording: too little speech, or none that is fit; says which.
+        """
+        for finding in self._hear(path, channel):
+            if isinstance(finding, VoiceprintReady):
+                return finding
+            if getattr(finding, "stage", "") == "voiceprint":
+                raise UnfitRecording(path, self._reason(finding))
+        raise AssertionError("an analyzer that ended has told of both stages")
+
+    def _hear(self, path: Path, channel: int) -> Sequence[SpeakerFinding]:
+        findings: list[SpeakerFinding] = []
+        try:
+            with soundfile.SoundFile(path) as file:
+                if channel >= file.channels:
+                    raise NoSuchChannel(path, file.channels, channel)
+                analyzer = SpeakerAnalyzer(
+                    self.models.vad, self.models.speaker, file.samplerate, settings=self.settings
+                )
+                for block in file.blocks(_BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True):
+                    samples: Pcm = block[:, channel].copy()
+                    findings += analyzer.push(samples)
+                    if analyzer.is_done:
+                        return findings
+        except soundfile.LibsndfileError as error:
+            raise NotARecording(path) from error
+        return [*findings, *analyzer.end()]
+
+    def _reason(self, finding: SpeakerFinding) -> str:
+        if isinstance(finding, TooLittleSpeech):
+            needed = {
+                "identification": self.settings.identification_seconds,
+                "voiceprint": self.settings.voiceprint_seconds,
+            }[finding.stage]
+            return f"{finding.speech_seconds:.1f} seconds of speech were heard; {needed:g} are needed."
+        return str(getattr(finding, "message", ""))

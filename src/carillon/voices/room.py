@@ -1,0 +1,71 @@
+"""The parts that the commands on voices work with, opened on the data folder."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from carillon.analysis import embed_speech, twin_embedding
+from carillon.app import opened
+from carillon.arns import Arn
+from carillon.audio import Embedding
+from carillon.clock import SystemClock
+from carillon.config import Settings
+from carillon.inference import Models
+from carillon.profiles import Band, BulkProfiles, Domain, KnownVoice, Match, OpenVoice, Profiles
+from carillon.storage import Database
+from carillon.tasks import Candidate, decide
+from carillon.voices.recordings import Listener
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Profiles and models."""
+
+    database: Database
+    profiles: Profiles
+    bulk: BulkProfiles
+    models: Models
+    listener: Listener
+    settings: Settings
+
+    async def domain(self, wanted: str) -> Domain:
+        """Return a domain by its id, or by its ARN.
+
+        Raises:
+            DomainNotFound, MalformedArn: there is none.
+        """
+        return await self.profiles.domain(Arn.parse(wanted).name if wanted.startswith("arn:") else wanted)
+
+    async def candidates(self, domain_id: str, voice: Embedding, band: Band, seconds: float) -> tuple[Candidate, ...]:
+        """Return who in a domain an embedding may be of, best first."""
+        limit = self.settings.tasks.match_limit
+        found = await self.profiles.search(domain_id, voice, self.models.speaker.id, limit, band=band)
+        return self.decided(found, seconds)[:limit]
+
+    def decided(self, matches: Sequence[Match], seconds: float) -> tuple[Candidate, ...]:
+        """Return what found profiles mean, best first."""
+        return decide(matches, self.models.speaker, seconds, self.settings.tasks.known_callers)
+
+    async def all_voices(self, domain_id: str) -> AsyncIterator[KnownVoice]:
+        """Yield every voice of a domain, open, a few in memory at a time."""
+        after = 0
+        while page := await self.bulk.voices(domain_id, after):
+            for known in page:
+                yield known
+            after = page[-1].number
+
+    def embedded_anew(self, voice: OpenVoice) -> tuple[Embedding, Embedding | None]:
+        """Return the present model's embedding of a voice's speech, and that of its twin."""
+        model = self.models.speaker
+        return embed_speech(model, voice.speech), twin_embedding(model, voice.speech, voice.band)
+
+
+@asynccontextmanager
+async def room(settings: Settings) -> AsyncIterator[Room]:
+    """Open the data folder for commands on voices."""
+    models, clock = Models(settings.inference), SystemClock()
+    async with opened(settings) as ground:
+        parts = (ground.database, ground.vault, settings.place, clock, settings.profiles)
+        async with Profiles(*parts) as profiles:
+            listener = Listener(models, settings.analysis)
+            yield Room(ground.database, profiles, BulkProfiles(*parts), models, listener, settings)

@@ -1,0 +1,215 @@
+"""The commands on real speech: a domain filled from recordings, searched, copied, and made anew for another model."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import anyio
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from carillon import config
+from carillon.cli import app
+from carillon.errors import CarillonError
+from carillon.voices.archive import ArchiveBroken
+from carillon.voices.commands import PASSPHRASE_VARIABLE, PassphraseWeak
+from carillon.voices.room import room
+
+CALLS = Path(str(files("carillon.demo") / "recordings"))
+CALL_1, CALL_2, CALL_3 = (str(CALLS / f"call_{number}.flac") for number in (1, 2, 3))
+KEY_ARN = "arn:aws:kms:us-east-1:111122223333:key/5f8a"
+PASSPHRASE = "correct horse battery"
+
+Run = Callable[..., list[dict]]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def new_domain(data_dir: Path) -> Callable[[], str]:
+    def make() -> str:
+        async def create() -> str:
+            async with room(config.load(data_dir, environment={})) as opened:
+                return (await opened.profiles.create_domain("callers", None, KEY_ARN)).id
+
+        return anyio.run(create)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def command(data_dir: Path) -> Callable[..., Result]:
+    def run(*arguments: str, **environment: str) -> Result:
+        return CliRunner().invoke(app, [*arguments, "--data-dir", str(data_dir)], env=environment)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(command: Callable[..., Result]) -> Run:
+    def lines(*arguments: str) -> list[dict]:
+        result = command(*arguments, "--json")
+        return [json.loads(line) for line in result.stdout.splitlines()]
+
+    return lines
+
+
+@pytest.fixture(scope="module")
+def enrolled(new_domain: Callable[[], str], run: Run) -> tuple[str, str]:
+    """A domain, and the profile of the customer of call 1 in it."""
+    domain_id = new_domain()
+    (made,) = run("enrol", CALL_1, "--domain", domain_id)
+    assert made["fault"] is None
+    return domain_id, made["voice_profile_id"]
+
+
+def test_who_was_enrolled_is_identified_in_another_recording_and_a_stranger_is_not(
+    enrolled: tuple[str, str], run: Run
+) -> None:
+    domain_id, profile_id = enrolled
+    same, other = run("identify", CALL_2, CALL_3, "--domain", domain_id)
+    (match,) = same["candidates"]
+    assert match["profile_id"] == profile_id
+    assert match["confidence"] > 0.7
+    assert match["log_ratio"] > 0
+    assert 0.5 < match["score"] <= 1
+    assert match["channel"] == "tel"
+    assert other["candidates"][0]["confidence"] < 0.1
+
+
+def test_a_recording_without_enough_speech_says_so_and_does_not_keep_the_others_back(
+    enrolled: tuple[str, str], command: Callable[..., Result], tmp_path: Path
+) -> None:
+    import soundfile
+
+    short = tmp_path / "short.wav"
+    soundfile.write(short, np.zeros(8_000, np.float32), 8_000)
+    result = command("identify", str(short), CALL_2, "--domain", enrolled[0], "--json")
+    assert result.exit_code == 1
+    failed, found = map(json.loads, result.stdout.splitlines())
+    assert "0.0 seconds of speech" in failed["fault"]
+    assert found["candidates"]
+
+
+def test_what_is_no_recording_or_has_no_such_channel_is_refused(
+    enrolled: tuple[str, str], command: Callable[..., Result], tmp_path: Path
+) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("hello")
+    for arguments, says in (([str(text)], "not a recording"), ([str(text), "--channel", "1"], "not a recording")):
+        result = command("identify", *arguments, "--domain", enrolled[0])
+        assert isinstance(result.exception, CarillonError)
+        assert says in str(result.exception)
+
+
+def test_a_profile_is_known_by_every_voice_it_was_given(new_domain: Callable[[], str], run: Run) -> None:
+    domain_id = new_domain()
+    (made,) = run("enrol", CALL_1, "--domain", domain_id)
+    profile_id = made["voice_profile_id"]
+    (added,) = run("enrol", CALL_3, "--domain", domain_id, "--profile", profile_id, "--label", "headset")
+    assert added["voice_profile_id"] == profile_id
+    for call in (CALL_2, CALL_3):
+        (found,) = run("identify", call, "--domain", domain_id)
+        assert [match["profile_id"] for match in found["candidates"]] == [profile_id]
+        assert found["candidates"][0]["confidence"] > 0.7
+
+
+def test_one_person_enrolled_twice_is_reported_and_two_people_are_not(new_domain: Callable[[], str], run: Run) -> None:
+    domain_id = new_domain()
+    first, second, _ = run("enrol", CALL_1, CALL_2, CALL_3, "--domain", domain_id)
+    (pair,) = run("profiles", "duplicates", "--domain", domain_id)
+    assert {pair["one"], pair["other"]} == {first["voice_profile_id"], second["voice_profile_id"]}
+    assert pair["confidence"] > 0.5
+
+
+def test_a_domain_survives_an_archive_and_nothing_in_it_can_be_read(
+    enrolled: tuple[str, str], new_domain: Callable[[], str], command: Callable[..., Result], run: Run, tmp_path: Path
+) -> None:
+    domain_id, profile_id = enrolled
+    archive = tmp_path / "voices.bin"
+    given = {PASSPHRASE_VARIABLE: PASSPHRASE}
+    made = command("profiles", "export", str(archive), "--domain", domain_id, **given)
+    assert made.exit_code == 0, made.exception
+    assert archive.stat().st_mode & 0o077 == 0
+    assert profile_id.encode() not in archive.read_bytes()
+    again = command("profiles", "export", str(archive), "--domain", domain_id, **given)
+    assert "exists already" in str(again.exception)
+    there = command("profiles", "import", str(archive), "--domain", domain_id, **given)
+    assert "0 voice(s) came in; 1 were there already" in there.stdout
+    elsewhere = command("profiles", "import", str(archive), "--domain", new_domain(), **given)
+    assert "1 were there already" in elsewhere.stdout  # an id names one profile of a server
+
+
+def test_an_archive_comes_back_after_its_domain_is_gone(
+    new_domain: Callable[[], str], command: Callable[..., Result], run: Run, data_dir: Path, tmp_path: Path
+) -> None:
+    domain_id, archive = new_domain(), tmp_path / "voices.bin"
+    given = {PASSPHRASE_VARIABLE: PASSPHRASE}
+    (made,) = run("enrol", CALL_1, "--domain", domain_id)
+    command("profiles", "export", str(archive), "--domain", domain_id, **given)
+
+    async def delete() -> None:
+        async with room(config.load(data_dir, environment={})) as opened:
+            await opened.profiles.delete_domain(domain_id)
+
+    anyio.run(delete)
+    other = new_domain()
+    assert "1 voice(s) came in" in command("profiles", "import", str(archive), "--domain", other, **given).stdout
+    (found,) = run("identify", CALL_2, "--domain", other)
+    assert found["candidates"][0]["profile_id"] == made["voice_profile_id"]
+    assert found["candidates"][0]["confidence"] > 0.7
+
+
+@pytest.mark.parametrize("harm", ["passphrase", "flip", "cut", "swap", "text"])
+def test_an_archive_that_is_not_whole_changes_nothing(
+    harm: str, enrolled: tuple[str, str], new_domain: Callable[[], str], command: Callable[..., Result], tmp_path: Path
+) -> None:
+    archive = tmp_path / "voices.bin"
+    given = {PASSPHRASE_VARIABLE: PASSPHRASE}
+    command("profiles", "export", str(archive), "--domain", enrolled[0], **given)
+    data = bytearray(archive.read_bytes())
+    head = data.index(b"\n") + 1
+    match harm:
+        case "passphrase":
+            given = {PASSPHRASE_VARIABLE: "another passphrase"}
+        case "flip":
+            data[len(data) // 2] ^= 1
+        case "cut":
+            data = data[: head + 4 + int.from_bytes(data[head : head + 4], "big")]  # the end record is gone
+        case "swap":
+            data = data[:head] + data[head + 4 + int.from_bytes(data[head : head + 4], "big") :]
+        case "text":
+            data = bytearray(b"hello\n")
+    archive.write_bytes(data)
+    result = command("profiles", "import", str(archive), "--domain", new_domain(), **given)
+    assert isinstance(result.exception, ArchiveBroken)
+
+
+def test_a_passphrase_that_can_be_guessed_is_refused(
+    enrolled: tuple[str, str], command: Callable[..., Result], tmp_path: Path
+) -> None:
+    given = {PASSPHRASE_VARIABLE: "short"}
+    result = command("profiles", "export", str(tmp_path / "x"), "--domain", enrolled[0], **given)
+    assert isinstance(result.exception, PassphraseWeak)
+    assert not (tmp_path / "x").exists()
+
+
+def test_voices_of_another_model_are_embedded_anew_from_their_speech(
+    new_domain: Callable[[], str], command: Callable[..., Result], run: Run, data_dir: Path
+) -> None:
+    domain_id = new_domain()
+    run("enrol", CALL_1, "--domain", domain_id)
+    with sqlite3.connect(data_dir / "carillon.db") as connection:
+        connection.execute("UPDATE enrolled_voices SET model_id = 'older' WHERE domain_id = ?", (domain_id,))
+    (before,) = run("identify", CALL_2, "--domain", domain_id)
+    assert before["candidates"] == []
+    assert "1 voice(s) embedded anew" in command("profiles", "re-embed", "--domain", domain_id).stdout
+    (after,) = run("identify", CALL_2, "--domain", domain_id)
+    assert after["candidates"][0]["confidence"] > 0.7
+    assert "0 voice(s)" in command("profiles", "re-embed", "--domain", domain_id).stdout
