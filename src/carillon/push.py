@@ -1,19 +1,34 @@
-"""`carillon push`: a recording, streamed as a telephone system would stream a call."""
+"""`carillon push`: a recording, or a live pipe, streamed as a telephone system would stream a call."""
 
 import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from anyio import to_thread
+from anyio import CancelScope, create_task_group, open_signal_receiver, to_thread, wait_readable
+from anyio.abc import TaskStatus
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from carillon.app import prepare
 from carillon.config import Settings
+from carillon.errors import InvalidRequest
 from carillon.media import Acknowledgement, AcknowledgementType, KinesisVideoClient, as_live, put_media, read_recording
+from carillon.media.pipe import read_pipe
+from carillon.media.splicer import Layout, SampleFormat
 from carillon.tls import authorities
 
+STDIN: Final = Path("-")
 _ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_KINESIS_VIDEO", "AWS_ENDPOINT_URL")
+_READ_BYTES: Final = 65_536
+
+
+class BadOptions(InvalidRequest):
+    """Options that make no sense together."""
 
 
 async def push(
@@ -26,31 +41,58 @@ async def push(
         StreamNotFound, NotAuthorized, RequestRefused, StreamUnavailable, PutMediaRefused: what the endpoint said.
     """
     recording = await to_thread.run_sync(read_recording, file, rate_hz)
-    console = Console(stderr=True)
-    counts = dict.fromkeys(AcknowledgementType, 0)
+    sending = _Sending(settings, stream, endpoint)
+    timing = (BarColumn(), TextColumn("{task.completed:.0f} of {task.total:.0f} s"), TimeRemainingColumn())
+    with sending.bar(*timing) as bar:
+        task = bar.add_task(f"{file.name} -> {stream}", total=recording.seconds)
+        body = as_live(
+            recording,
+            speed,
+            on_sent=lambda seconds: bar.update(task, completed=seconds),
+            fragment_seconds=settings.media.fragment_seconds,
+        )
+        await sending.send(body, None)
+    sending.sum_up()
 
-    def count(acknowledgement: Acknowledgement) -> None:
-        counts[acknowledgement.type] += 1
 
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.completed:.0f} of {task.total:.0f} s"),
-        TimeRemainingColumn(),
-        console=console,
-    )
-    async with client_for(settings, endpoint) as client:
-        with bar:
-            task = bar.add_task(f"{file.name} -> {stream}", total=recording.seconds)
-            body = as_live(
-                recording,
-                speed,
+async def push_pipe(settings: Settings, stream: str, raw: Layout | None, endpoint: str | None) -> None:
+    """Stream what comes through standard input, as it comes, until its end or SIGINT, and say what became of it.
+
+    Args:
+        settings: how fragments are cut.
+        stream: name of the stream.
+        raw: what samples without a header are; None if there must be one.
+        endpoint: any KVS endpoint.
+
+    Raises:
+        UnreadablePipe: nothing came that can be streamed.
+        StreamNotFound, NotAuthorized, RequestRefused, StreamUnavailable, PutMediaRefused: what the endpoint said.
+    """
+    sending = _Sending(settings, stream, endpoint)
+    async with _standard_input() as source:
+        with sending.bar(TextColumn("{task.completed:.0f} s")) as bar:
+            task = bar.add_task(f"pipe -> {stream}", total=None)
+            piped = await read_pipe(
+                source.read,
+                raw,
                 on_sent=lambda seconds: bar.update(task, completed=seconds),
                 fragment_seconds=settings.media.fragment_seconds,
             )
-            await put_media(client, stream, body, count, settings=settings.media)
-    received, persisted = counts[AcknowledgementType.RECEIVED], counts[AcknowledgementType.PERSISTED]
-    console.print(f"{received} fragments received, {persisted} persisted.", highlight=False)
+            await sending.send(piped.body, piped.started_at)
+    sending.sum_up()
+
+
+def raw_layout(rate_hz: int | None, channels: int | None, encoding: SampleFormat | None) -> Layout | None:
+    """Return what options say of samples without a header; None if they say nothing.
+
+    Raises:
+        BadOptions: the rate is missing.
+    """
+    if rate_hz is None:
+        if channels is not None or encoding is not None:
+            raise BadOptions("Say the rate of raw samples, too: --rate 8000.")
+        return None
+    return Layout(encoding or SampleFormat.S16LE, rate_hz, channels or 1)
 
 
 def client_for(settings: Settings, endpoint: str | None = None) -> KinesisVideoClient:
@@ -70,3 +112,75 @@ def client_for(settings: Settings, endpoint: str | None = None) -> KinesisVideoC
         settings=settings.media,
         ca_bundle=None if "AWS_CA_BUNDLE" in os.environ else authorities(settings, url),
     )
+
+
+class _Sending:
+    """One document on its way, and what is said of it."""
+
+    def __init__(self, settings: Settings, stream: str, endpoint: str | None) -> None:
+        self._settings = settings
+        self._stream = stream
+        self._endpoint = endpoint
+        self._console = Console(stderr=True)
+        self._counts = dict.fromkeys(AcknowledgementType, 0)
+
+    def bar(self, *columns: ProgressColumn) -> Progress:
+        return Progress(TextColumn("{task.description}"), *columns, console=self._console)
+
+    async def send(self, body: AsyncIterator[bytes], started_at: datetime | None) -> None:
+        async with client_for(self._settings, self._endpoint) as client:
+            await put_media(
+                client, self._stream, body, self._count, started_at=started_at, settings=self._settings.media
+            )
+
+    def sum_up(self) -> None:
+        received, persisted = (
+            self._counts[kind] for kind in (AcknowledgementType.RECEIVED, AcknowledgementType.PERSISTED)
+        )
+        self._console.print(f"{received} fragments received, {persisted} persisted.", highlight=False)
+
+    def _count(self, acknowledgement: Acknowledgement) -> None:
+        self._counts[acknowledgement.type] += 1
+
+
+class _Input:
+    """Standard input, which SIGINT ends: what has come by then is sent."""
+
+    def __init__(self) -> None:
+        self._file = sys.stdin.fileno()
+        self._waiting = CancelScope()
+        self._is_over = False
+
+    async def read(self) -> bytes:
+        """Return what is there, waiting until something is; empty at the end."""
+        with CancelScope() as self._waiting:
+            if not self._is_over:
+                await self._until_readable()
+                return await to_thread.run_sync(os.read, self._file, _READ_BYTES)
+        return b""
+
+    async def _until_readable(self) -> None:
+        with suppress(PermissionError):  # a file, which epoll does not watch, and need not
+            await wait_readable(self._file)
+
+    async def end_on_signal(self, *, task_status: TaskStatus[None]) -> None:
+        with open_signal_receiver(signal.SIGINT) as signals:
+            task_status.started()
+            await anext(aiter(signals))
+        self._is_over = True  # a second one is not for us, and stops the program
+        self._waiting.cancel()
+
+
+@asynccontextmanager
+async def _standard_input() -> AsyncIterator[_Input]:
+    source = _Input()
+    failure: Exception | None = None
+    async with create_task_group() as group:
+        await group.start(source.end_on_signal)
+        try:
+            yield source
+        except Exception as error:  # out of the group first, which would wrap it
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure

@@ -5,7 +5,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import uvicorn
 from anyio import Event, create_task_group, open_signal_receiver
@@ -27,7 +27,17 @@ class Listener(uvicorn.Server):
         stop_seconds: float = 1.0,
         certificate: Certificate | None = None,
         http: type[asyncio.Protocol] | Literal["auto"] = "auto",
+        max_message_bytes: int = 0,
     ) -> None:
+        """Make one.
+
+        Args:
+            application: answers.
+            stop_seconds: how long connections may go on after it was told to stop.
+            certificate: to serve https with.
+            http: what speaks it.
+            max_message_bytes: of a WebSocket; 0 serves none.
+        """
         super().__init__(
             uvicorn.Config(
                 application,
@@ -35,6 +45,9 @@ class Listener(uvicorn.Server):
                 access_log=False,
                 log_config=None,
                 http=http,
+                ws=cast("type[asyncio.Protocol]", _websocket) if max_message_bytes else "none",
+                ws_max_size=max_message_bytes,
+                ws_per_message_deflate=False,  # what is compressed is small, and what it becomes is not
                 ssl_certfile=None if certificate is None else certificate.certificate,
                 ssl_keyfile=None if certificate is None else certificate.key,
                 server_header=False,
@@ -53,6 +66,13 @@ class Listener(uvicorn.Server):
         yield
 
 
+def _websocket(**given: Any) -> asyncio.Protocol:  # noqa: ANN401 - as uvicorn has it
+    """Return the protocol of one WebSocket; the first loads the library."""
+    from carillon.sockets import BoundedWebSocket
+
+    return BoundedWebSocket(**given)
+
+
 async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -66,7 +86,13 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
         base_url = settings.server.public_url or _url_of(listener, scheme)
         async with assembled(settings, base_url) as application, create_task_group() as group:
             http = bounded(settings.server.max_head_bytes, settings.server.head_seconds)
-            server = Listener(application.api, settings.server.stop_seconds, certificate, http)
+            server = Listener(
+                application.api,
+                settings.server.stop_seconds,
+                certificate,
+                http,
+                settings.ingest.max_message_bytes if settings.ingest.is_on else 0,
+            )
             group.start_soon(server.serve, [listener])
             await server.is_listening.wait()
             with open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:

@@ -1,0 +1,73 @@
+"""Why a connection ends, and with which close code: the one table.
+
+Codes from 4000 on are an application's own (RFC 6455, 7.4.2). Ours are 4000 and the HTTP status that means the same.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from carillon.errors import CarillonError, InvalidRequest, LimitExceeded, NotFound, StateConflict, Transient
+from carillon.streams import ProducerConnected, Refusal
+
+DONE: Final = 1000
+OURS: Final = 1011
+TRY_LATER: Final = 1013
+_MAX_REASON_BYTES: Final = 123  # RFC 6455, 5.5: a control frame has 125 bytes, of which the code takes two
+
+
+class NotUnderstood(InvalidRequest):
+    """A message is not what the format allows."""
+
+
+class FellSilent(CarillonError):
+    """Nothing came for too long."""
+
+
+class RanAhead(LimitExceeded):
+    """Audio came much faster than anybody speaks."""
+
+
+class TakenOver(StateConflict):
+    """Another producer writes to the stream now."""
+
+    def __init__(self) -> None:
+        super().__init__("Another connection writes to the stream now.")
+
+
+class MediaRefused(CarillonError):
+    """The stream did not take what was made of the audio.
+
+    Attributes:
+        refusal: why.
+    """
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(f"The stream refused the audio: {refusal.name}.")
+        self.refusal: Final = refusal
+
+
+CODES: Final[Mapping[type[Exception], int]] = {
+    NotUnderstood: 4400,
+    NotFound: 4404,
+    FellSilent: 4408,
+    ProducerConnected: 4409,
+    TakenOver: 4409,
+    RanAhead: 4429,
+    LimitExceeded: TRY_LATER,
+    Transient: TRY_LATER,
+}
+"""A word is looked up along its method resolution order; what is not found here is our own fault."""
+
+
+def code_of(error: Exception) -> int:
+    """Return the close code of an error."""
+    if isinstance(error, MediaRefused) and error.refusal is Refusal.STREAM_NOT_ACTIVE:
+        return CODES[NotFound]
+    return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), OURS)
+
+
+def reason_of(error: Exception) -> str:
+    """Return what a close frame can hold of an error's message; nothing of a fault of ours."""
+    if not isinstance(error, CarillonError):
+        return "The server failed; its log says more."
+    return str(error).encode()[:_MAX_REASON_BYTES].decode(errors="ignore")

@@ -1,0 +1,56 @@
+"""What a format makes of messages: the audio that they announce, the audio itself, and that it is over."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from carillon.media.splicer import Layout
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What will come. Once, and before any audio."""
+
+    layout: Layout
+    """Of the stream."""
+    tracks: int = 1
+    """How many come separately: 2 become the left and the right channel."""
+    metadata: Sequence[tuple[str, str]] = field(default=(), repr=False)
+    """To keep with the audio: (name, text)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Some of a track."""
+
+    track: int
+    data: bytes = field(repr=False)
+    at_ms: int | None = None
+    """When it begins, on the sender's clock; None if it does not say."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Nothing more will come."""
+
+
+Heard: TypeAlias = Opened | Audio | Ended
+
+
+class Format(Protocol):
+    """Understands the messages of one connection."""
+
+    answers: bool
+    """Whether the sender may be sent anything."""
+
+    def begin(self) -> Sequence[Heard]:
+        """Return what is known before the first message."""
+        ...
+
+    def read(self, message: str | bytes) -> Sequence[Heard]:
+        """Return what a message says; nothing if it is about other things.
+
+        Raises:
+            NotUnderstood: not a message of this format, or not now.
+        """
+        ...

@@ -1,0 +1,187 @@
+"""One connection, from the first message until its last fragment is stored.
+
+One child takes messages, has what they hold spliced, and feeds the recording with the fragments that come of it; where
+nothing comes, it watches the clock. One hears how far each fragment got, and one whether another producer is to take
+over. What has come is stored however the connection ends.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from anyio import CancelScope, Event, create_task_group, move_on_after
+
+from carillon.api.ingest.errors import FellSilent, MediaRefused, NotUnderstood, RanAhead, TakenOver
+from carillon.api.ingest.heard import Audio, Ended, Format, Heard, Opened
+from carillon.api.ingest.settings import Settings
+from carillon.api.ingest.socket import WebSocket
+from carillon.api.kinesis_video.put_media import render
+from carillon.clock import Clock, to_millis
+from carillon.media.splicer import Splicer
+from carillon.streams import AckKind, Recording
+from carillon.telemetry import get_logger
+
+log: Final = get_logger()
+
+
+class Session:
+    """Fills a recording from a connection."""
+
+    def __init__(
+        self, socket: WebSocket, recording: Recording, format_: Format, clock: Clock, settings: Settings
+    ) -> None:
+        self._socket = socket
+        self._recording = recording
+        self._format = format_
+        self._clock = clock
+        self._settings = settings
+        self._opened: Opened | None = None
+        self._splicer: Splicer | None = None
+        self._began = 0.0  # monotonic: the moment of the first sample
+        self._heard_at = clock.monotonic()
+        self._taking = CancelScope()
+        self._is_stored = Event()
+        self._failure: Exception | None = None
+
+    async def hold(self) -> None:
+        """Take what comes until it ends, then wait until it is stored.
+
+        Raises:
+            NotUnderstood, FellSilent, RanAhead, MediaRefused, TakenOver: why it ended early. What had come is stored.
+        """
+        async with create_task_group() as group:
+            group.start_soon(self._listen)
+            group.start_soon(self._watch_turn)
+            try:
+                with self._taking:
+                    await self._take()
+            except Exception as error:  # out of the group first, which would wrap it, and after storing what came
+                self._failure = self._failure or error
+            await self._finish()
+            await self._is_stored.wait()
+            group.cancel_scope.cancel()
+        if self._failure is not None:
+            raise self._failure
+
+    def describe(self) -> dict[str, float]:
+        """Return figures for the log."""
+        splicer = self._splicer
+        if splicer is None:
+            return {"seconds": 0.0}
+        return {
+            "seconds": round(splicer.seconds, 3),
+            "filled_seconds": round(splicer.filled_seconds, 3),
+            "dropped_seconds": round(splicer.dropped_seconds, 3),
+        }
+
+    async def _take(self) -> None:
+        if await self._hear(self._format.begin()):
+            return
+        while True:
+            message: str | bytes | None = ""
+            with move_on_after(self._settings.fragment_seconds) as patience:
+                message = await self._socket.receive()
+            if message is None:
+                return
+            if patience.cancelled_caught:
+                await self._wait_on()
+                continue
+            self._heard_at = self._clock.monotonic()
+            if await self._hear(self._format.read(message)):
+                return
+
+    async def _hear(self, heard: Sequence[Heard]) -> bool:
+        """Take what was made of a message; return whether it was the last."""
+        for one in heard:
+            match one:
+                case Audio():
+                    await self._take_audio(one)
+                case Opened():
+                    self._opened = one
+                case Ended():
+                    return True
+        return False
+
+    async def _take_audio(self, audio: Audio) -> None:
+        splicer = await self._reach_now()
+        await self._feed(splicer.push(audio.track, audio.data, audio.at_ms))
+        ahead_seconds = splicer.seconds - self._elapsed()
+        if ahead_seconds > self._settings.most_ahead_seconds:
+            raise RanAhead(f"Audio is {ahead_seconds:.0f} s ahead of the clock. Send it as it is spoken, or PutMedia.")
+
+    async def _wait_on(self) -> None:
+        """Keep the stream going while nothing comes, for so long.
+
+        Raises:
+            FellSilent: it has been too long.
+        """
+        silent_seconds = self._clock.monotonic() - self._heard_at
+        if self._opened is None:
+            if silent_seconds >= self._settings.start_seconds:
+                raise FellSilent("Nothing said what would be sent.")
+            return
+        if silent_seconds >= self._settings.idle_seconds:
+            raise FellSilent(f"Nothing came for {self._settings.idle_seconds:g} s.")
+        await self._reach_now()
+
+    async def _reach_now(self) -> Splicer:
+        """Return the splicer; where audio lags behind the clock by too much, it was silent."""
+        if self._splicer is None:
+            self._splicer = self._begin()
+            await self._recording.feed(self._splicer.header())
+        due_seconds = self._elapsed() - self._settings.silence_seconds
+        if due_seconds > self._splicer.seconds:
+            await self._feed(self._splicer.fill_until(due_seconds))
+        return self._splicer
+
+    def _begin(self) -> Splicer:
+        if self._opened is None:
+            raise NotUnderstood("Audio came before it was said what it is.")
+        self._began = self._clock.monotonic()
+        return Splicer(
+            self._opened.layout,
+            to_millis(self._clock.now()),
+            tracks=self._opened.tracks,
+            fragment_seconds=self._settings.fragment_seconds,
+            late_seconds=self._settings.late_seconds,
+            most_gap_seconds=self._settings.most_ahead_seconds,
+            metadata=self._opened.metadata,
+        )
+
+    def _elapsed(self) -> float:
+        return self._clock.monotonic() - self._began
+
+    async def _feed(self, fragments: Sequence[bytes]) -> None:
+        for fragment in fragments:
+            await self._recording.feed(fragment)
+            await self._recording.settle()  # no tags will follow, so that readers need not wait for any
+
+    async def _finish(self) -> None:
+        """Store what is left."""
+        if self._splicer is not None:
+            await self._feed(self._splicer.end())
+        await self._recording.end()
+
+    async def _listen(self) -> None:
+        """Hear how far fragments got, and pass it on to who wants to know; what was refused ends the connection."""
+        async for acknowledgement in self._recording.acknowledgements:
+            if acknowledgement.kind is AckKind.ERROR:
+                assert acknowledgement.refusal is not None
+                self._stop(MediaRefused(acknowledgement.refusal))
+            if self._format.answers and not self._socket.is_over:
+                await self._answer(render(acknowledgement).decode().rstrip("\n"))
+        self._is_stored.set()
+
+    async def _answer(self, text: str) -> None:
+        try:
+            await self._socket.send(text)
+        except TimeoutError:
+            self._stop(FellSilent("Acknowledgements were not read."))
+
+    async def _watch_turn(self) -> None:
+        """Leave the stream to another producer that is to take it over."""
+        await self._recording.wanted()
+        self._stop(TakenOver())
+
+    def _stop(self, why: Exception) -> None:
+        self._failure = self._failure or why
+        self._taking.cancel()

@@ -1,0 +1,69 @@
+"""`carillon ingest-url`: where a telephony platform or a browser may send the audio of one stream."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from carillon.api.ingest import KEY_PURPOSE, IngestTokens, websocket_url
+from carillon.app import ROOT_KEY_FILE, prepare
+from carillon.config import Settings
+from carillon.errors import InvalidRequest, NotFound
+from carillon.storage import Vault, load_or_create_root_key
+
+_UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+_SPAN: Final = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
+
+
+class SpanUnreadable(InvalidRequest):
+    """A text that should be a span of time is none."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(f"{text[:40]!r} is not a span of time; write 90m, 24h or 365d.")
+
+
+class KeyUnusable(NotFound):
+    """No active access key has this id."""
+
+    def __init__(self, access_key_id: str) -> None:
+        super().__init__(f"There is no active access key {access_key_id[:40]}. See: carillon keys list")
+
+
+def ingest_url(
+    settings: Settings,
+    stream: str,
+    target_format: str,
+    expires: str | None,
+    access_key_id: str | None,
+    endpoint: str | None,
+) -> str:
+    """Return the URL.
+
+    Args:
+        settings: of the server.
+        stream: name of the stream; it need not exist yet.
+        target_format: one of `carillon.api.ingest.FORMATS`.
+        expires: after how long it is good for nothing: 90m, 24h, 365d; None means never.
+        access_key_id: of the key on whose behalf, and no longer than which, audio is taken; None means the default.
+        endpoint: base URL of the server; None means what its settings say.
+
+    Raises:
+        SpanUnreadable: `expires` is no span of time.
+        KeyUnusable: no such active key.
+        NotUnderstood: no such format, or no name of a stream.
+    """
+    ring = prepare(settings.data_dir)
+    key = ring.default if access_key_id is None else ring.find(access_key_id)
+    if key is None:
+        raise KeyUnusable(access_key_id or "")
+    expires_at = None if expires is None else datetime.now(UTC) + _span(expires)
+    vault = Vault(load_or_create_root_key(settings.data_dir / ROOT_KEY_FILE))
+    tokens = IngestTokens(vault.derive(KEY_PURPOSE), settings.ingest.generation)
+    path = tokens.make(target_format, stream, key.access_key_id, expires_at)
+    return websocket_url(endpoint or settings.server.url, path)
+
+
+def _span(text: str) -> timedelta:
+    said = _SPAN.fullmatch(text)
+    if said is None:
+        raise SpanUnreadable(text)
+    return int(said[1]) * _UNITS[said[2]]

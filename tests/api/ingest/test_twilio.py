@@ -1,0 +1,156 @@
+"""Messages of Twilio's media streams, and of those who write them a little otherwise."""
+
+import base64
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from carillon.api.ingest.errors import NotUnderstood
+from carillon.api.ingest.heard import Audio, Ended, Opened
+from carillon.api.ingest.twilio import MediaStreams
+from carillon.media.splicer import Layout, SampleFormat
+
+MU_LAW = Layout(SampleFormat.MU_LAW, 8_000, 1)
+TELNYX = {
+    "event": "start",
+    "sequence_number": "1",
+    "start": {
+        "call_control_id": "v3:T02llQxIyaRkhfRKxgAP8nY511EhFLizdvdUKJiSw8d6A9BborherQ",
+        "client_state": "aGF2ZSBhIG5pY2UgZGF5ID1d",
+        "media_format": {"encoding": "PCMA", "sample_rate": 8000, "channels": 1},
+    },
+    "stream_id": "32DE0DEA-53CB-4B21-89A4-9E1819C043BC",
+}
+EXOTEL = {
+    "event": "start",
+    "sequence_number": "1",
+    "stream_sid": "MZ1",
+    "start": {
+        "stream_sid": "MZ1",
+        "call_sid": "CA1",
+        "custom_parameters": {"key1": "value1"},
+        "media_format": {"encoding": "audio/x-raw", "sample_rate": "8000", "bit_rate": "16"},
+    },
+}
+
+
+def media(payload: bytes = b"\x01\x02", **changed: Any) -> str:
+    said = {"track": "inbound", "timestamp": "155", "payload": base64.b64encode(payload).decode(), **changed}
+    return json.dumps({"event": "media", "media": {name: value for name, value in said.items() if value is not None}})
+
+
+def test_both_tracks_are_two_channels_with_the_calls_ids_and_parameters(twilio: Any) -> None:
+    reader, call = MediaStreams(), twilio()
+    assert reader.begin() == ()
+    assert reader.read(call.connected()) == ()
+    (opened,) = reader.read(call.start())
+    assert isinstance(opened, Opened)
+    assert (opened.layout, opened.tracks) == (Layout(SampleFormat.MU_LAW, 8_000, 2), 2)
+    assert dict(opened.metadata) == {
+        "CallId": "CA00000000000000000000000000000001",
+        "MediaStreamId": "MZ00000000000000000000000000000001",
+        "FirstName": "Jane",
+        "RemoteParty": "Bob",
+    }
+    assert reader.read(call.media("inbound", 155, b"a")) == (Audio(0, b"a", 155),)
+    assert reader.read(call.media("outbound", 160, b"b")) == (Audio(1, b"b", 160),)
+    assert reader.read(call.dtmf()) == ()
+    assert reader.read(call.mark()) == ()
+    assert reader.read(call.stop()) == (Ended(),)
+
+
+@pytest.mark.parametrize("track", ["inbound", "outbound"])
+def test_one_track_alone_is_one_channel(twilio: Any, track: str) -> None:
+    reader, call = MediaStreams(), twilio((track,))
+    (opened,) = reader.read(call.start())
+    assert isinstance(opened, Opened)
+    assert (opened.layout, opened.tracks) == (MU_LAW, 1)
+    assert reader.read(call.media(track, 0, b"a")) == (Audio(0, b"a", 0),)
+
+
+def test_telnyx_declares_no_tracks_so_both_are_expected() -> None:
+    reader = MediaStreams()
+    assert reader.read(json.dumps(TELNYX)) == ()
+    opened, audio = reader.read(media(track="outbound_track", timestamp=40))
+    assert isinstance(opened, Opened)
+    assert (opened.layout, opened.tracks) == (Layout(SampleFormat.A_LAW, 8_000, 2), 2)
+    assert dict(opened.metadata)["CallId"].startswith("v3:")
+    assert audio == Audio(1, b"\x01\x02", 40)
+    assert reader.read(media()) == (Audio(0, b"\x01\x02", 155),)
+
+
+def test_exotel_has_one_track_without_a_name() -> None:
+    reader = MediaStreams()
+    reader.read(json.dumps(EXOTEL))
+    opened, audio = reader.read(media(track=None, timestamp="200"))
+    assert isinstance(opened, Opened)
+    assert (opened.layout, opened.tracks) == (Layout(SampleFormat.S16LE, 8_000, 1), 1)
+    assert dict(opened.metadata) == {"CallId": "CA1", "MediaStreamId": "MZ1", "key1": "value1"}
+    assert audio == Audio(0, b"\x01\x02", 200)
+
+
+def test_who_does_not_say_the_time_is_taken_in_order(twilio: Any) -> None:
+    reader = MediaStreams()
+    reader.read(twilio().start())
+    assert reader.read(media(timestamp=None)) == (Audio(0, b"\x01\x02", None),)
+
+
+def test_metadata_keeps_to_what_a_fragment_may_carry(twilio: Any) -> None:
+    custom = {"AWS_FAKE": "x", "": "x", "n" * 129: "x", "long": "v" * 257, **{f"p{n}": n for n in range(20)}}
+    (opened,) = MediaStreams().read(twilio().start(customParameters=custom))
+    assert isinstance(opened, Opened)
+    assert [name for name, _ in opened.metadata] == ["CallId", "MediaStreamId", *(f"p{n}" for n in range(8))]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"tracks": []},
+        {"tracks": ["sideways"]},
+        {"mediaFormat": {"encoding": "OPUS", "sampleRate": 8000}},
+        {"mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 4000}},
+        {"mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": True}},
+        {"mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 2}},
+    ],
+)
+def test_what_cannot_be_read_is_refused_at_the_start(twilio: Any, changed: Mapping[str, Any]) -> None:
+    with pytest.raises(NotUnderstood):
+        MediaStreams().read(twilio().start(**changed))
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "", "[]", "{}", "null", '{"event": 1}', "{" * 10_000, '{"event": "start"}', '{"event": "media"}',
+        b"\xff\xfe", media(track="sideways"), media(timestamp="-1"), media(timestamp="soon"), media(timestamp=2**60),
+        media(timestamp="1" * 400), media(payload=b"")[:-3], media().replace("AQI=", "AQI"),
+    ],
+)  # fmt: skip
+def test_what_is_no_message_is_refused(twilio: Any, message: str | bytes) -> None:
+    reader = MediaStreams()
+    reader.read(twilio().start())
+    with pytest.raises(NotUnderstood):
+        reader.read(message)
+
+
+def test_a_call_starts_once(twilio: Any) -> None:
+    reader = MediaStreams()
+    reader.read(twilio().start())
+    with pytest.raises(NotUnderstood):
+        reader.read(twilio().start())
+
+
+@settings(max_examples=50)
+@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda a: st.lists(a) | st.dictionaries(
+    st.sampled_from(["event", "start", "media", "tracks", "mediaFormat", "payload", "track"]) | st.text(), a,
+)))  # fmt: skip
+def test_whatever_comes_is_understood_or_refused(said: Any) -> None:
+    reader = MediaStreams()
+    for message in ({"event": "start", "start": said}, {"event": "media", "media": said}, said):
+        with suppress(NotUnderstood):
+            reader.read(json.dumps(message))
