@@ -1,11 +1,14 @@
 """What every test may use: one event loop, a clock that stands still, a real database in a temporary folder."""
 
 import os
+import re
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import boto3
@@ -16,6 +19,7 @@ from carillon import config
 from carillon.clock import ManualClock
 from carillon.environment import exports
 from carillon.storage import Database, Vault, metadata
+from carillon.telemetry import configure_logging
 
 SINKS_NOWHERE = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
 """A server in a test never looks for AWS beyond loopback."""
@@ -25,6 +29,12 @@ SINKS_NOWHERE = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL": "http:
 def anyio_backend() -> str:
     """Everything runs on asyncio: SQLAlchemy and aiobotocore know nothing else."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def everything_is_logged() -> None:
+    """Tests may look at what is logged, whatever its level; pytest shows it where one fails."""
+    configure_logging("debug")
 
 
 @pytest.fixture
@@ -142,3 +152,25 @@ def carillon() -> Callable[..., subprocess.CompletedProcess[str]]:
 def recordings() -> Path:
     """The packaged recordings: two-channel calls at 8 kHz, the customer left."""
     return Path(__file__).parents[1] / "src/carillon/demo/recordings"
+
+
+@pytest.fixture(scope="session")
+def moto_url() -> Iterator[str]:
+    """Where moto's server answers, in a process of its own."""
+    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
+        ports: SimpleQueue[str] = SimpleQueue()
+
+        def read() -> None:  # to the end, or a full pipe would stop the server
+            for line in server.stderr or ():
+                if found := re.search(r"Running on (http://127\.0\.0\.1:\d+)", line):
+                    ports.put(found.group(1))
+
+        reader = threading.Thread(target=read, daemon=True)
+        reader.start()
+        try:
+            yield ports.get(timeout=60)
+        finally:
+            server.terminate()
+            server.wait(10)
+            reader.join(10)

@@ -7,7 +7,13 @@ from carillon.app import prepare
 from carillon.config import Settings
 from carillon.tls import authorities
 
-SERVED: Final = ("CHIME_SDK_MEDIA_PIPELINES", "CHIME_SDK_VOICE", "KINESIS_VIDEO", "KINESIS_VIDEO_MEDIA")
+SERVED: Final = (
+    "CHIME_SDK_MEDIA_PIPELINES",
+    "CHIME_SDK_VOICE",
+    "KINESIS_VIDEO",
+    "KINESIS_VIDEO_MEDIA",
+    "KINESIS_VIDEO_ARCHIVED_MEDIA",
+)
 """Services whose endpoint is this server; every other service keeps its own."""
 
 

@@ -1,21 +1,26 @@
-"""`carillon keys`: who may sign requests, and for what. A running server notices within a second."""
+"""`carillon keys`: who may sign requests, and for what. A running server notices within a second.
+
+What changes is in the audit trail: each row names the key concerned, since nobody signed for it, and `cli` as source.
+"""
 
 import sys
-from collections.abc import Sequence
+import uuid
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio
 import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from carillon import config
-from carillon.api.access import Policy
+from carillon.api.access import Policy, TrailRow, write_trail
 from carillon.api.credentials import AccessKey, change
-from carillon.app import CREDENTIALS_FILE, prepare
+from carillon.app import CREDENTIALS_FILE, opened, prepare
 from carillon.errors import InvalidRequest, NotFound
 
 keys = typer.Typer(help="Make, show, rotate and disable access keys.", no_args_is_help=True)
@@ -56,7 +61,7 @@ def create(
     made = AccessKey.generate(
         temporary=hours is not None, name=name, created_at=now, expires_at=expires_at, policy=document
     )
-    change(_file(data_dir), lambda held: [*held, made])
+    _change(data_dir, lambda held: [*held, made], lambda: [("CreateAccessKey", made.access_key_id)])
     _show_secret(made, as_json=as_json)
 
 
@@ -103,7 +108,7 @@ def rotate(
         others.insert(others.index(ends), fresh)  # before the old one: the first active key is the default
         return others
 
-    change(_file(data_dir), edit)
+    _change(data_dir, edit, lambda: [("CreateAccessKey", made[0].access_key_id), ("RotateAccessKey", access_key_id)])
     _show_secret(made[0], as_json=as_json)
 
 
@@ -115,7 +120,7 @@ def disable(access_key_id: KeyId, data_dir: DataDir = None) -> None:
         old = _find(held, access_key_id)
         return [replace(key, status="disabled") if key is old else key for key in held]
 
-    change(_file(data_dir), edit)
+    _change(data_dir, edit, lambda: [("DisableAccessKey", access_key_id)])
     sys.stdout.write(f"{access_key_id} is disabled.\n")
 
 
@@ -134,10 +139,34 @@ def read_policy(path: Path) -> dict[str, Any]:
     return document
 
 
-def _file(data_dir: Path | None) -> Path:
-    folder = config.load(data_dir).data_dir
-    prepare(folder)
-    return folder / CREDENTIALS_FILE
+def _change(
+    data_dir: Path | None,
+    edit: Callable[[Sequence[AccessKey]], Sequence[AccessKey]],
+    done: Callable[[], Sequence[tuple[str, str]]],
+) -> None:
+    """Change the keys and write down what was done: operations, each with the key concerned."""
+    settings = config.load(data_dir)
+
+    async def run() -> None:
+        async with opened(settings) as ground:  # first: where nothing can be written down, nothing is done
+            change(settings.data_dir / CREDENTIALS_FILE, edit)
+            if settings.audit.is_on:
+                await write_trail(ground.database, [_row(operation, key_id) for operation, key_id in done()])
+
+    anyio.run(run)
+
+
+def _row(operation: str, access_key_id: str) -> TrailRow:
+    return TrailRow(
+        at=datetime.now(UTC),
+        access_key_id=access_key_id,
+        action=f"carillon:{operation}",
+        resource=f"access-key/{access_key_id}",
+        source="cli",
+        status=200,
+        error=None,
+        request_id=str(uuid.uuid4()),
+    )
 
 
 def _find(held: Sequence[AccessKey], access_key_id: str) -> AccessKey:

@@ -1,4 +1,7 @@
-"""Logs and metrics: events with fields, never sentences, never anything of a voice."""
+"""Logs and metrics: events with fields, never sentences, never anything of a voice.
+
+A traceback says where something failed and in what words, and never shows the locals of a frame: they are samples.
+"""
 
 import logging
 import sys
@@ -8,22 +11,21 @@ import structlog
 
 
 def configure_logging(level: str = "info", style: Literal["console", "json"] = "console") -> None:
-    """Send structlog events to stderr, one line each. Called once, by the command that starts a process."""
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
-        if style == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-    )
+    """Send structlog events to stderr, one line each but for tracebacks. Called by the command that starts a process.
+
+    Args:
+        level: of the least that is said: debug, info, warning or error.
+        style: for people, or one JSON object a line.
+    """
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            renderer,
+            *(_as_json() if style == "json" else _for_people()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_to_stderr,
         cache_logger_on_first_use=False,
     )
 
@@ -32,3 +34,22 @@ def get_logger() -> structlog.typing.FilteringBoundLogger:
     """Return a logger whose calls read `log.info("task.resumed", fragment_number=...)`."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
     return logger
+
+
+def _as_json() -> list[structlog.typing.Processor]:
+    return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+
+
+def _for_people() -> list[structlog.typing.Processor]:
+    # The renderer's own choice, where rich is installed, shows the locals of every frame.
+    return [
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+    ]
+
+
+def _to_stderr(*_: Any) -> structlog.PrintLogger:  # noqa: ANN401 - names, which structlog passes on
+    return structlog.PrintLogger(sys.stderr)  # as it is now: who imports us may replace it later
+
+
+configure_logging("warning")
+"""Until a command says otherwise, and for whoever only imports us: structlog's own default prints all, with locals."""

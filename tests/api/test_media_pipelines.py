@@ -313,6 +313,9 @@ def test_a_configuration_token_makes_one_configuration(desk: Desk) -> None:
     assert all(item == made[0] for item in made)
     # AWS: the operation declares no conflict.
     refused("BadRequestException", 400, desk.configure, **{**same, "ResourceAccessRoleArn": f"{ROLE}-other"})
+    name = same["MediaInsightsPipelineConfigurationName"]
+    desk.client.delete_media_insights_pipeline_configuration(Identifier=name)
+    assert "new token" in refused("BadRequestException", 400, desk.configure, **same)
 
 
 # Pipelines
@@ -411,6 +414,13 @@ def test_a_pipeline_token_makes_one_pipeline(desk: Desk) -> None:
         ClientRequestToken=token,
         KinesisVideoStreamSourceRuntimeConfiguration=changed,
     )
+    pipeline_id = made[0]["MediaPipelineId"]
+    desk.client.delete_media_pipeline(MediaPipelineId=pipeline_id)
+    desk.until(lambda: desk.status(pipeline_id) == "Stopped")
+    assert desk.open(configuration, ClientRequestToken=token)["MediaPipelineId"] == pipeline_id
+    desk.client.delete_media_pipeline(MediaPipelineId=pipeline_id)
+    again = {"configuration": configuration, "ClientRequestToken": token}
+    assert "new token" in refused("BadRequestException", 400, desk.open, **again)
 
 
 def test_a_pipeline_is_stopped_by_the_first_delete_and_hidden_by_the_next(desk: Desk) -> None:

@@ -49,6 +49,12 @@ def test_each_api_tags_its_own_resources(server: Any) -> None:
         Name="tagged", ServerSideEncryptionConfiguration=KEY, Tags=[{"Key": "team", "Value": "a"}]
     )["VoiceProfileDomain"]
     assert _tags(voice, domain["VoiceProfileDomainArn"]) == {"team": "a"}
+    spelled_otherwise = domain["VoiceProfileDomainArn"].replace("arn:aws:", "arn:aws-us-gov:")
+    voice.tag_resource(ResourceARN=spelled_otherwise, Tags=[{"Key": "team", "Value": "b"}])
+    assert _tags(voice, domain["VoiceProfileDomainArn"]) == _tags(voice, spelled_otherwise) == {"team": "b"}
+    voice.untag_resource(ResourceARN=domain["VoiceProfileDomainArn"], TagKeys=["team"])
+    # AWS: the model's lists are never empty, but applications go through what they get.
+    assert voice.list_tags_for_resource(ResourceARN=domain["VoiceProfileDomainArn"])["Tags"] == []
     missing = "arn:aws:chime:us-east-1:111122223333:media-pipeline/00000000-0000-0000-0000-000000000000"
     for client in (voice, pipelines):
         with pytest.raises(ClientError) as caught:

@@ -1,19 +1,18 @@
 """Two clients at once, on every change of state: never a 5xx, never two resources, never a lost update."""
 
-import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from referee.racing import answers, codes, race
 from referee.world import ELEMENTS, KEY_ARN, ROLE_ARN, World, source
 
 REPEATS = 5
 PIPELINES, VOICE, VIDEO = "chime-sdk-media-pipelines", "chime-sdk-voice", "kinesisvideo"
-Call = Callable[[], Any]
 
 
 @pytest.fixture(scope="module")
@@ -25,38 +24,6 @@ def client(server: Any) -> Callable[[str], Any]:
 @pytest.fixture
 def world(client: Callable[[str], Any]) -> World:
     return World.make(client)
-
-
-def race(*calls: Call) -> list[Any]:
-    """Make the calls at the same moment; return for each its answer, or the code of its error."""
-    barrier, outcomes = threading.Barrier(len(calls)), [None] * len(calls)
-
-    def run(number: int, call: Call) -> None:
-        barrier.wait(10)
-        try:
-            outcomes[number] = call()
-        except ClientError as error:
-            failed = error.response["ResponseMetadata"]["HTTPStatusCode"] >= 500
-            outcomes[number] = error if failed else error.response["Error"]["Code"]
-        except BaseException as error:
-            outcomes[number] = error
-            raise
-
-    threads = [threading.Thread(target=run, args=one) for one in enumerate(calls)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert not any(isinstance(outcome, BaseException) for outcome in outcomes), outcomes
-    return outcomes
-
-
-def answers(outcomes: Iterable[Any]) -> list[Any]:
-    return [outcome for outcome in outcomes if isinstance(outcome, dict)]
-
-
-def codes(outcomes: Iterable[Any]) -> Counter[str]:
-    return Counter(outcome for outcome in outcomes if isinstance(outcome, str))
 
 
 def pages(call: Callable[..., Any], member: str) -> list[Any]:
@@ -259,6 +226,83 @@ def test_a_configuration_is_deleted_or_used_never_both(world: World, client: Any
 
 
 @pytest.mark.parametrize("repeat", range(REPEATS))
+def test_a_start_that_races_with_a_pause_is_refused_or_stopped(world: World, client: Any, repeat: int) -> None:
+    started, paused = race(
+        lambda: client(PIPELINES).start_speaker_search_task(**search(world)),
+        lambda: change(client, world, "Pause"),
+    )
+    assert isinstance(paused, dict), paused
+    assert status(client, world) == "Paused"
+    if isinstance(started, dict):
+        assert eventually_ended(client, world.pipeline_id, started["SpeakerSearchTask"]["SpeakerSearchTaskId"])
+    else:
+        assert started == "ConflictException"
+
+
+@pytest.mark.parametrize("repeat", range(REPEATS))
+def test_a_pause_that_races_with_a_resume_ends_in_the_state_that_the_answers_say(
+    world: World, client: Any, repeat: int
+) -> None:
+    paused, resumed = race(lambda: change(client, world, "Pause"), lambda: change(client, world, "Resume"))
+    assert isinstance(paused, dict), paused
+    if isinstance(resumed, dict):
+        assert status(client, world) == "NotStarted"
+    else:
+        assert (resumed, status(client, world)) == ("ConflictException", "Paused")
+
+
+@pytest.mark.parametrize("repeat", range(REPEATS))
+def test_of_two_pauses_one_wins_and_of_two_resumes(world: World, client: Any, repeat: int) -> None:
+    for wanted, then in (("Pause", "Paused"), ("Resume", "NotStarted")):
+        outcomes = race(*[lambda wanted=wanted: change(client, world, wanted)] * 2)
+        assert len(answers(outcomes)) == 1
+        assert codes(outcomes) == {"ConflictException": 1}
+        assert status(client, world) == then
+
+
+@pytest.mark.parametrize("repeat", range(REPEATS))
+def test_a_resume_does_not_bring_back_what_is_deleted(world: World, client: Any, repeat: int) -> None:
+    change(client, world, "Pause")
+    resumed, deleted = race(
+        lambda: change(client, world, "Resume"),
+        lambda: client(PIPELINES).delete_media_pipeline(MediaPipelineId=world.pipeline_id),
+    )
+    assert isinstance(deleted, dict), deleted
+    assert isinstance(resumed, dict) or resumed == "ConflictException"
+    assert status(client, world) in {"Stopping", "Stopped"}
+
+
+@pytest.mark.parametrize("repeat", range(REPEATS))
+def test_no_update_of_a_domain_is_lost(world: World, client: Any, repeat: int) -> None:
+    update, which = client(VOICE).update_voice_profile_domain, {"VoiceProfileDomainId": world.domain_id}
+    outcomes = race(lambda: update(**which, Name="new name"), lambda: update(**which, Description="new description"))
+    assert len(answers(outcomes)) == 2
+    domain = client(VOICE).get_voice_profile_domain(**which)["VoiceProfileDomain"]
+    assert (domain["Name"], domain["Description"]) == ("new name", "new description")
+
+
+@pytest.mark.parametrize("repeat", range(REPEATS))
+def test_no_tag_is_lost_and_none_outlives_its_resource(world: World, client: Any, repeat: int) -> None:
+    tag, arn = client(PIPELINES).tag_resource, world.configuration_arn
+    outcomes = race(*[
+        lambda number=number: tag(ResourceARN=arn, Tags=[{"Key": f"key-{number}", "Value": "x"}]) for number in range(4)
+    ])  # fmt: skip
+    assert len(answers(outcomes)) == 4
+    assert len(client(PIPELINES).list_tags_for_resource(ResourceARN=arn)["Tags"]) == 4
+    end_pipeline(client, world)
+    tagged, deleted = race(
+        lambda: tag(ResourceARN=arn, Tags=[{"Key": "late", "Value": "x"}]),
+        lambda: client(PIPELINES).delete_media_insights_pipeline_configuration(Identifier=arn),
+    )
+    assert isinstance(deleted, dict), deleted
+    assert isinstance(tagged, dict) or tagged == "NotFoundException"
+    client(PIPELINES).create_media_insights_pipeline_configuration(
+        MediaInsightsPipelineConfigurationName=world.name, ResourceAccessRoleArn=ROLE_ARN, Elements=ELEMENTS
+    )
+    assert client(PIPELINES).list_tags_for_resource(ResourceARN=arn)["Tags"] == []
+
+
+@pytest.mark.parametrize("repeat", range(REPEATS))
 def test_no_update_of_a_stream_is_lost(world: World, client: Any, repeat: int) -> None:
     tags = [{f"key-{number}": "value"} for number in range(4)]
     outcomes = race(*[lambda tag=tag: client(VIDEO).tag_stream(StreamARN=world.stream_arn, Tags=tag) for tag in tags])
@@ -282,3 +326,21 @@ def search(world: World, number: int = 0) -> dict[str, Any]:
         "VoiceProfileDomainArn": world.domain_arn,
         "KinesisVideoStreamSourceTaskConfiguration": world.channel(number),
     }
+
+
+def change(client: Any, world: World, wanted: str) -> Any:
+    update = client(PIPELINES).update_media_insights_pipeline_status
+    return update(Identifier=world.pipeline_id, UpdateStatus=wanted)
+
+
+def status(client: Any, world: World) -> str:
+    found = client(PIPELINES).get_media_pipeline(MediaPipelineId=world.pipeline_id)
+    return str(found["MediaPipeline"]["MediaInsightsPipeline"]["Status"])
+
+
+def end_pipeline(client: Any, world: World) -> None:
+    client(PIPELINES).delete_media_pipeline(MediaPipelineId=world.pipeline_id)
+    for _ in range(400):
+        if status(client, world) == "Stopped":
+            return
+    raise AssertionError("The pipeline does not stop.")

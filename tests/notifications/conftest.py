@@ -1,15 +1,12 @@
-"""Peers on the other side of the wire: moto in its own process, and a receiver that speaks Lambda's Invoke."""
+"""Peers on the other side of the wire: moto, and a receiver that speaks Lambda's Invoke."""
 
 import json
 import os
 import re
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from queue import SimpleQueue
 from urllib.parse import unquote
 
 import pytest
@@ -18,28 +15,6 @@ from carillon.arns import Place
 from carillon.notifications import Event, EventContext, SpeakerSearchStatus, speaker_search_event
 
 ACCOUNT = "123456789012"  # moto's
-
-
-@pytest.fixture(scope="session")
-def moto_url() -> Iterator[str]:
-    """Where moto's server answers."""
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as server:
-        ports: SimpleQueue[str] = SimpleQueue()
-
-        def read() -> None:  # to the end, or a full pipe would stop the server
-            for line in server.stderr or ():
-                if found := re.search(r"Running on (http://127\.0\.0\.1:\d+)", line):
-                    ports.put(found.group(1))
-
-        reader = threading.Thread(target=read, daemon=True)
-        reader.start()
-        try:
-            yield ports.get(timeout=60)
-        finally:
-            server.terminate()
-            server.wait(10)
-            reader.join(10)
 
 
 class Functions(ThreadingHTTPServer):

@@ -269,3 +269,19 @@ def test_metadata_never_stands_in_for_a_fixed_member(name: str) -> None:
 
 def test_an_event_shows_no_scores(make_event: Callable[..., Event]) -> None:
     assert "detailStatus" not in repr(make_event())
+
+
+def test_what_is_a_failure_is_known_as_one() -> None:
+    calm = ToneWindow(0, 30_000, AT, AT + timedelta(seconds=30), "neutral", 0.0, 1.0, 0.0)
+    told = [
+        *[speaker_search_event(SEARCH, status, AT) for status in SpeakerSearchStatus],
+        *[voice_tone_event(SEARCH, status, AT, current=calm, overall=calm) for status in VoiceToneStatus],
+        *[state_change(change) for change in PipelineEventType],
+    ]
+    assert {event.status for event in told if event.is_failure} == {
+        "IdentificationFailure",
+        "VoiceprintGenerationFailure",
+        "VoiceToneAnalysisFailure",
+        "chime:MediaInsightsTemporaryFailure",
+        "chime:MediaInsightsPermanentFailure",
+    }

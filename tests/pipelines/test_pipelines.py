@@ -3,7 +3,7 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from carillon.arns import Place
+from carillon.arns import MalformedArn, Place
 from carillon.clock import ManualClock
 from carillon.pipelines import (
     BrokenRule,
@@ -14,6 +14,7 @@ from carillon.pipelines import (
     Element,
     ElementKind,
     Elements,
+    ForeignConfiguration,
     NewPipeline,
     Pipeline,
     PipelineNotFound,
@@ -31,6 +32,7 @@ from carillon.storage import Claim, Database, TokenReused, TokenSpent, Vault
 pytestmark = pytest.mark.anyio
 
 PLACE = Place()
+ARN = "arn:aws:chime:us-east-1:111122223333:media-insights-pipeline-configuration/demo"
 ROLE_ARN = "arn:aws:iam::111122223333:role/x"
 STREAM = "arn:aws:kinesisvideo:us-east-1:111122223333:stream/call/1732270000000"
 ELEMENTS = Elements(
@@ -137,7 +139,35 @@ async def test_an_unknown_stream_or_configuration_is_not_found(pipelines: Pipeli
     with pytest.raises(StreamUnknown):
         await made(pipelines, stream_arn=STREAM.replace("call", "other"))
     with pytest.raises(ConfigurationNotFound):
-        await pipelines.create(NewPipeline("demo", (StreamSource(STREAM, 1, {0: None}),), 8000))
+        await pipelines.create(NewPipeline(ARN + "-other", (StreamSource(STREAM, 1, {0: None}),), 8000))
+
+
+@pytest.mark.parametrize(
+    ("arn", "error"),
+    [
+        ("demo", MalformedArn),
+        (ARN.replace("us-east-1", "us-west-2"), ForeignConfiguration),
+        (ARN.replace("111122223333", "999999999999"), ForeignConfiguration),
+        (ARN.replace("-configuration", ""), ForeignConfiguration),
+    ],
+)
+async def test_a_pipeline_names_its_configuration_by_an_arn_of_this_place(
+    pipelines: Pipelines, arn: str, error: type[Exception]
+) -> None:
+    await pipelines.configurations.create("demo", ROLE_ARN, ELEMENTS)
+    with pytest.raises(error):
+        await pipelines.create(NewPipeline(arn, (StreamSource(STREAM, 1, {0: None}),), 8000))
+
+
+async def test_what_is_named_is_looked_for_before_the_rules(pipelines: Pipelines) -> None:
+    with pytest.raises(ConfigurationNotFound):
+        await pipelines.configurations.update("demo", ROLE_ARN, Elements(()))
+    configuration = await pipelines.configurations.create("demo", ROLE_ARN, ELEMENTS)
+    with pytest.raises(BrokenRule):
+        await pipelines.configurations.update("demo", ROLE_ARN, Elements(()))
+    unknown = StreamSource(STREAM.replace("call", "other"), 1, {0: None, 1: None})
+    with pytest.raises(StreamUnknown):
+        await pipelines.create(NewPipeline(configuration.arn, (unknown,), 8000))
 
 
 async def test_a_leg_is_one_declared_channel(pipelines: Pipelines) -> None:

@@ -150,7 +150,7 @@ async def test_a_race_that_is_lost_for_a_name_is_told_in_the_rooms_own_words(
 ) -> None:
     await room.make("1", None, name="same")
     execute: Callable[..., Awaitable[sa.CursorResult[object]]] = AsyncConnection.execute
-    missed = []
+    missed: list[object] = []
 
     async def miss_once(self: AsyncConnection, statement: sa.TextClause, *more: object) -> object:
         found = await execute(self, statement, *more)

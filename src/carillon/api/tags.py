@@ -1,13 +1,25 @@
 """TagResource, UntagResource and ListTagsForResource of both Chime APIs, which model them alike."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.api.protocol import operation
 from carillon.storage import Database, put_tags, remove_tags, tags_of
 
-FindResource = Callable[[str], Awaitable[object]]
-"""Finds a taggable resource by ARN, or raises that there is none."""
+
+class Taggable(Protocol):
+    """What can carry tags."""
+
+    @property
+    def arn(self) -> str:
+        """Return the one ARN that its tags are kept under, however a request spells it."""
+        ...
+
+
+HoldResource = Callable[[AsyncConnection, str], Awaitable[Taggable]]
+"""Finds a resource by ARN that then stays until the transaction ends, or raises that there is none."""
 
 
 def read_tags(request: Mapping[str, Any]) -> Mapping[str, str]:
@@ -19,28 +31,32 @@ def read_tags(request: Mapping[str, Any]) -> Mapping[str, str]:
 class TagOperations:
     """The three operations on tags, for the resources of one API."""
 
-    def __init__(self, database: Database, find: FindResource) -> None:
+    def __init__(self, database: Database, hold: HoldResource) -> None:
         self._database = database
-        self._find = find
+        self._hold = hold
 
     @operation("TagResource")
     async def tag(self, request: Mapping[str, Any]) -> None:
         """Add tags to a resource."""
-        await self._find(request["ResourceARN"])
         async with self._database.transaction() as connection:
-            await put_tags(connection, request["ResourceARN"], read_tags(request))
+            resource = await self._hold(connection, request["ResourceARN"])
+            await put_tags(connection, resource.arn, read_tags(request))
 
     @operation("UntagResource")
     async def untag(self, request: Mapping[str, Any]) -> None:
         """Remove tags from a resource by key."""
-        await self._find(request["ResourceARN"])
         async with self._database.transaction() as connection:
-            await remove_tags(connection, request["ResourceARN"], request["TagKeys"])
+            resource = await self._hold(connection, request["ResourceARN"])
+            await remove_tags(connection, resource.arn, request["TagKeys"])
 
     @operation("ListTagsForResource")
     async def list_all(self, request: Mapping[str, Any]) -> Mapping[str, object]:
-        """Return a resource's tags."""
-        await self._find(request["ResourceARN"])
+        """Return a resource's tags.
+
+        Without any, `Tags` is there and empty, for applications that go through it. AWS: the models allow no empty
+        list, and know no other way to say that there are none; SDKs do not hold answers against them.
+        """
         async with self._database.reading() as connection:
-            tags = await tags_of(connection, request["ResourceARN"])
+            resource = await self._hold(connection, request["ResourceARN"])
+            tags = await tags_of(connection, resource.arn)
         return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}

@@ -10,7 +10,10 @@ from carillon.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Requests a second that each access key may make, by family of operations; 0 means as many as it likes."""
+    """How often and how much at once clients may ask; 0 means as much as they like.
+
+    Requests a second are of one access key, and of one family of operations.
+    """
 
     configurations: float = 0.0
     """Create, Get, Update, Delete and List of pipeline configurations (AWS: 5)."""
@@ -26,6 +29,8 @@ class Settings:
     """Voice tone analysis tasks."""
     burst_seconds: float = 1.0
     """How many seconds' worth of requests may come at once."""
+    concurrent_calls: int = 0
+    """Requests at the same time that change one voice profile domain, voice profile or task (AWS: 1)."""
 
 
 _FAMILIES: Final[tuple[tuple[str, str], ...]] = (  # the first part of a name that an operation's name contains

@@ -49,6 +49,18 @@ class PipelineEventType(Enum):
     PERMANENT_FAILURE = "chime:MediaInsightsPermanentFailure"
 
 
+_FAILURES: Final = frozenset(
+    status.value
+    for status in (
+        SpeakerSearchStatus.IDENTIFICATION_FAILED,
+        SpeakerSearchStatus.VOICEPRINT_FAILED,
+        VoiceToneStatus.FAILED,
+        PipelineEventType.TEMPORARY_FAILURE,
+        PipelineEventType.PERMANENT_FAILURE,
+    )
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One notification; its id stays the same however often it is delivered."""
@@ -66,6 +78,11 @@ class Event:
         """Return the outcome in AWS's word: `IdentificationSuccessful`, `chime:MediaInsightsPaused`."""
         detail = self.body["detail"]
         return str(detail.get("detailStatus") or detail.get("eventType"))
+
+    @property
+    def is_failure(self) -> bool:
+        """Tell whether it says that something was not found out, or that a pipeline failed."""
+        return self.status in _FAILURES
 
     @property
     def order_key(self) -> str:

@@ -11,6 +11,7 @@ from carillon.pipelines.configurations import (
     ConfigurationNameTaken,
     ConfigurationNotFound,
     Configurations,
+    ForeignConfiguration,
 )
 from carillon.pipelines.elements import BrokenRule, Element, ElementKind, Elements
 from carillon.pipelines.model import (
@@ -40,6 +41,7 @@ __all__ = [
     "ElementKind",
     "Elements",
     "FeatureDisabled",
+    "ForeignConfiguration",
     "Leg",
     "NewPipeline",
     "Pipeline",

@@ -4,18 +4,20 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.arns import Place
+from carillon.arns import Arn, Place
 from carillon.clock import Clock
-from carillon.errors import AlreadyExists, LimitExceeded, NotFound, StateConflict
+from carillon.errors import AlreadyExists, InvalidRequest, LimitExceeded, NotFound, StateConflict
 from carillon.pipelines.elements import Elements, check_elements
 from carillon.pipelines.states import ACTIVE
 from carillon.pipelines.tables import configurations, dump, load_elements, pipelines
 from carillon.storage import Claim, Database, forget_tags, make_once, put_tags
+
+ARN_KIND: Final = "media-insights-pipeline-configuration"
 
 
 class ConfigurationNotFound(NotFound):
@@ -23,6 +25,16 @@ class ConfigurationNotFound(NotFound):
 
     def __init__(self, identifier: str) -> None:
         super().__init__(f"Media insights pipeline configuration {identifier!r} does not exist.")
+
+
+class ForeignConfiguration(InvalidRequest):
+    """An ARN names no configuration of this Region and account."""
+
+    def __init__(self, arn: str, place: Place) -> None:
+        super().__init__(
+            f"{arn} is not the ARN of a media insights pipeline configuration of {place.region}, account "
+            f"{place.account}."
+        )
 
 
 class ConfigurationNameTaken(AlreadyExists):
@@ -101,7 +113,7 @@ class Configurations:
         new = Configuration(
             id=str(self._new_id()),
             name=name,
-            arn=self._place.arn("chime", f"media-insights-pipeline-configuration/{name}"),
+            arn=self._place.arn("chime", f"{ARN_KIND}/{name}"),
             role_arn=role_arn,
             elements=elements,
             created_at=now,
@@ -125,9 +137,9 @@ class Configurations:
             ConfigurationNotFound: there is none.
             BrokenRule: the elements do not go together.
         """
-        check_elements(elements, self._place, strict=self._strict)
         async with self._database.transaction() as connection:
             found = await _find(connection, identifier, for_update=True)
+            check_elements(elements, self._place, strict=self._strict)
             values = {"role_arn": role_arn, "elements": dump(elements), "updated_at": self._clock.now()}
             await connection.execute(configurations.update().where(configurations.c.id == found.id).values(**values))
             return await _find_by_id(connection, found.id)
@@ -141,13 +153,26 @@ class Configurations:
         async with self._database.reading() as connection:
             return await _find(connection, identifier)
 
-    async def hold(self, connection: AsyncConnection, identifier: str) -> None:
-        """Make sure, in the caller's transaction, that a configuration is there and stays until the commit.
+    async def find_by_arn(self, arn: str) -> Configuration:
+        """Find a configuration that another resource refers to.
+
+        Raises:
+            MalformedArn: not an ARN.
+            ForeignConfiguration: of something else, or of another Region or account.
+            ConfigurationNotFound: there is none.
+        """
+        parsed = Arn.parse(arn)
+        if parsed.service != "chime" or parsed.kind != ARN_KIND or not self._place.owns(parsed):
+            raise ForeignConfiguration(arn, self._place)
+        return await self.find(arn)
+
+    async def hold(self, connection: AsyncConnection, identifier: str) -> Configuration:
+        """Find a configuration that then stays, but for the caller's transaction, until that is committed.
 
         Raises:
             ConfigurationNotFound: there is none.
         """
-        await _find(connection, identifier, for_update=True)
+        return await _find(connection, identifier, for_update=True)
 
     async def page(self, after: str, limit: int) -> list[Configuration]:
         """Return up to `limit` configurations whose names follow `after`, by name."""

@@ -85,6 +85,8 @@ class NewPipeline:
     metadata: Mapping[str, str] = field(default_factory=dict)
     document: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The source configuration as it was sent, which AWS echoes."""
+    recording: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """What the request says of recording, by the names of its members: not ours to do, but echoed."""
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -101,6 +103,7 @@ class Pipeline:
     rate_hz: int
     metadata: Mapping[str, str]
     document: Mapping[str, Any] = field(repr=False)
+    recording: Mapping[str, Any] = field(repr=False)
     state: PipelineState
     created_at: datetime
     updated_at: datetime

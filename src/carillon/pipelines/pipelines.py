@@ -12,11 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from carillon.arns import Arn, Place
 from carillon.clock import Clock
 from carillon.errors import LimitExceeded, NotFound
-from carillon.pipelines.configurations import Configuration, ConfigurationNotFound, Configurations
+from carillon.pipelines.configurations import ARN_KIND as CONFIGURATION
+from carillon.pipelines.configurations import Configuration, Configurations
 from carillon.pipelines.elements import BrokenRule
 from carillon.pipelines.model import NewPipeline, Pipeline, StreamSource
 from carillon.pipelines.states import ACTIVE, TERMINAL, PipelineState, check_transition
-from carillon.pipelines.tables import dump, pipeline_from, pipelines
+from carillon.pipelines.tables import dump, dump_recording, pipeline_from, pipelines
 from carillon.storage import Claim, Database, Vault, forget_tags, made_before, make_once, put_tags
 
 _LISTED_AFTER_END: Final = timedelta(hours=1)
@@ -102,6 +103,7 @@ class Pipelines:
         """Make a pipeline from a configuration, or return the one that the same client request token made.
 
         Raises:
+            MalformedArn, ForeignConfiguration: the ARN names no configuration of this Region and account.
             ConfigurationNotFound: no configuration has this ARN.
             StreamUnknown: a declared stream does not exist.
             BrokenRule: the declared sources contradict each other.
@@ -115,9 +117,7 @@ class Pipelines:
                 earlier = await made_before(connection, claim, now, self._find)
             if earlier is not None:
                 return earlier
-        configuration = await self.configurations.find(new.configuration_arn)
-        if configuration.arn != new.configuration_arn:
-            raise ConfigurationNotFound(new.configuration_arn)
+        configuration = await self.configurations.find_by_arn(new.configuration_arn)
         await self._check_sources(new.sources)
         made = self._made(new, configuration, now)
 
@@ -141,6 +141,7 @@ class Pipelines:
             rate_hz=new.rate_hz,
             metadata=new.metadata,
             document=new.document,
+            recording=new.recording,
             state=PipelineState.NOT_STARTED,
             created_at=now,
             updated_at=now,
@@ -173,16 +174,16 @@ class Pipelines:
         """
         return await self._find(connection, identifier, for_update=True)
 
-    async def find_taggable(self, arn: str) -> Pipeline | Configuration:
-        """Find what can carry tags: a pipeline or a configuration, by ARN.
+    async def hold_taggable(self, connection: AsyncConnection, arn: str) -> Pipeline | Configuration:
+        """Find what can carry tags, a pipeline or a configuration; it stays until the caller's transaction ends.
 
         Raises:
             MalformedArn: not an ARN.
             PipelineNotFound, ConfigurationNotFound: there is none.
         """
-        if Arn.parse(arn).kind == "media-insights-pipeline-configuration":
-            return await self.configurations.find(arn)
-        return await self.find(arn)
+        if Arn.parse(arn).kind == CONFIGURATION:
+            return await self.configurations.hold(connection, arn)
+        return await self.hold(connection, arn)
 
     async def page(self, after: str, limit: int) -> list[Pipeline]:
         """Return up to `limit` pipelines whose ids follow `after`: active ones, and those that ended within an hour."""
@@ -250,7 +251,6 @@ class Pipelines:
         return ended_at is not None and ended_at <= self._clock.now() - timedelta(days=self._settings.kept_days)
 
     async def _check_sources(self, sources: tuple[StreamSource, ...]) -> None:
-        check_sources(sources)
         for source in sources:
             if not self._place.owns(Arn.parse(source.stream_arn)):
                 raise BrokenRule(
@@ -259,6 +259,7 @@ class Pipelines:
                 )
             if not await self._streams.has_stream(source.stream_arn):
                 raise StreamUnknown(source.stream_arn)
+        check_sources(sources)
 
 
 def check_sources(sources: tuple[StreamSource, ...]) -> None:
@@ -291,6 +292,7 @@ def _columns(pipeline: Pipeline) -> dict[str, object]:
         "rate_hz": pipeline.rate_hz,
         "runtime_metadata": dump(pipeline.metadata),
         "document": dump(pipeline.document),
+        "recording": dump_recording(pipeline.recording),
         "state": pipeline.state.value,
         "data_key": pipeline.key,
         "created_at": pipeline.created_at,

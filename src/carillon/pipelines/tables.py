@@ -1,5 +1,6 @@
 """Rows of configurations and pipelines, and how they become values."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -39,12 +40,18 @@ pipelines: Final = sa.Table(
     sa.Column("updated_at", Timestamp, nullable=False),
     sa.Column("ended_at", Timestamp),
     sa.Column("deleted_at", Timestamp),
+    sa.Column("recording", sa.LargeBinary),
 )
 
 
 def dump(value: object) -> bytes:
     """Encode a value made of dataclasses, enums and JSON for a column."""
     return msgspec.json.encode(value)
+
+
+def dump_recording(recording: Mapping[str, Any]) -> bytes | None:
+    """Encode what a request says of recording, times included; None if it says nothing."""
+    return msgspec.msgpack.encode(recording) if recording else None
 
 
 def load_elements(data: bytes) -> Elements:
@@ -63,6 +70,7 @@ def pipeline_from(row: sa.Row[Any]) -> Pipeline:
         rate_hz=row.rate_hz,
         metadata=msgspec.json.decode(row.runtime_metadata, type=dict[str, str]),
         document=msgspec.json.decode(row.document, type=dict[str, Any]),
+        recording={} if row.recording is None else msgspec.msgpack.decode(row.recording, type=dict[str, Any]),
         state=PipelineState(row.state),
         created_at=row.created_at,
         updated_at=row.updated_at,

@@ -7,13 +7,13 @@ How SQLite is reached from asyncio is in `sqlite.py`.
 """
 
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import sqlalchemy as sa
-from anyio import CancelScope
+from anyio import CancelScope, move_on_after, sleep, to_thread
 from anyio.lowlevel import checkpoint
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -33,6 +33,8 @@ metadata: Final = sa.MetaData(
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_SCRUB_SECONDS: Final = 1.0
+_SCRUB_PAUSE_SECONDS: Final = 0.02
 
 
 class DatabaseBusy(Transient):
@@ -74,7 +76,9 @@ class Database:
 
     def __init__(self, url: str, settings: Settings | None = None) -> None:
         settings = settings or Settings()
-        self._is_sqlite = sa.make_url(url).get_backend_name() == "sqlite"
+        parsed = sa.make_url(url)
+        self._is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._path = parsed.database or ""
         self._writer = self._engine(url, 1 if self._is_sqlite else settings.readers, settings, writes=True)
         self._reader = self._engine(url, settings.readers, settings, writes=False)
         self._groups = GroupCommit(self._writer, settings.wait_seconds) if self._is_sqlite else None
@@ -117,6 +121,23 @@ class Database:
             finally:
                 with CancelScope(shield=True):
                     await connection.close()
+
+    async def scrub(self) -> bool:
+        """Have what was deleted leave the database's files for good; tell whether it has.
+
+        Its rows are overwritten as they go, but older pages of SQLite's log still hold them. The log cannot be emptied
+        while somebody reads from it: this waits for a moment, then leaves it to the next time. PostgreSQL overwrites
+        nothing; there deleted rows stay until VACUUM.
+        """
+        if self._groups is None:
+            return True
+        with move_on_after(_SCRUB_SECONDS), suppress(TurnTimeout):
+            while True:
+                async with self._groups.pause():
+                    if await to_thread.run_sync(sqlite.empty_log, self._path):
+                        return True
+                await sleep(_SCRUB_PAUSE_SECONDS)
+        return False
 
     async def close(self) -> None:
         """Give the connections back; SQLite folds its log into the file."""

@@ -87,6 +87,22 @@ class GroupCommit:
         if group.error is not None:
             raise NotCommitted from group.error
 
+    @asynccontextmanager
+    async def pause(self) -> AsyncIterator[None]:
+        """Commit what there is to commit, and begin nothing meanwhile.
+
+        Raises:
+            TurnTimeout: the turn did not come in time.
+        """
+        await self._take_turn()
+        try:
+            if self._group is not None:
+                with CancelScope(shield=True):  # others depend on it
+                    await self._commit(self._group)
+            yield
+        finally:
+            self._turn.release()
+
     async def _take_turn(self) -> None:
         await checkpoint()  # SQLite answers at once: others must get their turn between transactions
         try:

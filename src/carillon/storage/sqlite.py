@@ -6,6 +6,7 @@ marked `LONG` goes to a thread, too: for what touches more rows than a request m
 """
 
 import sqlite3
+from contextlib import closing
 from typing import Any, Final
 
 from anyio import CapacityLimiter, sleep, to_thread
@@ -116,6 +117,19 @@ class InlineDialect(SQLiteDialect_pysqlite):
     ) -> None:
         """Execute for each set of parameters, in a thread: they may be many."""
         await_only(to_thread.run_sync(cursor.executemany, statement, parameters, limiter=self._limiter))
+
+
+def empty_log(path: str) -> bool:
+    """Fold the log into the file, and leave nothing in it; tell whether that could be done.
+
+    It cannot while anybody writes, or reads what the log has newer. Waits for the disk, so call it in a thread.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=0)) as connection:
+            (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.OperationalError:  # a disk that is full or fails; whoever writes next is told so
+        return False
+    return not is_busy
 
 
 async def _nothing() -> None:

@@ -134,6 +134,15 @@ def test_pages_of_a_list_go_on_past_what_is_hidden(served: Any, make_key: Any) -
     assert sorted(seen) == sorted({last["VoiceProfileDomainId"], made[0]["VoiceProfileDomainId"]})
 
 
+def test_a_token_belongs_to_the_account_whichever_key_signs(served: Any, make_key: Any) -> None:
+    wanted = {"Name": "once", "ServerSideEncryptionConfiguration": KMS, "ClientRequestToken": uuid.uuid4().hex}
+    one, other = served.client("chime-sdk-voice"), client(served, make_key(), "chime-sdk-voice")
+    made = [each.create_voice_profile_domain(**wanted)["VoiceProfileDomain"] for each in (one, other)]
+    assert made[0] == made[1]
+    with pytest.raises(other.exceptions.ConflictException):
+        other.create_voice_profile_domain(**{**wanted, "Name": "other"})
+
+
 def test_a_disabled_key_opens_nothing_and_a_rotated_one_goes_on_for_a_while(
     served: Any, make_key: Any, carillon: Any
 ) -> None:
@@ -197,3 +206,29 @@ def test_a_key_that_does_not_exist_is_named(carillon: Any, tmp_path: Path) -> No
     done = carillon("keys", "disable", "CRLNNOBODY", "--data-dir", str(tmp_path), check=False)
     assert done.returncode == 1
     assert "CRLNNOBODY" in done.stderr
+
+
+def test_what_is_done_to_keys_is_written_down(carillon: Any, tmp_path: Path) -> None:
+    folder = ("--data-dir", str(tmp_path))
+    made = json.loads(carillon("keys", "create", "--name", "one", "--json", *folder).stdout)
+    fresh = json.loads(carillon("keys", "rotate", made["access_key_id"], "--json", *folder).stdout)
+    carillon("keys", "disable", made["access_key_id"], *folder)
+    carillon("keys", "disable", "CRLNNOBODY", *folder, check=False)
+    carillon("keys", "list", *folder)
+    printed = carillon("audit", "--json", *folder).stdout
+    assert [(row["action"], row["access_key_id"]) for row in map(json.loads, printed.splitlines())] == [
+        ("carillon:CreateAccessKey", made["access_key_id"]),
+        ("carillon:CreateAccessKey", fresh["access_key_id"]),
+        ("carillon:RotateAccessKey", made["access_key_id"]),
+        ("carillon:DisableAccessKey", made["access_key_id"]),
+    ]
+    assert {row["source"] for row in map(json.loads, printed.splitlines())} == {"cli"}
+    assert not any(key["secret_access_key"] in printed for key in (made, fresh))
+    shown = carillon("audit", "--action", "rotate", *folder).stdout
+    assert f"carillon:RotateAccessKey access-key/{made['access_key_id']}" in shown
+
+
+def test_without_an_audit_trail_nothing_is_written_down(carillon: Any, tmp_path: Path) -> None:
+    off = {"CARILLON_AUDIT_IS_ON": "false"}
+    carillon("keys", "create", "--name", "one", "--data-dir", str(tmp_path), **off)
+    assert carillon("audit", "--data-dir", str(tmp_path), **off).stdout == ""

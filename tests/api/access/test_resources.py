@@ -60,6 +60,8 @@ CONFIGURATION = f"{CHIME}media-insights-pipeline-configuration/calls"
             [f"{CHIME}voice-profile/vp", f"{CHIME}voice-profile-domain/vpd-1"],
         ),
         ("kinesisvideo:DescribeStream", {"StreamName": "call"}, [STREAM]),
+        ("kinesisvideo:ListFragments", {"StreamName": "call", "MaxResults": 1}, [STREAM]),
+        ("kinesisvideo:GetMediaForFragmentList", {"StreamARN": STREAM, "Fragments": ["1"]}, [STREAM]),
         ("kinesisvideo:PutMedia", {"StreamARN": STREAM}, [STREAM]),
         (
             "kinesisvideo:CreateStream",

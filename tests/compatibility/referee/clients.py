@@ -45,8 +45,9 @@ class Boto3:
         """Call, and check every member of the answer."""
         answer: dict[str, Any] = getattr(self._client(service), xform_name(operation))(**values)
         del answer["ResponseMetadata"]
-        shape = shapes.operation(service, operation).output_shape
-        if shape is not None and operation != "GetMedia":
+        model = shapes.operation(service, operation)
+        shape = model.output_shape
+        if shape is not None and not model.has_streaming_output:
             # The voice API's model has no empty list of tags; there is no other way to say that there are none.
             filled = {name: value for name, value in answer.items() if value != []}
             report = ParamValidator().validate(filled, shape)
@@ -63,9 +64,9 @@ class Boto3:
         assert caught.type is getattr(client.exceptions, code), code
         return code
 
-    def media(self, **values: object) -> bytes:
+    def media(self, service: str, operation: str, **values: object) -> bytes:
         """Read the first bytes of the stream, then hang up."""
-        with self.call("kinesis-video-media", "GetMedia", **values)["Payload"] as payload:
+        with self.call(service, operation, **values)["Payload"] as payload:
             return bytes(payload.read(4))
 
 
@@ -107,12 +108,12 @@ class Cli:
         assert found is not None, err
         return found[1]
 
-    def media(self, **values: object) -> bytes:
-        """Save the stream to a file until it falls silent."""
+    def media(self, service: str, operation: str, **values: object) -> bytes:
+        """Save the stream to a file until its end."""
         file = self._folder / "media.mkv"
-        status, _, err = self._run(["kinesis-video-media", "get-media", *_options(values), str(file)])
+        status, _, err = self._run([service, xform_name(operation, "-"), str(file), *_options(values)])
         assert status == 0, err
-        self._note("kinesis-video-media", "GetMedia")
+        self._note(service, operation)
         return file.read_bytes()
 
     def _run(self, arguments: list[str]) -> tuple[int | None, str, str]:

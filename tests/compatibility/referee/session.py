@@ -10,6 +10,7 @@ PIPELINES: Final = "chime-sdk-media-pipelines"
 VOICE: Final = "chime-sdk-voice"
 VIDEO: Final = "kinesisvideo"
 MEDIA: Final = "kinesis-video-media"
+ARCHIVED: Final = "kinesis-video-archived-media"
 EBML: Final = bytes.fromhex("1a45dfa3")
 _TURNS: Final = 200
 _TURN_SECONDS: Final = 0.1
@@ -24,8 +25,8 @@ class Client(Protocol):
     def refusal(self, service: str, operation: str, **values: object) -> str:
         """Call an operation that must fail; return the error's code as this client names it."""
 
-    def media(self, **values: object) -> bytes:
-        """Call GetMedia; return the first bytes."""
+    def media(self, service: str, operation: str, **values: object) -> bytes:
+        """Call an operation that answers with a stream; return its first bytes."""
 
 
 class Session:
@@ -184,8 +185,23 @@ class Session:
             PIPELINES, "StopSpeakerSearchTask", Identifier=id_, SpeakerSearchTaskId=other["SpeakerSearchTaskId"]
         )
         selector = {"StartSelectorType": "EARLIEST"}
-        assert self._client.media(StreamARN=stream_arn, StartSelector=selector).startswith(EBML)
+        assert self._client.media(MEDIA, "GetMedia", StreamARN=stream_arn, StartSelector=selector).startswith(EBML)
+        self._archived(stream_arn)
         return str(search["SpeakerSearchTaskId"])
+
+    def _archived(self, stream_arn: str) -> None:
+        """Find what was streamed by its time, page by page, and read it back by number."""
+        times = {"StartTimestamp": 0, "EndTimestamp": 4_000_000_000}
+        selector = {"FragmentSelectorType": "SERVER_TIMESTAMP", "TimestampRange": times}
+        named = {"StreamARN": stream_arn, "MaxResults": 2}
+        first = self._client.call(ARCHIVED, "ListFragments", **named, FragmentSelector=selector)
+        rest = self._client.call(ARCHIVED, "ListFragments", **named, NextToken=first["NextToken"])
+        numbers = [fragment["FragmentNumber"] for page in (first, rest) for fragment in page["Fragments"]]
+        assert len(set(numbers)) == 4
+        found = self._client.media(ARCHIVED, "GetMediaForFragmentList", StreamARN=stream_arn, Fragments=numbers)
+        assert found.startswith(EBML)
+        refused = self._client.refusal(ARCHIVED, "ListFragments", StreamARN=stream_arn)
+        assert refused == "InvalidArgumentException"
 
     def _results(self, pipeline_id: str, search_id: str, tone_id: str) -> None:
         """Poll for results: our extension of the voice API."""

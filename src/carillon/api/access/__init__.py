@@ -8,7 +8,7 @@ from carillon.api.access.guard import Guard
 from carillon.api.access.names import StoredNames
 from carillon.api.access.policies import Decision, Policy, PolicyInvalid
 from carillon.api.access.resources import Names
-from carillon.api.access.trail import Settings, Trail, TrailRow, read_trail, recording
+from carillon.api.access.trail import Settings, Trail, TrailRow, read_trail, recording, write_trail
 from carillon.api.access.visibility import is_visible
 
 __all__ = [
@@ -24,4 +24,5 @@ __all__ = [
     "is_visible",
     "read_trail",
     "recording",
+    "write_trail",
 ]

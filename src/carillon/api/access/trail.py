@@ -88,10 +88,11 @@ class TrailRow:
 
     at: datetime
     access_key_id: str
-    """Empty for a stranger."""
+    """Whose signature it was, or seemed to be; empty for a stranger."""
     action: str
     resource: str
     source: str
+    """The client's address; `cli` for a command on this machine, which signs nothing."""
     status: int
     error: str | None
     request_id: str
@@ -170,9 +171,7 @@ class Trail:
         batch = self._waiting[: self._settings.most_waiting]
         if not batch:
             return
-        values = [{field.name: getattr(row, field.name) for field in fields(TrailRow)} for row in batch]
-        async with self._database.transaction() as connection:
-            await connection.execute(sa.insert(_rows), values)
+        await write_trail(self._database, batch)
         del self._waiting[: len(batch)]
         self._has_room.set()  # For whoever waits now; who comes later waits for the next write.
         self._has_room = Event()
@@ -236,6 +235,13 @@ async def recording(database: Database, place: Place, clock: Clock, settings: Se
             group.cancel_scope.cancel()
     finally:
         await trail.close()
+
+
+async def write_trail(database: Database, rows: Sequence[TrailRow]) -> None:
+    """Add rows, in one transaction: for whoever changes something without a request."""
+    values = [{field.name: getattr(row, field.name) for field in fields(TrailRow)} for row in rows]
+    async with database.transaction() as connection:
+        await connection.execute(sa.insert(_rows), values)
 
 
 async def read_trail(

@@ -13,6 +13,7 @@ from carillon.pipelines.elements import WITH_STATUS
 from carillon.tasks import Tasks
 
 _SOURCE: Final = "KinesisVideoStreamSourceRuntimeConfiguration"
+_RECORDING: Final = ("KinesisVideoStreamRecordingSourceRuntimeConfiguration", "S3RecordingSinkRuntimeConfiguration")
 
 
 class PipelineOperations:
@@ -39,6 +40,7 @@ class PipelineOperations:
                 rate_hz=source["MediaSampleRate"],
                 metadata=request.get("MediaInsightsRuntimeMetadata", {}),
                 document=source,
+                recording={name: request[name] for name in _RECORDING if name in request},
                 tags=read_tags(request),
             ),
             read_claim("CreateMediaInsightsPipeline", request),
@@ -80,6 +82,7 @@ def _render(pipeline: Pipeline) -> Mapping[str, object]:
         "MediaInsightsPipelineConfigurationArn": pipeline.configuration_arn,
         "Status": PIPELINE_STATUSES[pipeline.state],
         _SOURCE: pipeline.document,
+        **pipeline.recording,
         "MediaInsightsRuntimeMetadata": pipeline.metadata or None,
         "CreatedTimestamp": pipeline.created_at,
         "ElementStatuses": [

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TypedDict
 
+from carillon.api.concurrency import Calls
 from carillon.api.media_pipelines.wire import TASK_STATUSES, StartRequest, read_start
 from carillon.api.protocol import operation
 from carillon.tasks import Task, TaskKind, Tasks
@@ -24,8 +25,9 @@ class SpeakerSearchTaskRequest(TypedDict):
 class SpeakerSearchOperations:
     """The three operations on speaker search tasks."""
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: Tasks, calls: Calls) -> None:
         self._tasks = tasks
+        self._calls = calls
 
     @operation("StartSpeakerSearchTask")
     async def start_speaker_search_task(self, request: StartSpeakerSearchRequest) -> Mapping[str, object]:
@@ -43,7 +45,9 @@ class SpeakerSearchOperations:
     @operation("StopSpeakerSearchTask")
     async def stop_speaker_search_task(self, request: SpeakerSearchTaskRequest) -> None:
         """Stop a task; it answers at once and ends soon after."""
-        await self._tasks.stop(TaskKind.SPEAKER_SEARCH, request["Identifier"], request["SpeakerSearchTaskId"])
+        task_id = request["SpeakerSearchTaskId"]
+        with self._calls.about(task_id):
+            await self._tasks.stop(TaskKind.SPEAKER_SEARCH, request["Identifier"], task_id)
 
 
 def _render(task: Task) -> Mapping[str, object]:

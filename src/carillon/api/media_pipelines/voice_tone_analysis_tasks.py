@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TypedDict
 
+from carillon.api.concurrency import Calls
 from carillon.api.media_pipelines.wire import TASK_STATUSES, StartRequest, read_start
 from carillon.api.protocol import operation
 from carillon.tasks import Task, TaskKind, Tasks
@@ -24,8 +25,9 @@ class VoiceToneAnalysisTaskRequest(TypedDict):
 class VoiceToneAnalysisOperations:
     """The three operations on voice tone analysis tasks."""
 
-    def __init__(self, tasks: Tasks) -> None:
+    def __init__(self, tasks: Tasks, calls: Calls) -> None:
         self._tasks = tasks
+        self._calls = calls
 
     @operation("StartVoiceToneAnalysisTask")
     async def start_voice_tone_analysis_task(self, request: StartVoiceToneAnalysisRequest) -> Mapping[str, object]:
@@ -42,7 +44,9 @@ class VoiceToneAnalysisOperations:
     @operation("StopVoiceToneAnalysisTask")
     async def stop_voice_tone_analysis_task(self, request: VoiceToneAnalysisTaskRequest) -> None:
         """Stop a task; it answers at once and ends soon after."""
-        await self._tasks.stop(TaskKind.VOICE_TONE, request["Identifier"], request["VoiceToneAnalysisTaskId"])
+        task_id = request["VoiceToneAnalysisTaskId"]
+        with self._calls.about(task_id):
+            await self._tasks.stop(TaskKind.VOICE_TONE, request["Identifier"], task_id)
 
 
 def _render(task: Task) -> Mapping[str, object]:

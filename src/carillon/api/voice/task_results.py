@@ -20,8 +20,13 @@ STATUSES: Final[Mapping[TaskState, str]] = {
     TaskState.FAILED: "FAILED",
 }
 
-_VOICEPRINTS: Final = frozenset(
-    {SpeakerSearchStatus.VOICEPRINT_READY.value, SpeakerSearchStatus.VOICEPRINT_FAILED.value}
+_IDENTIFICATIONS: Final = frozenset(
+    status.value
+    for status in (
+        SpeakerSearchStatus.IDENTIFIED,
+        SpeakerSearchStatus.NO_MATCHES,
+        SpeakerSearchStatus.IDENTIFICATION_FAILED,
+    )
 )
 
 
@@ -77,11 +82,19 @@ def _search_details(told: Sequence[Event]) -> Mapping[str, object] | None:
     matches = [
         match for event in told for match in event.body["detail"].get("speakerSearchDetails", {}).get("results", [])
     ]
-    voiceprint = next((event.status for event in told if event.status in _VOICEPRINTS), None)
     return {
         "Results": [
             {"ConfidenceScore": match["confidenceScore"], "VoiceProfileId": match["voiceProfileId"]}
             for match in matches
         ],
-        "VoiceprintGenerationStatus": voiceprint,
+        "VoiceprintGenerationStatus": _voiceprint_status(told),
     }
+
+
+def _voiceprint_status(told: Sequence[Event]) -> str | None:
+    """Return what became of the voiceprint in the model's words, however notifications are set to spell them."""
+    event = next((event for event in told if event.status not in _IDENTIFICATIONS), None)
+    if event is None:
+        return None
+    outcome = SpeakerSearchStatus.VOICEPRINT_FAILED if event.is_failure else SpeakerSearchStatus.VOICEPRINT_READY
+    return outcome.value

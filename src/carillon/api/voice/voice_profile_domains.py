@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from carillon.api.concurrency import Calls
 from carillon.api.paging import Pages
 from carillon.api.protocol import operation
 from carillon.api.tags import read_tags
@@ -13,10 +14,11 @@ from carillon.tasks import Tasks
 class VoiceProfileDomainOperations:
     """The operations on voice profile domains."""
 
-    def __init__(self, profiles: Profiles, tasks: Tasks, pages: Pages) -> None:
+    def __init__(self, profiles: Profiles, tasks: Tasks, pages: Pages, calls: Calls) -> None:
         self._profiles = profiles
         self._tasks = tasks
         self._pages = pages
+        self._calls = calls
 
     @operation("CreateVoiceProfileDomain")
     async def create(self, request: Mapping[str, Any]) -> Mapping[str, object]:
@@ -46,7 +48,8 @@ class VoiceProfileDomainOperations:
     @operation("DeleteVoiceProfileDomain")
     async def delete(self, request: Mapping[str, Any]) -> None:
         """Delete a domain with every profile, embedding and recording in it, for good."""
-        await self._tasks.delete_domain(request["VoiceProfileDomainId"])
+        with self._calls.about(request["VoiceProfileDomainId"]):
+            await self._tasks.delete_domain(request["VoiceProfileDomainId"])
 
     @operation("ListVoiceProfileDomains")
     async def list_all(self, request: Mapping[str, Any]) -> Mapping[str, object]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from carillon.api.concurrency import Calls
 from carillon.api.paging import Pages
 from carillon.api.protocol import operation
 from carillon.profiles import Profile, Profiles
@@ -13,15 +14,18 @@ from carillon.tasks import Tasks
 class VoiceProfileOperations:
     """The operations on voice profiles."""
 
-    def __init__(self, profiles: Profiles, tasks: Tasks, pages: Pages) -> None:
+    def __init__(self, profiles: Profiles, tasks: Tasks, pages: Pages, calls: Calls) -> None:
         self._profiles = profiles
         self._tasks = tasks
         self._pages = pages
+        self._calls = calls
 
     @operation("CreateVoiceProfile")
     async def create(self, request: Mapping[str, Any]) -> Mapping[str, object]:
         """Enroll the voiceprint of a speaker search into the domain that it searched."""
-        return {"VoiceProfile": _render(await self._tasks.enroll(request["SpeakerSearchTaskId"]))}
+        task_id = request["SpeakerSearchTaskId"]
+        with self._calls.about(task_id):
+            return {"VoiceProfile": _render(await self._tasks.enroll(task_id))}
 
     @operation("GetVoiceProfile")
     async def get(self, request: Mapping[str, Any]) -> Mapping[str, object]:
@@ -31,13 +35,15 @@ class VoiceProfileOperations:
     @operation("UpdateVoiceProfile")
     async def update(self, request: Mapping[str, Any]) -> Mapping[str, object]:
         """Replace a profile's voiceprint and renew its expiry; revives an expired one."""
-        made = await self._tasks.refresh(request["VoiceProfileId"], request["SpeakerSearchTaskId"])
-        return {"VoiceProfile": _render(made)}
+        profile_id, task_id = request["VoiceProfileId"], request["SpeakerSearchTaskId"]
+        with self._calls.about(profile_id, task_id):
+            return {"VoiceProfile": _render(await self._tasks.refresh(profile_id, task_id))}
 
     @operation("DeleteVoiceProfile")
     async def delete(self, request: Mapping[str, Any]) -> None:
         """Delete a profile, its embedding and its enrollment speech, for good."""
-        await self._profiles.delete_profile(request["VoiceProfileId"])
+        with self._calls.about(request["VoiceProfileId"]):
+            await self._profiles.delete_profile(request["VoiceProfileId"])
 
     @operation("ListVoiceProfiles")
     async def list_all(self, request: Mapping[str, Any]) -> Mapping[str, object]:

@@ -1,0 +1,72 @@
+"""Logs: what a traceback shows, what is said before anybody configured anything."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Literal
+
+import pytest
+import structlog
+
+from carillon.telemetry import configure_logging, get_logger
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    before = structlog.get_config()
+    yield
+    structlog.configure(**before)
+
+
+def fail_with_a_voice_at_hand() -> None:
+    voice = b"samples-of-a-voice"
+    try:
+        len(voice) // 0
+    except ZeroDivisionError:
+        get_logger().error("task.crashed", task_id="1", exc_info=True)
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_a_traceback_says_where_and_shows_no_locals(
+    capsys: pytest.CaptureFixture[str], style: Literal["console", "json"]
+) -> None:
+    configure_logging("info", style)
+    fail_with_a_voice_at_hand()
+    said = capsys.readouterr()
+    assert "ZeroDivisionError" in said.err
+    assert "in fail_with_a_voice_at_hand" in said.err
+    assert "samples-of-a-voice" not in said.err
+    assert said.out == ""
+
+
+def test_json_is_one_object_a_line_whatever_happens(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info", "json")
+    get_logger().info("task.resumed", task_id="1")
+    get_logger().debug("never said")
+    fail_with_a_voice_at_hand()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line["level"], line["task_id"]) for line in lines] == [
+        ("task.resumed", "info", "1"),
+        ("task.crashed", "error", "1"),
+    ]
+
+
+def test_what_only_imports_us_is_quiet_and_shows_no_locals() -> None:
+    program = (
+        "from carillon.telemetry import get_logger\n"
+        "get_logger().info('chatter')\n"
+        "def fail(voice):\n"
+        "    try:\n"
+        "        len(voice) // 0\n"
+        "    except ZeroDivisionError:\n"
+        "        get_logger().error('task.crashed', exc_info=True)\n"
+        "fail('samples-of-' + 'a-voice')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == ""
+    assert "chatter" not in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+    assert "samples-of-a-voice" not in done.stderr
