@@ -10,8 +10,9 @@ that is behind by everything. What the index proposes is checked against the row
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import anyio
 import numpy as np
@@ -28,7 +29,7 @@ from carillon.profiles.index import Neighbor, Numbers, VoiceIndex
 from carillon.profiles.index.exact import ExactIndex
 from carillon.profiles.sealing import unseal_embedding
 from carillon.profiles.tables import Band, enrolled_voices, removed_voices, voice_profiles
-from carillon.storage import Database, Vault
+from carillon.storage import Database, Vault, WrappedKey
 
 _PAGE_ROWS: Final = 4096  # about 5 MB on its way from rows to index
 _NAMES_AT_ONCE: Final = 500
@@ -37,11 +38,15 @@ _OWNERS: Final = (  # by number alone: with more conditions SQLite walks the who
         enrolled_voices.c.number,
         enrolled_voices.c.domain_id,
         enrolled_voices.c.expires_at,
+        enrolled_voices.c.label,
+        enrolled_voices.c.embedding,
+        enrolled_voices.c.twin,
         voice_profiles.c.profile_id,
     )
     .join(voice_profiles, voice_profiles.c.number == enrolled_voices.c.profile_number)
     .where(enrolled_voices.c.number.in_(sa.bindparam("numbers", expanding=True)))
 )
+_SPARE: Final = 6  # among a million, the index's rounding can put the tenth in the eleventh place
 _WIDER: Final = 4  # ask for so many times more when expired profiles took the best places
 
 Channel: TypeAlias = Literal["wb", "tel", "cross"]
@@ -55,6 +60,9 @@ _COMPARED: Final[Mapping[Band, Sequence[tuple[Literal["wb", "tel", "twin"], Chan
     "tel": (("tel", "tel"), ("twin", "cross")),
 }
 """Which voices a probe is compared with."""
+
+_Judge: TypeAlias = Callable[[Any], float | None]
+"""Returns the cosine of a row of `_OWNERS`, None if it is not to be found."""
 
 NewIndex: TypeAlias = Callable[[int], VoiceIndex]
 """Makes an empty index for embeddings of so many dimensions."""
@@ -99,6 +107,7 @@ class _Shelf:
 
     indexes: dict[_Kind, VoiceIndex] = field(default_factory=dict)
     revision: int = 0
+    data_key: WrappedKey = field(default=WrappedKey(b""), repr=False)
     lock: anyio.Lock = field(default_factory=anyio.Lock)  # held while following
 
     def __len__(self) -> int:
@@ -147,18 +156,23 @@ class ResidentIndexes:
         for kind, channel in _COMPARED[probe.band]:
             index = shelf.indexes.get((probe.model_id, kind))
             if index is not None:
-                nearest = await self._nearest(domain_id, index, probe.embedding, limit)
+                about = partial(self._about, domain_id, shelf.data_key, probe.embedding, is_twin=kind == "twin")
+                nearest = await self._nearest(index, probe.embedding, limit, about)
                 matches += [Match(profile_id, score, channel, size) for profile_id, score in nearest.items()]
         return matches
 
-    async def _nearest(self, domain_id: str, index: VoiceIndex, embedding: Embedding, limit: int) -> dict[str, float]:
-        """Return up to `limit` profiles that are known now, the best score of each, best first."""
-        asked = limit
+    async def _nearest(self, index: VoiceIndex, embedding: Embedding, limit: int, about: _Judge) -> dict[str, float]:
+        """Return up to `limit` profiles that are known now, the best score of each, best first.
+
+        The index proposes, from rounded values; the rows decide, and are compared as they are.
+        """
+        asked = limit + _SPARE
         while True:
             proposed = await to_thread.run_sync(index.search, embedding, asked, limiter=self._limiter)
-            found = await self._confirmed(domain_id, proposed, limit)
-            if len(found) == limit or len(proposed) < asked:
-                return found
+            found = await self._confirmed(proposed, about)
+            if len(found) >= limit or len(proposed) < asked:
+                best = sorted(found, key=lambda profile_id: -found[profile_id])
+                return {profile_id: found[profile_id] for profile_id in best[:limit]}
             asked *= _WIDER
 
     async def warm(self, domain_id: str) -> None:
@@ -218,7 +232,7 @@ class ResidentIndexes:
             await to_thread.run_sync(_remove, indexes, np.array(gone, dtype=np.int64), limiter=self._limiter)
         async for page in _changed(connection, domain_id, since):
             await to_thread.run_sync(self._apply, indexes, held, page, limiter=self._limiter)
-        shelf.indexes, shelf.revision = indexes, held.revision
+        shelf.indexes, shelf.revision, shelf.data_key = indexes, held.revision, held.data_key
 
     def _apply(self, indexes: dict[_Kind, VoiceIndex], held: Held, page: Sequence[_Change]) -> None:
         opened: dict[_Kind, list[tuple[int, Embedding]]] = {}
@@ -236,20 +250,33 @@ class ResidentIndexes:
             embeddings = np.stack([embedding for _, embedding in voices])
             indexes.setdefault(kind, self._new_index(embeddings.shape[1])).put(numbers, embeddings)
 
-    async def _confirmed(self, domain_id: str, proposed: Sequence[Neighbor], limit: int) -> dict[str, float]:
-        """Return the first `limit` profiles of neighbors that are still there and not expired, in the same order."""
+    async def _confirmed(self, proposed: Sequence[Neighbor], about: _Judge) -> dict[str, float]:
+        """Return the profiles of neighbors that are still known, the best score of each, equal ones in their order."""
         found: dict[str, float] = {}
         remaining = iter(proposed)
-        now = self._clock.now()
-        while len(found) < limit and (some := list(islice(remaining, _NAMES_AT_ONCE))):
+        while some := list(islice(remaining, _NAMES_AT_ONCE)):
             async with self._database.reading() as connection:
                 rows = await connection.execute(_OWNERS, {"numbers": [neighbor.number for neighbor in some]})
                 owners = {row.number: row for row in rows}
             for neighbor in some:
                 owner = owners.get(neighbor.number)
-                if owner and owner.domain_id == domain_id and owner.expires_at > now and len(found) < limit:
-                    found.setdefault(owner.profile_id, neighbor.score)
+                score = None if owner is None else about(owner)
+                if owner is not None and score is not None:
+                    found[owner.profile_id] = max(score, found.get(owner.profile_id, score))
         return found
+
+    def _about(
+        self, domain_id: str, key: WrappedKey, embedding: Embedding, voice: Any, *, is_twin: bool
+    ) -> float | None:
+        """Return the cosine of a row, None if it is of another domain or has expired."""
+        if voice.domain_id != domain_id or voice.expires_at <= self._clock.now():
+            return None
+        name = sealed_row(voice.profile_id, voice.label)
+        if is_twin and voice.twin is not None:
+            known = unseal_embedding(self._vault, key, name, voice.twin, "twin")
+        else:
+            known = unseal_embedding(self._vault, key, name, voice.embedding)
+        return float(np.clip(embedding @ known, -1.0, 1.0))
 
     def _shed(self) -> None:
         while len(self) > self._resident_profiles and len(self._shelves) > 1:
