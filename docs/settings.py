@@ -43,7 +43,9 @@ def _group(name: str, kind: type[Any]) -> str:
 
 
 def _default(field: dataclasses.Field[Any]) -> str:
-    value = field.default if field.default is not dataclasses.MISSING else None
+    value = field.default
+    if value is dataclasses.MISSING:
+        value = field.default_factory() if field.default_factory is not dataclasses.MISSING else None
     return "true" if value is True else "false" if value is False else repr(value).replace("'", '"')
 
 

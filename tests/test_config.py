@@ -48,6 +48,7 @@ def test_a_variable_that_sets_nothing_is_named(tmp_path: Path, name: str) -> Non
 def test_the_aws_preset_fills_in_quotas_that_nobody_set(tmp_path: Path) -> None:
     preset = {"CARILLON_QUOTAS_PRESET": "aws", "CARILLON_PROFILES_MAX_DOMAINS": "7"}
     settings = load(tmp_path, None, preset)
+    assert (settings.rates.configurations, settings.rates.concurrent_calls) == (5, 1)
     assert (settings.pipelines.max_configurations, settings.pipelines.max_active) == (100, 20)
     assert (settings.profiles.max_domains, settings.profiles.max_profiles_per_domain) == (7, 20)
     assert (settings.tasks.max_speaker_searches, settings.tasks.max_voice_tones) == (25, 25)

@@ -1,7 +1,7 @@
 """The one place where the parts are joined."""
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -9,8 +9,10 @@ from typing import Final
 from anyio import create_task_group, to_thread
 
 from carillon.api import credentials, kinesis_video, media_pipelines, voice
-from carillon.api.access import Guard, StoredNames, recording
+from carillon.api.access import Guard, StoredNames, Trail, recording
+from carillon.api.concurrency import Calls
 from carillon.api.credentials import AccessKey, KeyRing, WatchedKeys
+from carillon.api.ingest import KEY_PURPOSE, Ingest, IngestTokens
 from carillon.api.paging import Pages, PageTokens
 from carillon.api.protocol import Api, Service, SignatureVerifier
 from carillon.api.tags import TagOperations
@@ -20,7 +22,7 @@ from carillon.config import Settings
 from carillon.inference import Models
 from carillon.media import FragmentReader, KinesisVideoClient, Position
 from carillon.notifications import Dispatcher, Outbox
-from carillon.pipelines import Pipelines, StreamDirectory
+from carillon.pipelines import Pipelines
 from carillon.profiles import Profiles
 from carillon.storage import Database, Vault, load_or_create_root_key, migrate
 from carillon.streams import Streams
@@ -30,6 +32,7 @@ from carillon.tls import authorities
 DATABASE_FILE: Final = "carillon.db"
 ROOT_KEY_FILE: Final = "root.key"
 CREDENTIALS_FILE: Final = "credentials.json"
+STREAMS_FOLDER: Final = "streams"
 
 _READING: Final = {
     "Version": "2012-10-17",
@@ -92,83 +95,149 @@ async def assembled(settings: Settings, base_url: str, clock: Clock | None = Non
         clock: stands in for the machine's own.
     """
     clock = clock or SystemClock()
-    place = settings.place
-    async with AsyncExitStack() as stack:
-        ground = await stack.enter_async_context(opened(settings))
-        database, vault = ground.database, ground.vault
-        trail = None
-        if settings.audit.is_on:
-            trail = await stack.enter_async_context(recording(database, place, clock, settings.audit))
-        models = Models(settings.inference)
-        streams = await stack.enter_async_context(
-            Streams(database, vault, place, clock, settings.data_dir / "streams", settings.streams)
-        )
-        profiles = await stack.enter_async_context(Profiles(database, vault, place, clock, settings.profiles))
-        outbox = Outbox(database, clock, settings.notifications)
-        own_key = AccessKey.generate(name="the server itself", policy=_READING)
-        keys = WatchedKeys(settings.data_dir / CREDENTIALS_FILE, clock, own=[own_key])
-        source = await stack.enter_async_context(_source(settings, base_url, own_key))
-        pipelines = Pipelines(database, vault, place, clock, _directory(settings, streams, source), settings.pipelines)
-        store = TaskStore(database, vault, clock, outbox, profiles)
-        lifecycle = Lifecycle(
-            database, pipelines, store, profiles, outbox, place, clock, settings.notifications.event_bus_arn
-        )
-
-        def open_stream(stream_arn: str, position: Position) -> FragmentReader:
-            return FragmentReader(stream_arn, position, source, settings.media)
-
-        supervisor = Supervisor(
-            database,
-            pipelines,
-            profiles,
-            store,
+    own_key = AccessKey.generate(name="the server itself", policy=_READING)
+    async with (
+        opened(settings) as ground,
+        _trail(settings, ground, clock) as trail,
+        _source(settings, base_url, own_key, clock) as source,
+        _rooms(settings, ground, clock, source) as rooms,
+    ):
+        lifecycle = _lifecycle(settings, ground, clock, rooms)
+        supervisor = _supervisor(settings, ground, clock, rooms, lifecycle, source)
+        tasks = Tasks(
+            ground.database,
+            rooms.pipelines,
+            rooms.profiles,
+            rooms.store,
             lifecycle,
-            outbox,
-            open_stream,
-            Analyses(models, profiles, place, clock, settings.tasks, settings.notifications.voiceprint_ready),
+            supervisor,
+            settings.place,
             clock,
             settings.tasks,
-            same_clock=settings.source.endpoint_url == "",
         )
-        tasks = Tasks(database, pipelines, profiles, store, lifecycle, supervisor, place, clock, settings.tasks)
-        pages = Pages(PageTokens(vault.derive("page tokens")))
-        services = [
-            Service(
-                "chime-sdk-media-pipelines",
-                [
-                    media_pipelines.SpeakerSearchOperations(tasks),
-                    media_pipelines.VoiceToneAnalysisOperations(tasks),
-                    media_pipelines.ConfigurationOperations(pipelines.configurations, pages),
-                    media_pipelines.PipelineOperations(pipelines, tasks, pages),
-                    TagOperations(database, pipelines.find_taggable),
-                ],
-            ),
-            Service(
-                "chime-sdk-voice",
-                [
-                    voice.VoiceProfileDomainOperations(profiles, tasks, pages),
-                    voice.VoiceProfileOperations(profiles, tasks, pages),
-                    voice.TaskResultOperations(tasks, outbox),
-                    TagOperations(database, profiles.domain_of_arn),
-                ],
-            ),
-            *kinesis_video.services(streams, base_url, settings.putmedia),
-        ]
-        yield Application(
-            Api(
-                services,
-                SignatureVerifier(keys, place.region, clock),
-                settings.api,
-                Guard(
-                    keys,
-                    StoredNames(streams, pipelines.configurations, store),
-                    place,
-                    Throttle(settings.rates, clock),
-                ),
-                trail,
-            ),
-            _working(supervisor, Dispatcher(outbox, clock, settings.notifications), models),
+        keys = WatchedKeys(settings.data_dir / CREDENTIALS_FILE, clock, own=[own_key])
+        names = StoredNames(rooms.streams, rooms.pipelines.configurations, rooms.store)
+        verifier = SignatureVerifier(keys, settings.place.region, clock)
+        guard = Guard(keys, names, settings.place, Throttle(settings.rates, clock))
+        tokens = IngestTokens(ground.vault.derive(KEY_PURPOSE), settings.ingest.generation)
+        ingest = Ingest(rooms.streams, tokens, keys, verifier, guard, trail, clock, settings.ingest)
+        services = _services(settings, ground, rooms, tasks, base_url)
+        api = Api(services, verifier, settings.api, guard, trail, ingest)
+        dispatcher = Dispatcher(rooms.outbox, clock, settings.notifications)
+        yield Application(api, _working(supervisor, dispatcher, rooms.models))
+
+
+@dataclass(frozen=True, slots=True)
+class _Rooms:
+    """The rooms that keep things, open."""
+
+    models: Models
+    streams: Streams
+    profiles: Profiles
+    pipelines: Pipelines
+    outbox: Outbox
+    store: TaskStore
+
+
+@asynccontextmanager
+async def _rooms(settings: Settings, ground: Ground, clock: Clock, source: KinesisVideoClient) -> AsyncIterator[_Rooms]:
+    database, vault, place = ground.database, ground.vault, settings.place
+    folder = settings.data_dir / STREAMS_FOLDER
+    async with (
+        Streams(database, vault, place, clock, folder, settings.streams) as streams,
+        Profiles(database, vault, place, clock, settings.profiles) as profiles,
+    ):
+        directory = streams if settings.source.endpoint_url == "" else source
+        outbox = Outbox(database, clock, settings.notifications)
+        yield _Rooms(
+            models=Models(settings.inference),
+            streams=streams,
+            profiles=profiles,
+            pipelines=Pipelines(database, vault, place, clock, directory, settings.pipelines),
+            outbox=outbox,
+            store=TaskStore(database, vault, clock, outbox, profiles),
         )
+
+
+@asynccontextmanager
+async def _trail(settings: Settings, ground: Ground, clock: Clock) -> AsyncIterator[Trail | None]:
+    if not settings.audit.is_on:
+        yield None
+        return
+    async with recording(ground.database, settings.place, clock, settings.audit) as trail:
+        yield trail
+
+
+def _lifecycle(settings: Settings, ground: Ground, clock: Clock, rooms: _Rooms) -> Lifecycle:
+    return Lifecycle(
+        ground.database,
+        rooms.pipelines,
+        rooms.store,
+        rooms.profiles,
+        rooms.outbox,
+        settings.place,
+        clock,
+        settings.notifications.event_bus_arn,
+    )
+
+
+def _supervisor(
+    settings: Settings,
+    ground: Ground,
+    clock: Clock,
+    rooms: _Rooms,
+    lifecycle: Lifecycle,
+    source: KinesisVideoClient,
+) -> Supervisor:
+    def open_stream(stream_arn: str, position: Position) -> FragmentReader:
+        return FragmentReader(stream_arn, position, source, settings.media, clock=clock)
+
+    ready = settings.notifications.voiceprint_ready
+    return Supervisor(
+        ground.database,
+        rooms.pipelines,
+        rooms.profiles,
+        rooms.store,
+        lifecycle,
+        rooms.outbox,
+        open_stream,
+        Analyses(rooms.models, rooms.profiles, settings.place, clock, settings.tasks, ready),
+        clock,
+        settings.tasks,
+        same_clock=settings.source.endpoint_url == "",
+    )
+
+
+def _services(settings: Settings, ground: Ground, rooms: _Rooms, tasks: Tasks, base_url: str) -> list[Service]:
+    tokens = PageTokens(ground.vault.derive("page tokens"))
+    pages = Pages(tokens)
+    calls = Calls(settings.rates.concurrent_calls)
+    return [
+        _media_pipelines(ground, rooms, tasks, pages, calls),
+        _voice(ground, rooms, tasks, pages, calls),
+        *kinesis_video.services(rooms.streams, base_url, settings.putmedia, tokens),
+    ]
+
+
+def _media_pipelines(ground: Ground, rooms: _Rooms, tasks: Tasks, pages: Pages, calls: Calls) -> Service:
+    operations = [
+        media_pipelines.SpeakerSearchOperations(tasks, calls),
+        media_pipelines.VoiceToneAnalysisOperations(tasks, calls),
+        media_pipelines.ConfigurationOperations(rooms.pipelines.configurations, pages),
+        media_pipelines.PipelineOperations(rooms.pipelines, tasks, pages),
+        TagOperations(ground.database, rooms.pipelines.hold_taggable),
+    ]
+    return Service("chime-sdk-media-pipelines", operations)
+
+
+def _voice(ground: Ground, rooms: _Rooms, tasks: Tasks, pages: Pages, calls: Calls) -> Service:
+    operations = [
+        voice.VoiceProfileDomainOperations(rooms.profiles, tasks, pages, calls),
+        voice.VoiceProfileOperations(rooms.profiles, tasks, pages, calls),
+        voice.TaskResultOperations(tasks, rooms.outbox),
+        TagOperations(ground.database, rooms.profiles.hold_domain_of_arn),
+    ]
+    return Service("chime-sdk-voice", operations)
 
 
 @asynccontextmanager
@@ -182,7 +251,7 @@ async def _working(supervisor: Supervisor, dispatcher: Dispatcher, models: Model
 
 
 @asynccontextmanager
-async def _source(settings: Settings, base_url: str, key: AccessKey) -> AsyncIterator[KinesisVideoClient]:
+async def _source(settings: Settings, base_url: str, key: AccessKey, clock: Clock) -> AsyncIterator[KinesisVideoClient]:
     """Yield the client that reads call audio: from the embedded streams by default, else from where settings say.
 
     The embedded streams are read over HTTP like any others: one way to read, and runners may move to other machines.
@@ -194,15 +263,18 @@ async def _source(settings: Settings, base_url: str, key: AccessKey) -> AsyncIte
             region=region,
             access_key_id=key.access_key_id,
             secret_access_key=key.secret_access_key,
+            clock=clock,
             settings=settings.media,
             ca_bundle=authorities(settings, base_url),
         )
     else:
         endpoint = None if settings.source.endpoint_url == "aws" else settings.source.endpoint_url
-        client = KinesisVideoClient(endpoint_url=endpoint, region=region, settings=settings.media)
+        client = KinesisVideoClient(
+            endpoint_url=endpoint,
+            region=region,
+            clock=clock,
+            settings=settings.media,
+            data_endpoint_url=settings.source.data_endpoint_url or None,
+        )
     async with client:
         yield client
-
-
-def _directory(settings: Settings, streams: Streams, source: KinesisVideoClient) -> StreamDirectory:
-    return streams if settings.source.endpoint_url == "" else source

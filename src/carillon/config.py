@@ -16,6 +16,7 @@ import msgspec
 
 from carillon.analysis import Settings as AnalysisSettings
 from carillon.api.access import Settings as AuditSettings
+from carillon.api.ingest import Settings as IngestSettings
 from carillon.api.kinesis_video import Settings as PutMediaSettings
 from carillon.api.protocol import Settings as ApiSettings
 from carillon.api.throttle import Settings as RateSettings
@@ -38,8 +39,18 @@ AWS_QUOTAS: Final[Mapping[str, Mapping[str, int]]] = {
     "pipelines": {"max_configurations": 100, "max_active": 20},
     "profiles": {"max_domains": 3, "max_profiles_per_domain": 20},
     "tasks": {"max_speaker_searches": 25, "max_voice_tones": 25},
+    "rates": {"configurations": 5, "concurrent_calls": 1},  # AWS: the other rates are 0 until a customer asks for more
+    "streams": {
+        "calls_per_second": 5,
+        "written_bytes_per_second": 12_500_000,
+        "written_fragments_per_second": 5,
+        "read_bytes_per_second": 25_000_000,
+        "read_fragments_per_second": 5,
+    },
+    "putmedia": {"max_connection_seconds": 2_700},
 }
-"""Source: Amazon Chime SDK Developer Guide, "Call analytics service quotas"."""
+"""Source: Amazon Chime SDK Developer Guide, "Call analytics service quotas"; Kinesis Video Streams Developer Guide,
+"Quotas"."""
 _OWN_VARIABLES: Final = frozenset({_DATA_DIR, _CONFIG})
 
 
@@ -92,6 +103,8 @@ class SourceSettings:
     """Empty means the embedded streams; `aws` means the real service; else any KVS-compatible endpoint."""
     region: str = ""
     """Region of that endpoint; empty means our own."""
+    data_endpoint_url: str = ""
+    """Where media is read there, whatever its GetDataEndpoint says: behind a proxy, say; empty means as it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +112,7 @@ class QuotaSettings:
     """How many of each resource there may be. Each room has its own settings; this presets those that are 0."""
 
     preset: Literal["", "aws"] = ""
-    """Empty means unlimited; `aws` means the default quotas of Amazon Chime SDK."""
+    """Empty means unlimited; `aws` means the default quotas of Amazon Chime SDK and of Kinesis Video Streams."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +129,7 @@ class Settings:
     api: ApiSettings = field(default_factory=ApiSettings)
     audit: AuditSettings = field(default_factory=AuditSettings)
     putmedia: PutMediaSettings = field(default_factory=PutMediaSettings)
+    ingest: IngestSettings = field(default_factory=IngestSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     streams: StreamSettings = field(default_factory=StreamSettings)
     media: MediaSettings = field(default_factory=MediaSettings)

@@ -1,8 +1,13 @@
 """Streams on a real database and a real folder, and bodies as producers send them."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
 
 from carillon.arns import Place
@@ -68,7 +73,7 @@ def make_producer() -> type[Producer]:
 @pytest.fixture
 def settings() -> Settings:
     """Waiting is short in tests."""
-    return Settings(end_seconds=0.05, sweep_seconds=3600)
+    return Settings(end_seconds=0.05, sweep_seconds=3600, handover_seconds=0.02)
 
 
 @pytest.fixture
@@ -86,3 +91,65 @@ async def streams(make_streams: Callable[[Settings], Streams], settings: Setting
     """The room, running."""
     async with make_streams(settings) as running:
         yield running
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A bucket of moto's, and an ordinary client to look into it."""
+
+    name: str
+    url: str
+    client: Any
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What makes carillon use it, nothing gathering for longer than a test needs."""
+        return {"s3_bucket": self.name, "s3_endpoint_url": self.url, "s3_gather_seconds": 0.02}
+
+    def names(self) -> list[str]:
+        """The keys of all its objects."""
+        return [item["Key"] for item in self.client.list_objects_v2(Bucket=self.name).get("Contents", ())]
+
+
+@pytest.fixture
+def aws_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials as an operator gives them: in the environment, and nothing else there."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def bucket(moto_url: str, aws_keys: None) -> Iterator[Bucket]:
+    """A new bucket."""
+    client = boto3.client("s3", endpoint_url=moto_url, region_name="us-east-1")
+    made = Bucket(f"bucket-{uuid.uuid4().hex[:12]}", moto_url, client)
+    client.create_bucket(Bucket=made.name)
+    yield made
+    client.close()
+
+
+@pytest.fixture(params=["files", "S3"])
+def storage(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+    """Settings for each place where fragments can stay, the memory holding none of what is stored."""
+    chosen = request.getfixturevalue("bucket").settings if request.param == "S3" else {}
+    return replace(settings, cache_bytes=0, commit_seconds=0.0, **chosen)
+
+
+@pytest.fixture
+def stored_names(tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], list[str]]:
+    """Look where the fragments stay: STREAM/NUMBER of each segment."""
+
+    def look() -> list[str]:
+        files = (path for path in (tmp_path / "streams").rglob("*") if path.is_file())
+        found = [f"{path.parent.name}/{path.name}" for path in files]
+        if "bucket" in request.fixturenames or "S3" in request.node.name:
+            found += [key.split("/", 2)[2] for key in request.getfixturevalue("bucket").names()]
+        return sorted(found)
+
+    return look

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -113,6 +114,11 @@ def bodies(make_producer: Any) -> dict[str, bytes]:
         "too large a frame": one.body(1) + one.muxer.cluster(1000, [Block(1, 1000, b"\0" * 41_000)]),
         "too large a header": one.header + bytes.fromhex("EC 4900") + b"\0" * 0x900 + fragment(0),
         "a name of AWS's in the header": one.header + tags_element([("AWS_X", "1")]) + fragment(0),
+        "closed by the producer": one.body(1, known_size=False)
+        + tags_element([(f"n{n}", "") for n in range(10)])
+        + tags_element([("AWS_KINESISVIDEO_END_OF_FRAGMENT", "")])
+        + fragment(1, known_size=False)
+        + tags_element([("AWS_KINESISVIDEO_IMAGE_GENERATION", ""), ("AWS_KINESISVIDEO_END_OF_FRAGMENT", "")]) * 2,
         "a name of AWS's": one.body(1) + tags_element([("AWSX", "1")]) + fragment(1),
         "eleven tags": one.body(1) + tags_element([(f"n{n}", "") for n in range(6)]) * 2 + fragment(1),
         "a long name": one.body(1) + tags_element([("n" * 129, "")]) + fragment(1),
@@ -154,6 +160,7 @@ EXPECTED = {
     "too large a frame": [("RECEIVED", 0), ("ERROR", 1000, Refusal.MAX_FRAGMENT_SIZE_REACHED)],
     "too large a header": [("ERROR", None, Refusal.INVALID_MKV_DATA)],
     "a name of AWS's in the header": [("ERROR", None, Refusal.INVALID_FRAGMENT_METADATA)],
+    "closed by the producer": [("RECEIVED", 0), ("RECEIVED", 1000)],
     "a name of AWS's": [("ERROR", 0, Refusal.INVALID_FRAGMENT_METADATA)],
     "eleven tags": [("ERROR", 0, Refusal.FRAGMENT_METADATA_LIMIT_REACHED)],
     "a long name": [("ERROR", 0, Refusal.FRAGMENT_METADATA_LIMIT_REACHED)],
@@ -246,6 +253,17 @@ def test_a_cluster_of_unknown_size_does_not_settle_before_something_ends_it(prod
     assert told(ingest.settle(NOW)) == [0, ("RECEIVED", 0)]
 
 
+def test_a_producer_can_close_a_fragment_that_none_follows(producer: Any) -> None:
+    ingest = new_ingest()
+    ingest.feed(producer.body(1, known_size=False), NOW)
+    end = tags_element([("AWS_KINESISVIDEO_END_OF_FRAGMENT", "")])
+    fragment, received = ingest.feed(end, NOW)
+    assert told([fragment, received]) == [0, ("RECEIVED", 0)]
+    assert isinstance(fragment, Fragment)
+    assert fragment.body == producer.fragment(0, known_size=False) + end
+    assert ingest.end(NOW) == []
+
+
 def test_tags_that_come_after_settling_stand_before_the_next_cluster(producer: Any) -> None:
     ingest = new_ingest()
     ingest.feed(producer.body(1), NOW)
@@ -275,7 +293,11 @@ def test_what_breaks_off_is_discarded_unless_its_cluster_is_whole(producer: Any)
 def test_an_absurd_rate_does_no_harm(rate_hz: float) -> None:
     muxer = Muxer(Track(1, 1, AUDIO, "", "A_PCM/INT/LIT", b"", rate_hz, 1, 16))
     body = muxer.header() + muxer.cluster(0, [Block(1, 0, b"\0\0"), Block(1, 30, b"\0\0")])
-    (fragment,) = [o for o in run(body, 1_000_000) if isinstance(o, Fragment)]
+    outcomes = run(body, 1_000_000)
+    if not math.isfinite(rate_hz):
+        assert told(outcomes) == [("ERROR", None, Refusal.INVALID_MKV_DATA)]
+        return
+    (fragment,) = [o for o in outcomes if isinstance(o, Fragment)]
     assert 0 <= fragment.duration_ms <= 20_030
 
 

@@ -156,7 +156,7 @@ async def test_a_torn_write_is_never_read_and_never_appended_to(
     async with make_streams(settings) as streams:
         await write(streams, stream, producer.body(1))
         assert len(await read(streams, stream)) == 2
-    assert [folder.name for folder in (tmp_path / "streams").iterdir()] == [stream.id]
+    assert {folder.name for folder in (tmp_path / "streams").iterdir()} == {stream.id, ".journal"}
     assert len(list((tmp_path / "streams" / stream.id).iterdir())) == 2
 
 
@@ -373,6 +373,27 @@ async def test_a_second_producer_is_turned_away_until_the_first_is_done(streams:
     assert await write(streams, stream, producer.body(1))
 
 
+async def test_a_second_producer_may_come_shortly_before_the_first_is_done(
+    make_streams: Any, producer: Any, settings: Settings
+) -> None:
+    told: list[Acknowledgement] = []
+    async with make_streams(replace(settings, handover_seconds=60)) as streams:
+        stream = await streams.create("call")
+
+        async def follow() -> None:
+            told.extend(await write(streams, stream, producer.header + producer.fragment(1)))
+
+        async with anyio.create_task_group() as group, streams.record(stream, None) as first:
+            group.start_soon(gather, first, told)
+            await first.feed(producer.body(1))
+            group.start_soon(follow)
+            await wait_all_tasks_blocked()
+            await first.end()
+    assert [(one.kind, one.timecode_ms) for one in told] == [
+        (kind, timecode) for timecode in (0, 1000) for kind in (AckKind.BUFFERING, AckKind.RECEIVED)
+    ]
+
+
 async def test_a_fourth_reader_is_turned_away_until_one_is_done_or_dropped(streams: Streams) -> None:
     stream = await streams.create("call")
     tails = [await streams.tail(stream, Earliest()) for _ in range(3)]
@@ -449,7 +470,7 @@ async def test_a_producer_waits_while_the_disk_is_behind(make_streams: Make, set
                     fed = index
                 await recording.end()
 
-            async with streams._writer.paused():
+            async with streams._writer.paused(stream.id):
                 group.start_soon(feed)
                 await wait_all_tasks_blocked()
                 assert fed < 4
@@ -474,4 +495,4 @@ async def test_stopping_writes_down_what_was_received(make_streams: Make, settin
                 scope.cancel()
                 await checkpoint()
     async with make_streams(settings) as streams:
-        assert len(await read(streams, stream)) == 1
+        assert len(await read(streams, stream)) == 2

@@ -1,13 +1,14 @@
-"""Reads stored fragments back: by number, by time, and what is past retention out of the way."""
+"""The index of stored fragments: makes them known, finds them by number and by time, reads them back."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from enum import Enum
+from typing import Any, Final, Self
 
 import sqlalchemy as sa
 from anyio import to_thread
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.storage import Database, SealBroken, Vault
 from carillon.streams import tables
@@ -15,11 +16,14 @@ from carillon.streams.catalog import Stream
 from carillon.streams.errors import FragmentUnreadable, StreamNotFound
 from carillon.streams.fragments import Fragment
 from carillon.streams.live import LiveStream, Newest
-from carillon.streams.segments import SegmentFiles
-from carillon.streams.writer import seal_context
+from carillon.streams.segments import Segment, Segments, StorageFailed
 
 _row: Final = tables.fragments.c
 _LOOK_AHEAD: Final = 1_000
+_SEAL_BYTES: Final = 28
+"""By how much `Vault.seal` makes longer what it seals."""
+_INLINE_BYTES: Final = 256 * 1024
+"""What is opened in the event loop: about 0.1 ms, which is what going to a thread costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +41,72 @@ class StoredFragment:
     offset: int
     size: int
 
+    @classmethod
+    def of(cls, fragment: Fragment, segment: str, offset: int, size: int) -> Self:
+        """Return the row of a fragment that lies, sealed, in this place."""
+        return cls(
+            number=fragment.number,
+            server_at=fragment.server_at,
+            producer_at=fragment.producer_at,
+            received_at=fragment.received_at,
+            timecode_ms=fragment.timecode_ms,
+            duration_ms=fragment.duration_ms,
+            head_bytes=len(fragment.head),
+            segment=segment,
+            offset=offset,
+            size=size,
+        )
 
-_SELECTED: Final = tuple(_row[name] for name in StoredFragment.__dataclass_fields__)
+    @property
+    def media_bytes(self) -> int:
+        """How many bytes it has when it is opened."""
+        return self.size - _SEAL_BYTES
+
+
+_NAMES: Final = tuple(StoredFragment.__dataclass_fields__)
+_SELECTED: Final = tuple(_row[name] for name in _NAMES)
+
+
+class Time(Enum):
+    """Whose time: when a fragment began to arrive, or when its producer says that it was recorded."""
+
+    SERVER = "server_at"
+    PRODUCER = "producer_at"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Fragments that begin at a time from `start` to `end`, both included."""
+
+    by: Time
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where in a span a list goes on: behind the fragment of this time and number."""
+
+    at: datetime
+    number: str
 
 
 class Archive:
-    """Queries the index, opens records, deletes what is too old."""
+    """Adds to the index, queries it, opens records."""
 
-    def __init__(self, database: Database, vault: Vault, files: SegmentFiles) -> None:
+    def __init__(self, database: Database, vault: Vault, segments: Segments) -> None:
         self._database = database
         self._vault = vault
-        self._files = files
+        self._segments = segments
+
+    async def add(self, rows: Mapping[str, Sequence[StoredFragment]]) -> frozenset[str]:
+        """Make fragments known that are durable, by stream; return the streams that are still there to have them."""
+        async with self._database.transaction() as connection:
+            found = await _grow(connection, {stream_id: sum(row.size for row in rows[stream_id]) for stream_id in rows})
+            values = [_values(stream_id, row) for stream_id in found for row in rows[stream_id]]
+            if values:
+                await connection.execute(sa.insert(tables.fragments), values if len(values) > 1 else values[0])
+        return frozenset(found)
 
     async def look_up(self, stream: Stream) -> LiveStream:
         """Return the stream as it is in memory when nothing of it is.
@@ -76,7 +135,19 @@ class Archive:
 
     async def has(self, stream: Stream, number: str) -> bool:
         """Tell whether a fragment is stored."""
-        return bool(await self._select(_of(stream).where(_row.number == number)))
+        return bool(await self.find(stream, [number]))
+
+    async def find(self, stream: Stream, numbers: Sequence[str]) -> Mapping[str, StoredFragment]:
+        """Return those of some fragments that are stored, by number."""
+        return {row.number: row for row in await self._select(_of(stream).where(_row.number.in_(numbers)))}
+
+    async def within(self, stream: Stream, span: Span, after: Position | None, limit: int) -> Sequence[StoredFragment]:
+        """Return the first fragments of a span, in the order of its times."""
+        at = _row[span.by.value]
+        query = _of(stream).where(at.between(span.start, span.end)).order_by(at, _row.number).limit(limit)
+        if after:
+            query = query.where(at >= after.at, sa.or_(at > after.at, _row.number > after.number))
+        return await self._select(query)
 
     async def latest_before(self, stream: Stream, server_at: datetime) -> StoredFragment | None:
         """Return the last fragment that had begun to arrive at a time."""
@@ -104,11 +175,12 @@ class Archive:
         """Return a fragment with its bytes.
 
         Raises:
-            FragmentUnreadable: its file is gone or damaged.
+            FragmentUnreadable: its segment is gone or damaged.
         """
         try:
-            plain = await to_thread.run_sync(self._open, stream, row)
-        except (OSError, SealBroken) as error:
+            sealed = await self._segments.read(Segment(stream.id, row.segment), row.offset, row.size)
+            plain = await self._unsealed(stream, row.number, sealed)
+        except (StorageFailed, SealBroken) as error:
             raise FragmentUnreadable(row.number) from error
         return Fragment(
             number=row.number,
@@ -121,46 +193,42 @@ class Archive:
             body=plain[row.head_bytes :],
         )
 
-    async def recover(self) -> None:
-        """Remove the files that no row knows. Before anything is written."""
-        known: dict[str, set[str]] = defaultdict(set)
-        async with self._database.reading() as connection:
-            for stream_id, segment in await connection.execute(sa.select(_row.stream_id, _row.segment).distinct()):
-                known[stream_id].add(segment)
-        await to_thread.run_sync(self._files.keep_only, known)
-
-    async def delete_aged(self, now: datetime) -> int:
-        """Delete fragments past their stream's retention; return how many. Nothing may be written meanwhile."""
-        retention = tables.streams.c.retention_hours
-        async with self._database.reading() as connection:
-            periods = (await connection.execute(sa.select(retention).distinct())).scalars().all()
-        return sum([await self._delete_aged(hours, now - timedelta(hours=hours)) for hours in periods])
-
-    async def _delete_aged(self, retention_hours: int, before: datetime) -> int:
-        kept_alike = sa.select(tables.streams.c.id).where(tables.streams.c.retention_hours == retention_hours)
-        is_aged = sa.and_(_row.server_at < before, _row.stream_id.in_(kept_alike))
-        places = sa.select(_row.stream_id, _row.segment).distinct()
-        async with self._database.reading() as connection:
-            touched = {(stream_id, segment) for stream_id, segment in await connection.execute(places.where(is_aged))}
-        if not touched:
-            return 0
-        async with self._database.transaction() as connection:
-            deleted = (await connection.execute(sa.delete(tables.fragments).where(is_aged))).rowcount
-            stream_ids = {stream_id for stream_id, _ in touched}
-            left = await connection.execute(places.where(_row.stream_id.in_(stream_ids)))
-            empty = touched - {(stream_id, segment) for stream_id, segment in left}
-        for stream_id, segment in empty:
-            await to_thread.run_sync(self._files.delete, stream_id, [segment])
-        return deleted
+    async def _unsealed(self, stream: Stream, number: str, sealed: bytes) -> bytes:
+        opening = (stream.data_key, sealed, seal_context(stream.id, number))
+        if len(sealed) <= _INLINE_BYTES:
+            return self._vault.unseal(*opening)
+        return await to_thread.run_sync(self._vault.unseal, *opening)
 
     async def _select(self, query: sa.Select[tuple[object, ...]]) -> Sequence[StoredFragment]:
         async with self._database.reading() as connection:
             return [StoredFragment(**row) for row in (await connection.execute(query)).mappings()]
 
-    def _open(self, stream: Stream, row: StoredFragment) -> bytes:
-        sealed = self._files.read(stream.id, row.segment, row.offset, row.size)
-        return self._vault.unseal(stream.data_key, sealed, seal_context(stream.id, row.number))
+
+def seal_context(stream_id: str, number: str) -> str:
+    """Return what binds a sealed fragment to its place."""
+    return f"fragment {stream_id} {number}"
 
 
 def _of(stream: Stream) -> sa.Select[tuple[object, ...]]:
     return sa.select(*_SELECTED).where(_row.stream_id == stream.id)
+
+
+def _values(stream_id: str, row: StoredFragment) -> dict[str, Any]:
+    return {"stream_id": stream_id, **{name: getattr(row, name) for name in _NAMES}}
+
+
+async def _grow(connection: AsyncConnection, sizes: Mapping[str, int]) -> Sequence[str]:
+    """Add to what is stored of streams; return those that are still there."""
+    stream = tables.streams.c
+    if len(sizes) == 1:  # one statement less, and none that goes to a thread
+        ((stream_id, size),) = sizes.items()
+        update = sa.update(tables.streams).where(stream.id == stream_id)
+        grown = await connection.execute(update.values(stored_bytes=stream.stored_bytes + size))
+        return [stream_id] if grown.rowcount else []
+    there = sa.select(stream.id).where(stream.id.in_(sizes)).order_by(stream.id)  # in order: nobody waits in a circle
+    found = (await connection.execute(there.with_for_update(key_share=True))).scalars().all()
+    if found:
+        grow = sa.update(tables.streams).where(stream.id == sa.bindparam("of"))
+        values = [{"of": stream_id, "size": sizes[stream_id]} for stream_id in found]
+        await connection.execute(grow.values(stored_bytes=stream.stored_bytes + sa.bindparam("size")), values)
+    return found

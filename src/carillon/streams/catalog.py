@@ -164,7 +164,7 @@ class Catalog:
         return changed
 
     async def delete(self, arn: str, version: str | None = None) -> Stream:
-        """Forget a stream, its fragments' places and its data key; return what it was.
+        """Forget a stream and its data key, and doom what was stored of it; return what it was.
 
         Raises:
             StaleVersion: the stream was changed since `version`.
@@ -174,8 +174,9 @@ class Catalog:
             stream = await _find(connection, None, arn, to_change=True)
             if version is not None and version != stream.version:
                 raise StaleVersion(stream.name)
-            await connection.execute(sa.delete(tables.fragments).where(tables.fragments.c.stream_id == stream.id))
+            await connection.execute(sa.insert(tables.doomed_segments).values(stream_id=stream.id, segment=""))
             await connection.execute(sa.delete(tables.streams).where(tables.streams.c.id == stream.id))
+        self._vault.forget_keys()
         return stream
 
     async def tag(self, stream: Stream, tags: Mapping[str, str]) -> None:

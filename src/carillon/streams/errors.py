@@ -83,8 +83,15 @@ class FragmentUnreadable(CarillonError):
     """
 
     def __init__(self, number: str) -> None:
-        super().__init__(f"Fragment {number} cannot be read back. Check the disk, and that no files were removed.")
+        super().__init__(f"Fragment {number} cannot be read back. Check the disk or the bucket that it is on.")
         self.number = number
+
+
+class StreamThrottled(LimitExceeded):
+    """A stream is called, or written to, more often than its rates allow."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Stream {name} is used faster than its rates allow. Wait a second, then try again.")
 
 
 class ProducerConnected(LimitExceeded):
@@ -99,3 +106,12 @@ class TooManyReaders(LimitExceeded):
 
     def __init__(self, name: str, limit: int) -> None:
         super().__init__(f"Stream {name} is being read by {limit} connections, which is the limit. Close one first.")
+
+
+class TooManyReplays(LimitExceeded):
+    """As many connections as allowed are reading fragments of the stream by number."""
+
+    def __init__(self, name: str, limit: int) -> None:
+        super().__init__(
+            f"Fragments of stream {name} are being fetched by {limit} connections, which is the limit. Close one first."
+        )

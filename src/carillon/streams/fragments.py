@@ -2,10 +2,11 @@
 
 A fragment is kept as two byte strings: what stands before the Cluster (`head`: EBML header, Segment, Info, Tracks,
 whatever else the producer sent, and tags that came early) and the rest (`body`: the Cluster as sent, and tags that came
-late). GetMedia puts its own tags between the two and at the end.
+late). GetMedia puts its own tags between the two and at the end. Those at the end say that the fragment is complete, so
+a consumer may be given the rest of it while it arrives.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -62,7 +63,65 @@ class Fragment:
         return timedelta(milliseconds=self.duration_ms)
 
 
-def opening(fragment: Fragment) -> bytes:
+class Arriving:
+    """A fragment that is on its way. Whoever receives it adds to it; any number may read what there is of it.
+
+    It never takes more memory than the fragment that it becomes, however many read it and however slowly.
+
+    Args:
+        number: of the fragment, as are those that follow.
+        server_at: when its first byte arrived.
+        producer_at: what the producer says of when it was recorded.
+        head: what stands before the Cluster.
+        data: grows elsewhere; begins with the Cluster's first byte.
+    """
+
+    __slots__ = ("_data", "_shown", "complete", "head", "is_torn", "number", "producer_at", "server_at")
+
+    def __init__(self, number: str, server_at: datetime, producer_at: datetime, head: bytes, data: bytearray) -> None:
+        self.number: Final = number
+        self.server_at: Final = server_at
+        self.producer_at: Final = producer_at
+        self.head: Final = head
+        self.complete: Fragment | None = None
+        """What it became; its body begins with all that was shown."""
+        self.is_torn = False
+        """Whether it broke off, or broke a rule: it will never be complete."""
+        self._data = data
+        self._shown = 0
+
+    @property
+    def received(self) -> int:
+        """How many bytes of it have come, whether or not they may be read."""
+        return len(self._data)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is anything to read."""
+        return self._shown > 0
+
+    def show(self, length: int) -> None:
+        """Let so much be read, counted from the Cluster's first byte: whole elements that break no rule."""
+        self._shown = length
+
+    def finish(self, fragment: Fragment) -> None:
+        """Say that it is complete; `data` is not looked at any more."""
+        self.complete = fragment
+        self._data = bytearray()
+
+    def tear(self) -> None:
+        """Say that it will never be complete; `data` is not looked at any more."""
+        self.is_torn = True
+        self._data = bytearray()
+        self._shown = 0
+
+    def read(self, since: int) -> bytes:
+        """Return what may be read behind the first `since` bytes, as much as a slow connection can take at once."""
+        end = min(self._shown, since + _PIECE_BYTES)
+        return bytes(memoryview(self._data)[since:end]) if since < end else b""
+
+
+def opening(fragment: Fragment | Arriving) -> bytes:
     """Return the document up to the Cluster."""
     tags = (
         (NUMBER_TAG, fragment.number),
@@ -80,18 +139,39 @@ def closing(fragment: Fragment, newest_at: datetime) -> bytes:
 
 def document(fragment: Fragment, newest_at: datetime) -> Iterator[bytes]:
     """Yield the whole document, in pieces that a slow connection can take one by one."""
-    if fragment.size <= _PIECE_BYTES:
-        yield opening(fragment) + fragment.body + closing(fragment, newest_at)
+    return rest(opening(fragment), fragment, 0, newest_at)
+
+
+def rest(unsent: bytes, fragment: Fragment, sent: int, newest_at: datetime) -> Iterator[bytes]:
+    """Yield the end of a document, likewise.
+
+    Args:
+        unsent: what else is still to be sent before it.
+        fragment: whose document.
+        sent: how much of the body was sent before that.
+        newest_at: the server time of the stream's newest fragment.
+    """
+    return pieces(unsent, fragment, sent, closing(fragment, newest_at))
+
+
+def pieces(before: bytes, fragment: Fragment, sent: int, after: bytes) -> Iterator[bytes]:
+    """Yield what a fragment's body is between, and what of the body was not sent before, not too much at a time."""
+    if len(fragment.body) - sent <= _PIECE_BYTES:
+        yield before + fragment.body[sent:] + after
         return
-    yield opening(fragment)
-    for start in range(0, len(fragment.body), _PIECE_BYTES):
+    yield before
+    for start in range(sent, len(fragment.body), _PIECE_BYTES):
         yield fragment.body[start : start + _PIECE_BYTES]
-    yield closing(fragment, newest_at)
+    yield after
 
 
 def error_document(number: str, error_id: int, text: str) -> bytes:
     """Return a document without a Cluster that says why a fragment is not there."""
-    tags = ((NUMBER_TAG, number), (ERROR_TEXT_TAG, text), (ERROR_ID_TAG, str(error_id)))
+    return tags_document(((NUMBER_TAG, number), (ERROR_TEXT_TAG, text), (ERROR_ID_TAG, str(error_id))))
+
+
+def tags_document(tags: Sequence[tuple[str, str]]) -> bytes:
+    """Return a document that has nothing but tags."""
     return _EBML_HEADER + UNKNOWN_SIZE_SEGMENT + tags_element(tags)
 
 

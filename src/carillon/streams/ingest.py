@@ -2,7 +2,8 @@
 
 A fragment is one Cluster and whatever follows it up to the next. It begins with the Cluster's first byte, which is when
 it gets its number, and is complete when the next Cluster begins or the body ends. `settle` completes it sooner: the
-Cluster is whole and nothing came after it for a moment, so a listener need not wait for the next one to begin.
+Cluster is whole and nothing came after it for a moment, so a listener need not wait for the next one to begin. What
+there is of it before that can be read from `arriving`.
 
 Every rule that a byte stream can break ends the connection: the last outcome is then an ERROR and `ended` is true.
 """
@@ -34,18 +35,26 @@ from carillon.matroska import (
 )
 from carillon.streams.acknowledgements import AckKind, Acknowledgement, Refusal
 from carillon.streams.fragment_numbers import NumberSource
-from carillon.streams.fragments import Fragment
+from carillon.streams.fragments import Arriving, Fragment
 from carillon.streams.settings import Settings
 
 MIN_FRAGMENT_BYTES: Final = 8
 """No fragment is shorter: the id, size and timecode of a Cluster. Tells how many numbers some bytes can need."""
 
 _MAX_CLUSTER_HEADER_BYTES: Final = 12
-_MAX_TRACKS: Final = 3
-_MAX_TAGS: Final = 10
-_MAX_TAG_NAME_BYTES: Final = 128
-_MAX_TAG_VALUE_BYTES: Final = 256
 _RESERVED_TAG_PREFIX: Final = "AWS"
+_END_OF_FRAGMENT: Final = "AWS_KINESISVIDEO_END_OF_FRAGMENT"
+"""AWS's producer SDKs close a fragment with it when no other follows soon: at a pause and before they leave. They then
+wait for PERSISTED, with the body still open."""
+_PRODUCER_TAGS: Final = frozenset(
+    {
+        _END_OF_FRAGMENT,
+        "AWS_KINESISVIDEO_IMAGE_GENERATION",  # Developer Guide, "Adding image generation tags to fragments"
+        "AWS_KINESISVIDEO_IMAGE_PREFIX",
+        "AWS_KINESISVIDEO_NOTIFICATION",
+    }
+)
+"""Names that begin as ours do, and yet are the producer's to give."""
 
 Outcome: TypeAlias = Acknowledgement | Fragment
 
@@ -64,7 +73,7 @@ class _Open:
     start: int  # offset of its Cluster
     lead: bytes  # tags that came after the fragment before had been completed
     timecode_ms: int | None = None
-    producer_at: datetime | None = None
+    arriving: Arriving | None = None  # since its timecode is known
     frames: int = 0
     first_ms: int = 0
     last_ms: int = 0
@@ -96,11 +105,27 @@ class Ingest:
         self._document: bytes = b""  # the EBML header and a Segment of unknown size
         self._body_from = 0  # offset of the Segment's content
         self._head: bytes | None = None  # what stands before the first Cluster
-        self._tracks: dict[int, Track] | None = None
+        self._paces: dict[int, float] | None = None  # by the numbers of the tracks
         self._open: _Open | None = None
         self._last: tuple[int, int] | None = None  # timecode and track of the last frame of the fragment before
         self._tags = 0  # between fragments
+        self._is_followed_by_tags: bool | None = None  # as far as this producer's Clusters tell
         self.ended = False
+
+    @property
+    def arriving(self) -> Arriving | None:
+        """What there is of a fragment that is not complete. It tells by itself when it is, or never will be."""
+        return self._open.arriving if self._open else None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of a Cluster is here and nothing behind it, so that `settle` would complete the fragment."""
+        return self._open is not None and self._open.whole_at == self._held_from + len(self._held)
+
+    @property
+    def expects_tags(self) -> bool:
+        """Whether tags may follow a Cluster: not if none followed one of this producer's yet."""
+        return self._is_followed_by_tags is not False
 
     def feed(self, data: bytes, at: datetime) -> list[Outcome]:
         """Take the next bytes of the body, which arrived at this time; return what they brought about.
@@ -113,7 +138,8 @@ class Ingest:
         try:
             self._held += data
             self._take(self._demuxer.feed(data), at, outcomes)
-            self._take(self._demuxer.feed(b""), at, outcomes)  # raises what it held back until its events were out
+            if self._demuxer.has_failed:
+                self._demuxer.feed(b"")  # raises what it held back until its events were out
             self._check_size()
         except ElementTooLarge:
             is_frame = self._open is not None and self._open.whole_at is None
@@ -130,7 +156,7 @@ class Ingest:
         Tags that come later after all will stand before the next Cluster.
         """
         outcomes: list[Outcome] = []
-        if not self.ended and self._open and self._open.whole_at == self._held_from + len(self._held):
+        if not self.ended and self.is_whole:
             self._complete_checked(at, outcomes)
         return outcomes
 
@@ -158,6 +184,11 @@ class Ingest:
             self._refuse(refusal, at, outcomes)
         return outcomes
 
+    def discard(self) -> None:
+        """End without a word, and without the fragment that is arriving."""
+        self.ended = True
+        self._tear()
+
     def _take(self, events: Sequence[Event], at: datetime, outcomes: list[Outcome]) -> None:
         for event in events:
             if self._open and event.start - self._open.start > self._settings.max_fragment_bytes:
@@ -173,11 +204,13 @@ class Ingest:
                     if self._open:
                         self._open.whole_at = event.end
                 case TagsRead():
-                    self._take_tags(event)
+                    self._take_tags(event, at, outcomes)
                 case TracksRead() | InfoRead():
                     self._take_header(event)
                 case DocumentStarted() | SegmentStarted():
                     self._take_document(event)
+        if events and self._open and self._open.arriving:
+            self._open.arriving.show(events[-1].end - self._open.start)
 
     def _take_document(self, event: DocumentStarted | SegmentStarted) -> None:
         """Keep the EBML header, once, and give the Segment an unknown size: it will hold one fragment only."""
@@ -195,16 +228,16 @@ class Ingest:
             raise _Refused(Refusal.INVALID_MKV_DATA)
         if isinstance(event, InfoRead):
             return
-        if self._tracks is not None or not event.tracks:
+        if self._paces is not None or not event.tracks:
             raise _Refused(Refusal.INVALID_MKV_DATA)
-        if len(event.tracks) > _MAX_TRACKS:
+        if len(event.tracks) > self._settings.max_tracks:
             raise _Refused(Refusal.MORE_THAN_ALLOWED_TRACKS_FOUND)
-        self._tracks = {track.number: track for track in event.tracks}
+        self._paces = {track.number: _pace(track) for track in event.tracks}
 
     def _begin(self, event: ClusterStarted, at: datetime, outcomes: list[Outcome]) -> None:
         if self._open:
             self._complete(self._open, event.start, at, outcomes)
-        if self._tracks is None or not self._body_from:
+        if self._paces is None or not self._body_from:
             raise _Refused(Refusal.INVALID_MKV_DATA)
         lead = b""
         if self._head is None:
@@ -220,33 +253,38 @@ class Ingest:
 
     def _take_timecode(self, event: ClusterTimecode, outcomes: list[Outcome]) -> None:
         fragment = self._open
-        if fragment is None or fragment.timecode_ms is not None:
+        if fragment is None or fragment.timecode_ms is not None or self._head is None:
             raise _Refused(Refusal.INVALID_MKV_DATA)
         fragment.timecode_ms = event.timecode_ms
         try:
-            fragment.producer_at = self._producer_start + timedelta(milliseconds=event.timecode_ms)
+            producer_at = self._producer_start + timedelta(milliseconds=event.timecode_ms)
         except OverflowError:
             raise _Refused(Refusal.INVALID_PRODUCER_TIMESTAMP) from None
+        head = self._head + fragment.lead
+        fragment.arriving = Arriving(fragment.number, fragment.server_at, producer_at, head, self._held)
         outcomes.append(Acknowledgement(AckKind.BUFFERING, event.timecode_ms, fragment.number))
 
     def _take_frame(self, frame: BlockRead) -> None:
         fragment = self._open
-        if fragment is None or fragment.timecode_ms is None or self._tracks is None:
+        if fragment is None or fragment.timecode_ms is None or self._paces is None:
             raise _Refused(Refusal.INVALID_MKV_DATA)
-        track = self._tracks.get(frame.track)
-        if track is None:
+        pace = self._paces.get(frame.track)
+        if pace is None:
             raise _Refused(Refusal.TRACK_NUMBER_MISMATCH)
         if not fragment.frames:
             self._check_order(frame)
             fragment.first_ms = frame.timecode_ms
-        duration_ms = _duration_ms(track, frame, self._settings.max_fragment_seconds)
-        if not duration_ms and fragment.last_track == frame.track:  # then it lasts about as long as the one before
+        longest_ms = self._settings.max_fragment_seconds * 1000
+        duration_ms = 0
+        if pace:
+            duration_ms = round(min(len(frame.data) / pace, longest_ms))
+        elif fragment.last_track == frame.track:  # then it lasts about as long as the one before
             duration_ms = max(0, frame.timecode_ms - fragment.last_ms)
         fragment.frames += 1
         fragment.seen.add(frame.track)
         fragment.last_ms, fragment.last_track = frame.timecode_ms, frame.track
         fragment.end_ms = max(fragment.end_ms, frame.timecode_ms + duration_ms)
-        if frame.timecode_ms - fragment.first_ms > self._settings.max_fragment_seconds * 1000:
+        if frame.timecode_ms - fragment.first_ms > longest_ms:
             raise _Refused(Refusal.MAX_FRAGMENT_DURATION_REACHED)
 
     def _check_order(self, first: BlockRead) -> None:
@@ -260,20 +298,28 @@ class Ingest:
         if first.timecode_ms < last_ms or (first.timecode_ms == last_ms and first.track == last_track):
             raise _Refused(Refusal.FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS)
 
-    def _take_tags(self, event: TagsRead) -> None:
+    def _take_tags(self, event: TagsRead, at: datetime, outcomes: list[Outcome]) -> None:
         """Refuse names that would pass for ours; behind the first Cluster, hold tags to the limits of a fragment."""
-        if any(name.startswith(_RESERVED_TAG_PREFIX) for name, _ in event.tags):
+        names = [name for name, _ in event.tags]
+        if any(name.startswith(_RESERVED_TAG_PREFIX) and name not in _PRODUCER_TAGS for name in names):
             raise _Refused(Refusal.INVALID_FRAGMENT_METADATA)
         if self._head is None:
             return
-        count = (self._open.tags if self._open else self._tags) + len(event.tags)
-        if count > _MAX_TAGS or any(_is_oversized(name, value) for name, value in event.tags):
+        self._is_followed_by_tags = True
+        count = (self._open.tags if self._open else self._tags) + len(names) - names.count(_END_OF_FRAGMENT)
+        if count > self._settings.max_fragment_tags or any(self._is_oversized(*tag) for tag in event.tags):
             raise _Refused(Refusal.FRAGMENT_METADATA_LIMIT_REACHED)
         if self._open:
             self._open.tags = count
             self._open.whole_at = event.end
+            if _END_OF_FRAGMENT in names:
+                self._complete(self._open, event.end, at, outcomes)
         else:
             self._tags = count
+
+    def _is_oversized(self, name: str, value: str) -> bool:
+        limits = self._settings
+        return len(name.encode()) > limits.max_tag_name_bytes or len(value.encode()) > limits.max_tag_value_bytes
 
     def _complete_checked(self, at: datetime, outcomes: list[Outcome]) -> None:
         assert self._open
@@ -286,41 +332,47 @@ class Ingest:
         """Hand out the fragment, which reaches up to offset `end`."""
         if end - fragment.start > self._settings.max_fragment_bytes:
             raise _Refused(Refusal.MAX_FRAGMENT_SIZE_REACHED)
-        if fragment.timecode_ms is None or self._tracks is None or self._head is None:
+        arriving = fragment.arriving
+        if fragment.timecode_ms is None or arriving is None or self._paces is None:
             raise _Refused(Refusal.INVALID_MKV_DATA)
-        if fragment.seen != self._tracks.keys():
+        if fragment.seen != self._paces.keys():
             raise _Refused(Refusal.FRAMES_MISSING_FOR_TRACK)
-        assert fragment.producer_at is not None
-        outcomes += (
-            Fragment(
-                number=fragment.number,
-                server_at=fragment.server_at,
-                producer_at=fragment.producer_at,
-                received_at=at,
-                timecode_ms=fragment.timecode_ms,
-                duration_ms=max(0, fragment.end_ms - fragment.timecode_ms),
-                head=self._head + fragment.lead,
-                body=self._bytes(fragment.start, end),
-            ),
-            Acknowledgement(AckKind.RECEIVED, fragment.timecode_ms, fragment.number),
+        complete = Fragment(
+            number=fragment.number,
+            server_at=fragment.server_at,
+            producer_at=arriving.producer_at,
+            received_at=at,
+            timecode_ms=fragment.timecode_ms,
+            duration_ms=max(0, fragment.end_ms - fragment.timecode_ms),
+            head=arriving.head,
+            body=self._bytes(fragment.start, end),
         )
+        arriving.finish(complete)
+        outcomes += (complete, Acknowledgement(AckKind.RECEIVED, fragment.timecode_ms, fragment.number))
         self._last = (fragment.last_ms, fragment.last_track)
+        self._is_followed_by_tags = self._is_followed_by_tags or fragment.tags > 0
         self._open = None
         self._drop_until(end)
 
     def _refuse(self, refusal: Refusal, at: datetime, outcomes: list[Outcome]) -> None:
         """End with an ERROR for the fragment that is open, but keep one whose Cluster is whole."""
-        fragment, self._open = self._open, None
         self.ended = True
+        fragment = self._open
         if fragment and fragment.whole_at is not None and refusal in _NOT_ABOUT_WHOLE_CLUSTERS:
             try:
                 self._complete(fragment, fragment.whole_at, at, outcomes)
                 fragment = None
             except _Refused as refused:
                 refusal = refused.refusal
-        self._held.clear()
+        self._tear()
         timecode_ms, number = (fragment.timecode_ms, fragment.number) if fragment else (None, None)
         outcomes.append(Acknowledgement(AckKind.ERROR, timecode_ms, number, refusal))
+
+    def _tear(self) -> None:
+        if self.arriving:
+            self.arriving.tear()
+        self._open = None
+        self._held.clear()
 
     def _check_size(self) -> None:
         """Hold what is kept to the limits while it arrives; the header of the next Cluster may be among it already."""
@@ -339,17 +391,17 @@ class Ingest:
 
 
 _NOT_ABOUT_WHOLE_CLUSTERS: Final = frozenset(
-    {Refusal.STREAM_READ_ERROR, Refusal.INVALID_MKV_DATA, Refusal.STREAM_NOT_ACTIVE, Refusal.INTERNAL_ERROR}
+    {
+        Refusal.STREAM_READ_ERROR,
+        Refusal.MAX_CONNECTION_DURATION_REACHED,
+        Refusal.INVALID_MKV_DATA,
+        Refusal.STREAM_NOT_ACTIVE,
+        Refusal.INTERNAL_ERROR,
+    }
 )
 
 
-def _duration_ms(track: Track, frame: BlockRead, limit_seconds: float) -> int:
-    """Return how long a frame of PCM plays, within reason; 0 for codecs whose frames do not say."""
-    bytes_per_second = track.rate_hz * track.channels * (track.bit_depth or 0) / 8
-    if not track.codec_id.startswith("A_PCM/") or not 0 < bytes_per_second < math.inf:
-        return 0
-    return round(1000 * min(len(frame.data) / bytes_per_second, limit_seconds))
-
-
-def _is_oversized(name: str, value: str) -> bool:
-    return len(name.encode()) > _MAX_TAG_NAME_BYTES or len(value.encode()) > _MAX_TAG_VALUE_BYTES
+def _pace(track: Track) -> float:
+    """Return how many bytes of a track play in a millisecond; 0 for codecs whose frames do not say."""
+    pace = track.rate_hz * track.channels * (track.bit_depth or 0) / 8000
+    return pace if track.codec_id.startswith("A_PCM/") and 0 < pace < math.inf else 0.0

@@ -1,8 +1,8 @@
 """What one stream has in memory: its latest fragments, who writes, who reads, and how readers learn of more."""
 
 from bisect import bisect_right
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from weakref import WeakSet
@@ -12,7 +12,8 @@ import anyio
 from carillon.streams.catalog import Stream
 from carillon.streams.errors import ProducerConnected, TooManyReaders
 from carillon.streams.fragment_numbers import last_of
-from carillon.streams.fragments import Fragment
+from carillon.streams.fragments import Arriving, Fragment
+from carillon.streams.rates import Rates
 from carillon.streams.settings import Settings
 
 
@@ -37,6 +38,28 @@ class Receipt:
         """Return, once it is decided, whether the fragment is stored."""
         await self._done.wait()
         return self.is_stored
+
+
+class Turn:
+    """The time during which one connection alone writes to a stream."""
+
+    def __init__(self) -> None:
+        self.is_wanted = anyio.Event()
+        """Set when another connection is to take over."""
+        self._is_over = anyio.Event()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the connection writes no more."""
+        return self._is_over.is_set()
+
+    def end(self) -> None:
+        """Let the next one have the stream: nothing more will be added to it."""
+        self._is_over.set()
+
+    async def ended(self) -> None:
+        """Wait until the stream is free."""
+        await self._is_over.wait()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +103,53 @@ class LiveStream:
         self.floor = last_of(reserved_sequence)
         self.held_bytes = 0
         self.is_deleted = False
-        self.changed = anyio.Event()
+        self.arriving: Arriving | None = None
+        self._rates: Rates | None = None
+        self._changed: anyio.Event | None = None  # none while nobody waits
         self._ring: list[_Held] = []
         self._readers: WeakSet[object] = WeakSet()  # one that is dropped without a word does not count for ever
-        self._has_producer = False
+        self._turn: Turn | None = None
+        self._waiting = 0  # connections that would write next
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing would be lost if this object were."""
-        return not (self._ring or self._readers or self._has_producer)
+        return not (self._ring or self._readers or self._turn or self._waiting)
 
-    @contextmanager
-    def producing(self) -> Iterator[None]:
+    def rates(self, settings: Settings) -> Rates:
+        """Return the rates that count what is done with the stream."""
+        if self._rates is None:
+            self._rates = Rates.of(settings)
+        return self._rates
+
+    @asynccontextmanager
+    async def producing(self, settings: Settings) -> AsyncGenerator[Turn, None]:
         """Be the one connection that writes.
 
+        Args:
+            settings: say whether another one is asked to leave, and how long to wait until it does.
+
         Raises:
-            ProducerConnected: another one is.
+            ProducerConnected: another one is, and stays.
         """
-        if self._has_producer:
+        if self._turn:
+            if settings.takeover_seconds:
+                self._turn.is_wanted.set()
+            self._waiting += 1
+            try:
+                with anyio.move_on_after(settings.takeover_seconds or settings.handover_seconds):
+                    await self._turn.ended()
+            finally:
+                self._waiting -= 1
+        if self._turn and not self._turn.is_over:
             raise ProducerConnected(self.stream.name)
-        self._has_producer = True
+        turn = self._turn = Turn()
         try:
-            yield
+            yield turn
         finally:
-            self._has_producer = False
+            turn.end()
+            if self._turn is turn:
+                self._turn = None
 
     def add_reader(self, reader: object, limit: int) -> None:
         """Count a reader until it is removed or dropped.
@@ -126,10 +172,23 @@ class LiveStream:
         self.newest = Newest(fragment.number, fragment.server_at, fragment.received_at)
         self.wake()
 
+    def show(self, arriving: Arriving | None) -> None:
+        """Let readers see what there is of the next fragment: more than before, or of another, or that it is torn."""
+        self.arriving = arriving
+        self.wake()
+
+    @property
+    def changed(self) -> anyio.Event:
+        """What is set when there is something new. Take it before looking, so that nothing can slip in between."""
+        if self._changed is None:
+            self._changed = anyio.Event()
+        return self._changed
+
     def wake(self) -> None:
         """Make everyone who waits look again."""
-        self.changed.set()
-        self.changed = anyio.Event()
+        if self._changed is not None:
+            self._changed.set()
+            self._changed = None
 
     def delete(self) -> None:
         """Let go of everything: the stream is gone."""

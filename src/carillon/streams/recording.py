@@ -13,11 +13,12 @@ from carillon.clock import Clock
 from carillon.streams.acknowledgements import AckKind, Acknowledgement, Refusal
 from carillon.streams.catalog import Catalog
 from carillon.streams.children import beside
-from carillon.streams.errors import StreamNotFound
+from carillon.streams.errors import StreamNotFound, StreamThrottled
 from carillon.streams.fragment_numbers import RANDOM_BITS, NumberSource
 from carillon.streams.fragments import Fragment
 from carillon.streams.ingest import MIN_FRAGMENT_BYTES, Ingest, Outcome
-from carillon.streams.live import LiveStream, Receipt
+from carillon.streams.live import LiveStream, Receipt, Turn
+from carillon.streams.rates import Rate
 from carillon.streams.settings import Settings
 from carillon.streams.store import Store
 from carillon.telemetry import get_logger
@@ -30,6 +31,8 @@ _RESERVED_AT_ONCE: Final = 10_000
 """More than a piece can need, so that most connections reserve but once; there are 2^64 to give away."""
 _WAITING: Final = 100
 """Acknowledgements, and fragments on their way to the disk, of one connection. Beyond it the producer waits."""
+_REMINDED: Final = 0.25
+"""Part of the time after which a reader gives up; by so much it may be late."""
 
 
 def random_bits() -> int:
@@ -48,14 +51,26 @@ class Recording:
     acknowledgements: MemoryObjectReceiveStream[Acknowledgement]
 
     def __init__(
-        self, live: LiveStream, store: Store, catalog: Catalog, ingest: Ingest, numbers: NumberSource, clock: Clock
+        self,
+        live: LiveStream,
+        turn: Turn,
+        store: Store,
+        catalog: Catalog,
+        ingest: Ingest,
+        numbers: NumberSource,
+        clock: Clock,
+        settings: Settings,
     ) -> None:
         self._live = live
+        self._turn = turn
         self._store = store
         self._catalog = catalog
         self._ingest = ingest
         self._numbers = numbers
         self._clock = clock
+        self._rates = live.rates(settings)
+        self._settle_seconds = settings.settle_seconds
+        self._remind_seconds = settings.end_seconds * _REMINDED
         self._telling, self.acknowledgements = anyio.create_memory_object_stream[Acknowledgement](_WAITING)
         self._receipts, self._unconfirmed = anyio.create_memory_object_stream[tuple[Acknowledgement, Receipt]](_WAITING)
         self._last_word: Acknowledgement | None = None
@@ -65,19 +80,37 @@ class Recording:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not self._has_ended:  # by an error of ours, or a stop: whoever reads must not wait for the rest
+            self._ingest.discard()
+            self._live.show(None)
         for stream in (self._telling, self.acknowledgements, self._receipts, self._unconfirmed):
             stream.close()
 
+    @property
+    def settles_in(self) -> float | None:
+        """After how many seconds without more bytes to call `settle`; None if that would not change anything."""
+        return self._settle_seconds if self._ingest.is_whole else None
+
     async def feed(self, data: bytes) -> None:
-        """Take the next bytes of the body; waits while the disk or the reader of acknowledgements is behind."""
+        """Take the next bytes of the body; waits while they come too fast for the rates, the disk, or the listener."""
         for start in range(0, len(data), _PIECE_BYTES):
-            if await self._is_ready():
-                await self._take(self._ingest.feed(data[start : start + _PIECE_BYTES], self._clock.now()))
+            if not (self._can_take or await self._is_ready()):
+                return
+            piece, now = data[start : start + _PIECE_BYTES], self._clock.now()
+            outcomes = self._ingest.feed(piece, now)
+            if self._ingest.is_whole and not self._ingest.expects_tags:
+                outcomes += self._ingest.settle(now)
+            if outcomes:
+                await self._take(outcomes)
+            self._show()
+            if self._rates.written_bytes.is_limited:
+                await self._pause(self._rates.written_bytes, len(piece))
 
     async def settle(self) -> None:
         """Take note that nothing has arrived for a moment."""
         if await self._is_ready():
             await self._take(self._ingest.settle(self._clock.now()))
+            self._show()
 
     async def end(self) -> None:
         """Take note that the body is over."""
@@ -90,6 +123,10 @@ class Recording:
         if not self._has_ended:
             await self._take(self._ingest.fail(refusal, self._clock.now()))
             self._finish(None)
+
+    async def wanted(self) -> None:
+        """Wait until another connection is to take the stream over: then `fail`."""
+        await self._turn.is_wanted.wait()
 
     async def idle(self) -> None:
         """Tell the producer that we are waiting for it."""
@@ -106,9 +143,19 @@ class Recording:
             await self._tell(self._last_word)
         self._telling.close()
 
+    async def remind(self) -> None:
+        """Let those who read along look now and then, so that they notice when nothing comes. Runs likewise."""
+        while True:
+            await anyio.sleep(self._remind_seconds)
+            self._live.wake()
+
     def _why_not_stored(self, received: Acknowledgement) -> Acknowledgement:
         refusal = Refusal.STREAM_NOT_ACTIVE if self._live.is_deleted else Refusal.ARCHIVAL_ERROR
         return Acknowledgement(AckKind.ERROR, received.timecode_ms, received.number, refusal)
+
+    @property
+    def _can_take(self) -> bool:
+        return not (self._has_ended or self._live.is_deleted) and self._numbers.left >= _NUMBERS_PER_PIECE
 
     async def _is_ready(self) -> bool:
         """Tell whether more can be taken: the stream is there, and numbers for what may come are reserved."""
@@ -127,8 +174,11 @@ class Recording:
     async def _take(self, outcomes: Sequence[Outcome]) -> None:
         receipt: Receipt | None = None
         for outcome in outcomes:
+            if self._has_ended:
+                break
             if isinstance(outcome, Fragment):
                 receipt = await self._store.add(self._live, outcome)
+                await self._pause(self._rates.written_fragments, 1)
             elif outcome.kind is AckKind.ERROR:
                 self._finish(outcome)
             else:
@@ -136,13 +186,28 @@ class Recording:
                 if receipt and outcome.kind is AckKind.RECEIVED and not self._has_ended:
                     await self._receipts.send((outcome, receipt))
 
+    def _show(self) -> None:
+        if not self._has_ended:
+            self._live.show(self._ingest.arriving)
+
+    async def _pause(self, rate: Rate, amount: int) -> None:
+        """Keep to a rate by letting the producer wait."""
+        seconds = rate.spend(amount, self._clock.monotonic())
+        if seconds:
+            await anyio.sleep(seconds)
+
     async def _tell(self, acknowledgement: Acknowledgement) -> None:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # nobody listens any more, or it is over
             await self._telling.send(acknowledgement)
 
     def _finish(self, last_word: Acknowledgement | None) -> None:
-        """Let `confirm` come to its end, with this to say after all else."""
-        self._has_ended = True
+        """Let `confirm` come to its end, with this to say after all else, and the next connection have the stream."""
+        if not self._has_ended:
+            self._has_ended = True
+            self._ingest.discard()
+            self._live.show(None)
+            self._turn.end()
+            self._store.hurry(self._live)
         self._last_word = self._last_word or last_word
         self._receipts.close()
 
@@ -160,22 +225,32 @@ async def open_recording(
     """Be the one connection that writes to a stream.
 
     Raises:
+        StreamThrottled: the stream is used faster than its rates allow.
         ProducerConnected: another one is.
         StreamNotFound: the stream was deleted.
     """
-    with live.producing():
+    _check_rates(live, clock, settings)
+    async with live.producing(settings) as turn:
         reserved = await _reserve(live, catalog)
         numbers = NumberSource(reserved - _RESERVED_AT_ONCE, random)
         numbers.extend(reserved)
         ingest = Ingest(numbers, producer_start, settings)
-        with Recording(live, store, catalog, ingest, numbers, clock) as recording:
+        with Recording(live, turn, store, catalog, ingest, numbers, clock, settings) as recording:
             log = _log.bind(stream_arn=live.stream.arn)
             log.info("streams.producer_connected", first_sequence=reserved - _RESERVED_AT_ONCE + 1)
             try:
-                async with beside(recording.confirm):
+                async with beside(recording.confirm, recording.remind):
                     yield recording
             finally:
                 log.info("streams.producer_left")
+
+
+def _check_rates(live: LiveStream, clock: Clock, settings: Settings) -> None:
+    rates, now = live.rates(settings), clock.monotonic()
+    is_written_slowly = rates.written_bytes.allows(0, now) and rates.written_fragments.allows(0, now)
+    if not (is_written_slowly and rates.put_calls.allows(1, now)):
+        raise StreamThrottled(live.stream.name)
+    rates.put_calls.spend(1, now)
 
 
 async def _reserve(live: LiveStream, catalog: Catalog) -> int:

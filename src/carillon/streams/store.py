@@ -1,4 +1,4 @@
-"""All fragments that can be read, wherever they lie: in memory first, on disk behind that."""
+"""All fragments that can be read, wherever they lie: in memory first, in the archive behind that."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import anyio
-from anyio import to_thread
 
 from carillon.clock import Clock
 from carillon.streams.archive import Archive, StoredFragment
@@ -15,7 +14,7 @@ from carillon.streams.errors import FragmentUnreadable
 from carillon.streams.fragment_numbers import BEFORE_ALL, just_before
 from carillon.streams.fragments import Fragment
 from carillon.streams.live import LiveStream, Receipt
-from carillon.streams.segments import SegmentFiles
+from carillon.streams.retention import Retention
 from carillon.streams.settings import Settings
 from carillon.streams.writer import Writer
 from carillon.telemetry import get_logger
@@ -42,10 +41,12 @@ class Cursor:
 class Store:
     """Takes fragments in and finds them again."""
 
-    def __init__(self, archive: Archive, writer: Writer, files: SegmentFiles, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self, archive: Archive, writer: Writer, retention: Retention, clock: Clock, settings: Settings
+    ) -> None:
         self._archive = archive
         self._writer = writer
-        self._files = files
+        self._retention = retention
         self._clock = clock
         self._settings = settings
         self._live: dict[str, LiveStream] = {}
@@ -78,11 +79,15 @@ class Store:
         await self._writer.room()
         return receipt
 
+    def hurry(self, live: LiveStream) -> None:
+        """Let what was added be durable soon: its producer is done."""
+        self._writer.hurry(live)
+
     async def next(self, live: LiveStream, cursor: Cursor) -> Fragment | None:
         """Return the first fragment behind the cursor and move it there; None if there is none yet.
 
         Raises:
-            FragmentUnreadable: it is on disk and cannot be read; the cursor has moved past it.
+            FragmentUnreadable: it is in the archive and cannot be read; the cursor has moved past it.
         """
         while cursor.number < live.floor:
             if not cursor.rows:
@@ -133,17 +138,20 @@ class Store:
         if live := self._live.get(stream.id):
             live.stream = stream
 
+    async def shorten(self, stream: Stream) -> None:
+        """Delete what is too old for a retention that was shortened."""
+        await self._retention.apply_to(stream)
+
     async def delete(self, stream: Stream) -> None:
         """Let go of all fragments of a stream that was deleted."""
         live = self._live.pop(stream.id, None)
         if live:
             self._held_bytes -= live.held_bytes
             live.delete()
-        async with self._writer.paused():
-            await to_thread.run_sync(self._files.delete_stream, stream.id)
+        await self._retention.bury(stream)
 
     async def sweep(self) -> None:
-        """Delete what is past retention, on disk and in memory."""
+        """Delete what may be kept no longer, in memory and in the archive."""
         now = self._clock.now()
         for live in list(self._live.values()):
             before = live.held_bytes
@@ -151,11 +159,7 @@ class Store:
             self._held_bytes += live.held_bytes - before
             if live.is_idle:
                 del self._live[live.stream.id]
-        self._files.close_aged(self._clock.monotonic())
-        async with self._writer.paused():
-            deleted = await self._archive.delete_aged(now)
-        if deleted:
-            _log.info("streams.retention_applied", fragments=deleted)
+        await self._retention.apply()
 
     async def run(self) -> None:
         """Sweep from time to time, for ever."""

@@ -1,6 +1,6 @@
 """The one object that the rest of carillon talks to."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -10,12 +10,14 @@ from typing import Final, Self
 from carillon.arns import Place
 from carillon.clock import Clock
 from carillon.storage import Database, Vault
-from carillon.streams.archive import Archive
+from carillon.streams.archive import Archive, Position, Span, StoredFragment
 from carillon.streams.catalog import Catalog, Page, Stream
 from carillon.streams.children import beside
 from carillon.streams.errors import StreamNotFound
 from carillon.streams.recording import Recording, open_recording, random_bits
-from carillon.streams.segments import SegmentFiles
+from carillon.streams.replay import Replay, Replays
+from carillon.streams.retention import Retention
+from carillon.streams.segments import choose
 from carillon.streams.settings import Settings
 from carillon.streams.starts import Start
 from carillon.streams.store import Store
@@ -34,7 +36,7 @@ class Streams:
         vault: seals the fragments.
         place: the Region and account in the ARNs.
         clock: what time fragments arrive.
-        directory: for the fragments themselves; ours alone.
+        directory: for the fragments themselves, unless the settings name a bucket; ours alone.
         settings: limits and buffers.
         random: returns the 28 random bits of a fragment number.
     """
@@ -52,15 +54,17 @@ class Streams:
         self.settings = settings or Settings()
         self._clock = clock
         self._random = random
-        files = SegmentFiles(directory, self.settings.segment_bytes, self.settings.segment_seconds)
+        owner = vault.derive("streams storage").hex()[:16]
+        self._segments = choose(self.settings, directory, owner, place.region, clock)
         self._catalog = Catalog(database, vault, place, clock, self.settings.max_stream_tags)
-        self._archive = Archive(database, vault, files)
-        self._writer = Writer(database, vault, files, clock, self.settings)
-        self._store = Store(self._archive, self._writer, files, clock, self.settings)
+        self._archive = Archive(database, vault, self._segments)
+        self._replays = Replays(self._archive, self.settings.max_replays)
+        self._writer = Writer(self._archive, self._segments, vault, self.settings)
+        self._retention = Retention(database, self._segments, self._writer, clock, self.settings)
+        self._store = Store(self._archive, self._writer, self._retention, clock, self.settings)
         self._exits = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        await self._archive.recover()
         await self._exits.enter_async_context(self._running())
         return self
 
@@ -71,11 +75,13 @@ class Streams:
 
     @asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
-        async with beside(self._writer.run, self._store.run):
-            try:
-                yield
-            finally:
-                self._writer.close()
+        async with self._segments:
+            await self._retention.recover()
+            async with beside(self._writer.run, self._store.run, self._retention.run):
+                try:
+                    yield
+                finally:
+                    self._writer.close()
 
     async def create(
         self,
@@ -155,7 +161,7 @@ class Streams:
         changed = await self._catalog.update(stream, version, retention_hours=hours)
         self._store.change(changed)
         if by_hours < 0:
-            await self._store.sweep()
+            await self._store.shorten(changed)
         return changed
 
     async def delete(self, arn: str, version: str | None = None) -> None:
@@ -213,6 +219,28 @@ class Streams:
         live = await self._store.live(stream)
         return Tail(self._store, live, start, self._clock, self.settings)
 
+    async def list_fragments(
+        self, stream: Stream, span: Span, after: Position | None = None, limit: int = 100
+    ) -> Sequence[StoredFragment]:
+        """Return the first stored fragments of a span, in the order of its times.
+
+        Args:
+            stream: whose.
+            span: from when until when, by whose time.
+            after: where an earlier list ended; None begins.
+            limit: how many at most.
+        """
+        return await self._archive.within(stream, span, after, limit)
+
+    def replay(self, stream: Stream, numbers: Sequence[str]) -> Replay:
+        """Read stored fragments by number, in the order asked for; for one that is not there, why.
+
+        Raises:
+            NotAFragmentNumber: one of the numbers is none.
+            TooManyReplays: as many connections as allowed are reading the stream so.
+        """
+        return self._replays.open(stream, numbers)
+
     async def sweep(self) -> None:
-        """Delete what is past retention now, not only when it is next due."""
+        """Delete what may be kept no longer now, not only when it is next due."""
         await self._store.sweep()

@@ -1,4 +1,4 @@
-"""The streams, and where on disk each of their fragments lies."""
+"""The streams, where each of their fragments lies, and what is still to be deleted."""
 
 import sqlalchemy as sa
 
@@ -19,12 +19,14 @@ streams = sa.Table(
     sa.Column("tags", sa.JSON, nullable=False),
     sa.Column("data_key", sa.LargeBinary, nullable=False),  # wrapped; deleting the row makes the fragments unreadable
     sa.Column("reserved_sequence", sa.BigInteger, nullable=False),  # no fragment number goes beyond it
+    sa.Column("stored_bytes", sa.BigInteger, nullable=False, server_default="0"),  # sum of its fragments' sizes
 )
 
 fragments = sa.Table(
     "fragments",
     metadata,
-    sa.Column("stream_id", sa.ForeignKey("streams.id", ondelete="CASCADE"), primary_key=True),
+    # No foreign key: a stream is deleted at once, however many fragments it has; without its row nobody finds them.
+    sa.Column("stream_id", sa.String(32), primary_key=True),
     sa.Column("number", sa.String(47), primary_key=True),
     sa.Column("server_at", Timestamp, nullable=False),
     sa.Column("producer_at", Timestamp, nullable=False),
@@ -32,10 +34,18 @@ fragments = sa.Table(
     sa.Column("timecode_ms", sa.BigInteger, nullable=False),
     sa.Column("duration_ms", sa.BigInteger, nullable=False),
     sa.Column("head_bytes", sa.Integer, nullable=False),  # of the opened record; the rest is the body
-    sa.Column("segment", sa.String(47), nullable=False),  # the file's name
+    sa.Column("segment", sa.String(47), nullable=False),  # the name of its file or object
     sa.Column("offset", sa.BigInteger, nullable=False),
-    sa.Column("size", sa.Integer, nullable=False),  # as sealed in the file
+    sa.Column("size", sa.Integer, nullable=False),  # as sealed
     sa.Index(None, "stream_id", "server_at"),
     sa.Index(None, "stream_id", "producer_at"),
     sa.Index(None, "stream_id", "segment"),
 )
+
+doomed_segments = sa.Table(
+    "doomed_segments",
+    metadata,
+    sa.Column("stream_id", sa.String(32), primary_key=True),
+    sa.Column("segment", sa.String(47), primary_key=True),  # empty: all that there is of the stream, its rows too
+)
+"""What no row knows any more and may still be there; a row goes when the segment has gone."""

@@ -2,18 +2,25 @@
 
 A reader remembers a fragment number and nothing else. It looks for the next fragment, in memory or on disk, and if
 there is none waits to be woken; a slow or late reader therefore costs nothing but its own time.
+
+Once a reader has all that is complete, it follows the fragment that is arriving, block by block, and remembers how much
+of it was sent: the bytes are those that its producer's connection holds, or those of the fragment that it became. If it
+breaks off instead, the body ends: without the tags at the end of its document no consumer takes it for complete, and
+whoever connects again goes on after the last one that was.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
+from datetime import datetime
 from typing import Final
 
 import anyio
 
 from carillon.clock import Clock
 from carillon.streams import starts
-from carillon.streams.errors import FragmentUnreadable
-from carillon.streams.fragments import Fragment, document, error_document
+from carillon.streams.errors import FragmentUnreadable, StreamThrottled
+from carillon.streams.fragments import Arriving, Fragment, document, error_document, opening, rest
 from carillon.streams.live import LiveStream
+from carillon.streams.rates import Rate
 from carillon.streams.settings import Settings
 from carillon.streams.store import Cursor, Store
 
@@ -26,7 +33,7 @@ class Tail:
     """One GetMedia connection: an async iterator of bytes that ends when no fragment comes for a while.
 
     Raises:
-        TooManyReaders: from the constructor.
+        StreamThrottled, TooManyReaders: from the constructor.
     """
 
     def __init__(self, store: Store, live: LiveStream, start: starts.Start, clock: Clock, settings: Settings) -> None:
@@ -35,6 +42,12 @@ class Tail:
         self._start = start
         self._clock = clock
         self._settings = settings
+        self._bytes = Rate(settings.read_bytes_per_second)
+        self._fragments = Rate(settings.read_fragments_per_second)
+        calls, now = live.rates(settings).get_calls, clock.monotonic()
+        if not calls.allows(1, now):
+            raise StreamThrottled(live.stream.name)
+        calls.spend(1, now)
         live.add_reader(self, settings.max_readers)
         self._pieces = self._read()
 
@@ -61,26 +74,84 @@ class Tail:
             return
         while not self._live.is_deleted:
             try:
-                fragment = await self._next(cursor)
+                found = await self._next(cursor)
             except FragmentUnreadable as error:
                 yield error_document(error.number, *_INTERNAL)
                 continue
-            if fragment is None:
+            if found is None:
                 return
-            newest = self._live.newest
-            for piece in document(fragment, newest.server_at if newest else fragment.server_at):
-                yield piece
+            if isinstance(found, Fragment):
+                for piece in document(found, self._newest_at(found)):
+                    yield piece
+                    await self._pause(self._bytes, len(piece))
+            else:
+                async for piece in self._follow(found):
+                    yield piece
+                    if self._bytes.is_limited:  # a call that can be saved for each block
+                        await self._pause(self._bytes, len(piece))
+                if found.complete is None:
+                    return
+                cursor.number = found.number
+            await self._pause(self._fragments, 1)
 
-    async def _next(self, cursor: Cursor) -> Fragment | None:
-        """Return the next fragment once there is one; None if there is none in time, or the stream was deleted."""
+    async def _next(self, cursor: Cursor) -> Fragment | Arriving | None:
+        """Return the next fragment once there is one, or some of it; None if there is none in time, or no stream."""
         deadline = anyio.current_time() + self._settings.end_seconds
         while not self._live.is_deleted:
-            changed = self._live.changed  # before looking, so that nothing can slip in between
+            changed = self._live.changed
             fragment = await self._store.next(self._live, cursor)
             if fragment:
                 return fragment
-            with anyio.CancelScope(deadline=deadline) as scope:
-                await changed.wait()
-            if scope.cancelled_caught:
+            arriving = self._live.arriving
+            if arriving and arriving.number > cursor.number and arriving.has_begun:
+                return arriving
+            if not await _happens(changed, deadline):
                 return None
         return None
+
+    async def _follow(self, arriving: Arriving) -> AsyncGenerator[bytes, None]:
+        """Yield the document of a fragment as it arrives; the end is missing if it breaks off, or is long in coming."""
+        unsent, sent = opening(arriving), 0
+        silence = _Silence(self._settings.end_seconds)
+        while not arriving.complete:
+            changed = self._live.changed
+            if data := arriving.read(sent):
+                yield unsent + data
+                unsent, sent = b"", sent + len(data)
+            elif arriving.is_torn or self._live.is_deleted or silence.is_too_long(arriving.received):
+                return
+            else:
+                await changed.wait()
+        for piece in rest(unsent, arriving.complete, sent, self._newest_at(arriving)):
+            yield piece
+
+    def _newest_at(self, fragment: Fragment | Arriving) -> datetime:
+        newest = self._live.newest
+        return newest.server_at if newest else fragment.server_at
+
+    async def _pause(self, rate: Rate, amount: int) -> None:
+        seconds = rate.spend(amount, self._clock.monotonic())
+        if seconds:
+            await anyio.sleep(seconds)
+
+
+class _Silence:
+    """Tells when nothing has come for too long. A deadline on each wait would cost more than sending a block does."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._received = -1
+        self._since = 0.0
+
+    def is_too_long(self, received: int) -> bool:
+        now = anyio.current_time()
+        if received != self._received:
+            self._received, self._since = received, now
+        return now - self._since >= self._seconds
+
+
+async def _happens(event: anyio.Event, deadline: float) -> bool:
+    """Wait; tell whether it happened in time."""
+    with anyio.CancelScope(deadline=deadline) as scope:
+        await event.wait()
+    return not scope.cancelled_caught

@@ -1,170 +1,163 @@
-"""Puts fragments on disk, those of all streams that wait at the same time together.
+"""Stores fragments in the background: first where they stay, then in the index, and only then it is said so.
 
-One child writes: it takes whatever has gathered, appends to each stream's file and syncs it (several at a time, in
-threads, sealing included), commits the rows of all of them in one transaction, and only then settles the receipts.
-While it is at it the next lot gathers, so the cost of syncing is shared by however many streams there are. What a
-receipt calls stored survives a kill at any moment: first the file, then the row, then the word.
+Each stream's fragments are appended to its segment a batch at a time, those of several streams at the same time. What
+has been appended in the meantime is made known to the index in one transaction, so a commit is shared by however many
+streams there are, and a stream that is slow to append holds up no other. What a receipt calls stored survives a kill at
+any moment: first the segment, then the row, then the word.
 """
 
-from collections import defaultdict
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Final
 
 import anyio
-import sqlalchemy as sa
 from anyio import to_thread
 
-from carillon.clock import Clock
-from carillon.storage import Database, Vault
-from carillon.streams import tables
-from carillon.streams.catalog import Stream
+from carillon.storage import Vault
+from carillon.streams.archive import Archive, StoredFragment, seal_context
 from carillon.streams.fragments import Fragment
+from carillon.streams.lanes import Batch, Lanes, Waiting
 from carillon.streams.live import LiveStream, Receipt
-from carillon.streams.segments import SegmentFiles
+from carillon.streams.segments import Segments
 from carillon.streams.settings import Settings
 from carillon.telemetry import get_logger
 
 _log: Final = get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    live: LiveStream
-    fragment: Fragment
-    receipt: Receipt
-
-
-@dataclass(slots=True)
-class _Batch:
-    """What is written together. Whoever has a row when all files are synced is stored once the rows are committed."""
-
-    waiting: Sequence[_Waiting]
-    rows: dict[Receipt, dict[str, object]] = field(default_factory=dict)
+_INLINE_BYTES: Final = 256 * 1024
+"""What is sealed in the event loop: about 0.1 ms, which is what going to a thread costs."""
 
 
 class Writer:
-    """Stores fragments in the background. `run` must be running for receipts to be settled."""
+    """Takes fragments to be stored. `run` must be running for receipts to be settled."""
 
-    def __init__(self, database: Database, vault: Vault, files: SegmentFiles, clock: Clock, settings: Settings) -> None:
-        self._database = database
+    def __init__(self, archive: Archive, segments: Segments, vault: Vault, settings: Settings) -> None:
+        self._archive = archive
+        self._segments = segments
         self._vault = vault
-        self._files = files
-        self._clock = clock
         self._settings = settings
-        self._threads = anyio.CapacityLimiter(settings.writer_threads)
-        self._waiting: list[_Waiting] = []
+        self._lanes = Lanes(segments.gather)
+        self._appended: list[tuple[Batch, Sequence[StoredFragment]]] = []
         self._unwritten_bytes = 0
-        self._arrived = anyio.Event()
-        self._written = anyio.Event()
-        self._writing = anyio.Lock()
+        self._stirred = anyio.Event()
+        self._has_appended = anyio.Event()
+        self._settled = anyio.Event()
         self._scope = anyio.CancelScope(shield=True)
         self._is_closing = False
 
     def put(self, live: LiveStream, fragment: Fragment) -> Receipt:
         """Take a fragment to be stored after those before it. Await `room` before the next."""
         receipt = Receipt()
-        self._waiting.append(_Waiting(live, fragment, receipt))
+        self._lanes.put(live, Waiting(fragment, receipt), anyio.current_time())
         self._unwritten_bytes += fragment.size
-        self._arrived.set()
+        if 2 * self._unwritten_bytes >= self._settings.unwritten_bytes:
+            self._lanes.hurry_all()
+        self._stir()
         return receipt
 
+    def hurry(self, live: LiveStream) -> None:
+        """Store what there is of a stream now: not much more will come."""
+        self._lanes.hurry(live.stream.id)
+        self._stir()
+
     async def room(self) -> None:
-        """Wait until less than the limit is still to be written."""
+        """Wait until less than the limit is still to be stored."""
         while self._unwritten_bytes >= self._settings.unwritten_bytes:
-            await self._written.wait()
+            await self._settled.wait()
 
     async def run(self) -> None:
-        """Write until told to close. A stop from outside must not tear a commit: hence the shield."""
+        """Store until told to close. A stop from outside must not tear a commit: hence the shield."""
         with self._scope:
-            while not (self._is_closing and not self._waiting):
-                await self._arrived.wait()
-                self._arrived = anyio.Event()
-                async with self._writing:
-                    if self._waiting:
-                        await self._write_waiting()
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._index_appended)
+                while not (self._is_closing and self._lanes.is_empty):
+                    stirred = self._stirred  # before looking, so that nothing can slip in between
+                    taken = self._lanes.take(anyio.current_time())
+                    for batch in taken:
+                        group.start_soon(self._append, batch)
+                    if taken:
+                        await anyio.sleep(self._settings.commit_seconds)  # others come, and are written together
+                    else:
+                        with anyio.CancelScope(deadline=self._lanes.next_due_at):
+                            await stirred.wait()
+                group.cancel_scope.cancel()
 
     def close(self) -> None:
-        """Let `run` return once everything is written, or when the time for that is over."""
+        """Let `run` return once everything is stored, or when the time for that is over."""
         self._is_closing = True
         self._scope.deadline = anyio.current_time() + self._settings.flush_seconds
-        self._arrived.set()
+        self._lanes.hurry_all()
+        self._stir()
 
     @asynccontextmanager
-    async def paused(self) -> AsyncIterator[None]:
-        """Keep `run` from writing, so that files can be deleted without pulling one from under it."""
-        async with self._writing:
-            yield
-
-    async def _write_waiting(self) -> None:
-        batch = _Batch(self._waiting)
-        self._waiting = []
+    async def paused(self, stream_id: str) -> AsyncIterator[None]:
+        """Keep a stream from being written, so that nothing is deleted that is just being appended to."""
         try:
-            await self._write(batch)
-        except Exception:
-            batch.rows.clear()
-            _log.exception("streams.fragments_not_stored", fragments=len(batch.waiting))
+            with self._lanes.pausing(stream_id):
+                while self._lanes.is_taken(stream_id):
+                    await self._settled.wait()
+                yield
         finally:
-            self._unwritten_bytes -= sum(item.fragment.size for item in batch.waiting)
-            for item in batch.waiting:
-                item.receipt.settle(is_stored=item.receipt in batch.rows)
-            self._written.set()
-            self._written = anyio.Event()
+            self._stir()
 
-    async def _write(self, batch: _Batch) -> None:
-        by_stream: dict[LiveStream, list[_Waiting]] = defaultdict(list)
-        for item in batch.waiting:
-            if not item.live.is_deleted:
-                by_stream[item.live].append(item)
-        async with anyio.create_task_group() as group:
-            for live, items in by_stream.items():
-                group.start_soon(self._append, live.stream, items, batch)
-        if batch.rows:
-            await self._commit(batch)
-
-    async def _append(self, stream: Stream, items: Sequence[_Waiting], batch: _Batch) -> None:
+    async def _append(self, batch: Batch) -> None:
+        stream = batch.live.stream
         try:
-            rows = await to_thread.run_sync(self._append_blocking, stream, items, limiter=self._threads)
+            if not batch.live.is_deleted:
+                records = await self._sealed(batch)
+                written = await self._segments.append(stream.id, batch.items[0].fragment.number, records)
+                rows = [
+                    StoredFragment.of(item.fragment, written.segment, offset, len(record))
+                    for item, record, offset in zip(batch.items, records, written.offsets, strict=True)
+                ]
+                self._appended.append((batch, rows))
+                self._has_appended.set()
+                return
         except Exception:
-            _log.exception("streams.append_failed", stream=stream.name)
-        else:
-            batch.rows.update(zip((item.receipt for item in items), rows, strict=True))
+            _log.exception("streams.append_failed", stream_arn=stream.arn, fragments=len(batch.items))
+        self._settle(batch, is_stored=False)
 
-    def _append_blocking(self, stream: Stream, items: Sequence[_Waiting]) -> list[dict[str, object]]:
-        fragments = [item.fragment for item in items]
-        records = [
+    async def _sealed(self, batch: Batch) -> list[bytes]:
+        if batch.size <= _INLINE_BYTES:
+            return self._seal(batch)
+        return await to_thread.run_sync(self._seal, batch)
+
+    def _seal(self, batch: Batch) -> list[bytes]:
+        stream = batch.live.stream
+        fragments = [item.fragment for item in batch.items]
+        return [
             self._vault.seal(stream.data_key, f.head + f.body, seal_context(stream.id, f.number)) for f in fragments
         ]
-        written = self._files.append(stream.id, fragments[0].number, records, self._clock.monotonic())
-        return [
-            {
-                "stream_id": stream.id,
-                "number": fragment.number,
-                "server_at": fragment.server_at,
-                "producer_at": fragment.producer_at,
-                "received_at": fragment.received_at,
-                "timecode_ms": fragment.timecode_ms,
-                "duration_ms": fragment.duration_ms,
-                "head_bytes": len(fragment.head),
-                "segment": written.segment,
-                "offset": offset,
-                "size": len(record),
-            }
-            for fragment, record, offset in zip(fragments, records, written.offsets, strict=True)
-        ]
 
-    async def _commit(self, batch: _Batch) -> None:
-        """Insert the rows, except those of streams that were deleted in the meantime."""
-        wanted = {row["stream_id"] for row in batch.rows.values()}
-        query = sa.select(tables.streams.c.id).where(tables.streams.c.id.in_(wanted))
-        async with self._database.transaction() as connection:
-            present = set((await connection.execute(query.with_for_update(read=True, key_share=True))).scalars())
-            batch.rows = {receipt: row for receipt, row in batch.rows.items() if row["stream_id"] in present}
-            if batch.rows:
-                await connection.execute(sa.insert(tables.fragments), list(batch.rows.values()))
+    async def _index_appended(self) -> None:
+        """Commit again and again, not too often, what has been appended by then."""
+        last = -math.inf
+        while True:
+            await self._has_appended.wait()
+            await anyio.sleep_until(last + self._settings.commit_seconds)
+            last = anyio.current_time()
+            appended, self._appended = self._appended, []
+            self._has_appended = anyio.Event()
+            known = await self._index(appended)
+            for batch, _ in appended:
+                self._settle(batch, is_stored=batch.stream_id in known)
 
+    async def _index(self, appended: Sequence[tuple[Batch, Sequence[StoredFragment]]]) -> frozenset[str]:
+        try:
+            return await self._archive.add({batch.stream_id: rows for batch, rows in appended})
+        except Exception:
+            _log.exception("streams.fragments_not_indexed", streams=len(appended))
+            return frozenset()
 
-def seal_context(stream_id: str, number: str) -> str:
-    """Return what binds a sealed fragment to its place."""
-    return f"fragment {stream_id} {number}"
+    def _settle(self, batch: Batch, *, is_stored: bool) -> None:
+        self._unwritten_bytes -= batch.size
+        for item in batch.items:
+            item.receipt.settle(is_stored=is_stored)
+        self._lanes.put_down(batch.stream_id)
+        self._stir()
+        self._settled.set()
+        self._settled = anyio.Event()
+
+    def _stir(self) -> None:
+        self._stirred.set()
+        self._stirred = anyio.Event()

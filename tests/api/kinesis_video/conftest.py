@@ -4,7 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -216,11 +216,18 @@ def serving(folder: Path, settings: Settings, patience: kinesis_video.Settings) 
         listener.close()
 
 
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., AbstractContextManager[Served]]:
+    """Run a server with settings of the test's own."""
+    return serving
+
+
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server for the tests of a module, whose GetMedia soon comes to an end."""
     patience = kinesis_video.Settings(linger_seconds=0.3)
-    with serving(tmp_path_factory.mktemp("served"), Settings(end_seconds=0.2), patience) as server:
+    settings = Settings(end_seconds=0.2, handover_seconds=0.1)
+    with serving(tmp_path_factory.mktemp("served"), settings, patience) as server:
         yield server
 
 
@@ -256,6 +263,7 @@ def stream(served: Served, request: pytest.FixtureRequest) -> Callable[..., str]
 class Call:
     """The bytes of a call, for tests to send and compare."""
 
+    muxer = MUXER
     header = HEADER
     cluster = staticmethod(cluster)
 

@@ -71,3 +71,10 @@ def test_what_was_persisted_survives_a_kill_in_the_middle_of_a_call(tmp_path: Pa
 
 def _numbers(events: list[dict[str, Any]], kind: str) -> list[str]:
     return [event["FragmentNumber"] for event in events if event["EventType"] == kind]
+
+
+def test_what_was_persisted_survives_kills_at_random_moments_under_four_producers() -> None:
+    script = Path(__file__).parents[3] / "bench/crash.py"
+    done = subprocess.run([sys.executable, str(script), "--kills", "5"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "5 kills under 4 producers" in done.stdout

@@ -165,7 +165,7 @@ class ToyMedia:
         if name == "silent":
             return
         await call.answer()
-        async for data in call.body():
+        while data := await call.read():
             self.received.append(data)
             await call.write(b"ack %d\n" % len(data))
         await call.finish()

@@ -129,9 +129,6 @@ def test_a_body_in_chunks_is_read_like_any_other(served: Any) -> None:
 def test_a_body_that_does_not_come_is_not_waited_for(impatient: Any) -> None:
     request = signed(impatient, "POST", "/listStreams", b"{}", {"Content-Length": "2"}, sent=b"{")
     assert refused(impatient, request) == (408, "RequestTimeoutException")
-    headers = {"x-amzn-stream-name": "agent", "Expect": "100-continue"}
-    request = signed(impatient, "POST", "/putMedia", b"", headers, sent=b"media").removesuffix(b"media")
-    assert refused(impatient, request) == (408, "RequestTimeoutException")
 
 
 def test_a_client_that_gives_up_in_its_body_is_let_go(served: Any) -> None:
@@ -179,17 +176,20 @@ def test_put_media_is_answered_while_its_body_arrives(served: Any) -> None:
     assert served.toys.media.received == [b"one", b"three"]
 
 
-def test_a_producer_that_waits_for_100_continue_hears_it_once_it_is_known(served: Any) -> None:
+def test_a_producer_that_waits_for_100_continue_hears_it_and_the_answer_before_it_has_anything_to_send(
+    served: Any,
+) -> None:
     headers = {"x-amzn-stream-name": "agent", "Expect": "100-continue"}
     head = signed(served, "POST", "/putMedia", b"", headers, sent=b"media").removesuffix(b"media")
     with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
         connection.sendall(head)
-        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
-        connection.sendall(b"media")
         answer = b""
+        while answer.count(b"\r\n\r\n") < 2:
+            answer += connection.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200")
+        connection.sendall(b"media")
         while data := connection.recv(65536):
             answer += data
-    assert answer.startswith(b"HTTP/1.1 200")
     assert answer.endswith(b"ack 5\n\r\n0\r\n\r\n")
     unknown = b"POST /putMedia HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
     assert served.talk(unknown).startswith(b"HTTP/1.1 403")

@@ -11,6 +11,7 @@ import { promisify } from "node:util";
 import * as pipelines from "@aws-sdk/client-chime-sdk-media-pipelines";
 import * as voice from "@aws-sdk/client-chime-sdk-voice";
 import * as video from "@aws-sdk/client-kinesis-video";
+import * as archived from "@aws-sdk/client-kinesis-video-archived-media";
 import * as media from "@aws-sdk/client-kinesis-video-media";
 
 const [name, ...push] = process.argv.slice(2);
@@ -19,10 +20,12 @@ const services = {
   "chime-sdk-voice": [voice, new voice.ChimeSDKVoiceClient({ maxAttempts: 1 })],
   kinesisvideo: [video, new video.KinesisVideoClient({ maxAttempts: 1 })],
   "kinesis-video-media": [media, new media.KinesisVideoMediaClient({ maxAttempts: 1 })],
+  "kinesis-video-archived-media": [archived, new archived.KinesisVideoArchivedMediaClient({ maxAttempts: 1 })],
 };
 const PIPELINES = "chime-sdk-media-pipelines";
 const VOICE = "chime-sdk-voice";
 const VIDEO = "kinesisvideo";
+const ARCHIVED = "kinesis-video-archived-media";
 
 async function call(service, operation, status, input = {}) {
   const [sdk, client] = services[service];
@@ -202,6 +205,19 @@ const { Payload } = await call("kinesis-video-media", "GetMedia", 200, { StreamA
 const first = await Payload[Symbol.asyncIterator]().next();
 assert.deepEqual([...first.value.slice(0, 4)], [0x1a, 0x45, 0xdf, 0xa3]); // EBML
 Payload.destroy();
+
+// It can be found by its time, page by page, and read back by number.
+const TimestampRange = { StartTimestamp: new Date(0), EndTimestamp: new Date(4e12) };
+const FragmentSelector = { FragmentSelectorType: "SERVER_TIMESTAMP", TimestampRange };
+const page = await call(ARCHIVED, "ListFragments", 200, { StreamARN, FragmentSelector, MaxResults: 2 });
+const next = await call(ARCHIVED, "ListFragments", 200, { StreamARN, NextToken: page.NextToken, MaxResults: 2 });
+const Fragments = [...page.Fragments, ...next.Fragments].map((fragment) => fragment.FragmentNumber);
+assert.equal(new Set(Fragments).size, 4);
+assert.ok(page.Fragments[0].ServerTimestamp instanceof Date);
+const replayed = await call(ARCHIVED, "GetMediaForFragmentList", 200, { StreamARN, Fragments });
+const body = Buffer.from(await replayed.Payload.transformToByteArray());
+for (const number of Fragments) assert.ok(body.includes(number), number);
+await refused(ARCHIVED, "ListFragments", "InvalidArgumentException", { StreamARN });
 
 // A second task to stop, and the errors of what does not exist.
 const other = (await call(PIPELINES, "StartSpeakerSearchTask", 201, {

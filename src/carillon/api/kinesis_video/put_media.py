@@ -1,12 +1,13 @@
 """PutMedia: a body that may last for the whole call, and acknowledgements that are sent while it arrives.
 
-Three children share a connection. One receives, one takes what was received (or its absence) to the recording, and one
-answers with what the recording tells. Between them are bounded streams, so a producer that does not read, or a disk
-that does not follow, is felt as back-pressure on the body.
+Three children share a connection. One takes the body to the recording, piece by piece; one answers with what the
+recording tells, through a bounded stream; and one watches for reasons to stop. Nothing is read from the network while
+the recording waits, so a producer that does not read, or a disk that does not follow, is felt as back-pressure.
 """
 
+import math
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -44,6 +45,8 @@ class Settings:
     """A producer that sends nothing for this long is disconnected."""
     write_seconds: float = 30.0
     """How long a producer may take to accept one acknowledgement."""
+    max_connection_seconds: float = 0.0
+    """A producer is disconnected after this long, with MAX_CONNECTION_DURATION_REACHED (AWS: 2,700); 0 means never."""
     linger_seconds: float = 2.0
     """How long a producer that was told of an error may go on sending, so that it reads it and not a reset."""
 
@@ -113,8 +116,7 @@ class PutMedia:
         request = read_headers(call.headers)
         stream = await self._streams.find(request.stream_name, request.stream_arn)
         async with self._streams.record(stream, request.producer_start) as recording:
-            settle_seconds = self._streams.settings.settle_seconds
-            conversation = _Conversation(call, recording, request, self._settings, settle_seconds)
+            conversation = _Conversation(call, recording, request, self._settings)
             await conversation.hold()
         if conversation.has_stalled:
             raise ClientGone
@@ -123,69 +125,86 @@ class PutMedia:
 class _Conversation:
     """One connection, from the 200 to its end."""
 
-    def __init__(
-        self, call: RawCall, recording: Recording, request: Request, settings: Settings, settle_seconds: float
-    ) -> None:
+    def __init__(self, call: RawCall, recording: Recording, request: Request, settings: Settings) -> None:
         self._call = call
         self._recording = recording
         self._request = request
         self._settings = settings
-        self._settle_seconds = settle_seconds
-        self._received, self._pieces = anyio.create_memory_object_stream[bytes]()
-        self._is_cut_off = False
+        self._listening = anyio.CancelScope()
+        self._why: Refusal | None = None  # listening was given up
+        self._silent_since: float | None = None  # None while what was received is being taken in
         self._is_over = anyio.Event()
         self.has_stalled = False
 
     async def hold(self) -> None:
-        with self._received, self._pieces:
-            async with anyio.create_task_group() as group:
-                group.start_soon(self._receive)
-                group.start_soon(self._take)
-                await self._answer()
-                group.cancel_scope.cancel()
-
-    async def _receive(self) -> None:
-        with self._received:
-            try:
-                async for data in self._call.body():
-                    await self._received.send(data)
-            except ClientGone:
-                self._is_cut_off = True
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._take)
+            group.start_soon(self._watch_silence)
+            group.start_soon(self._watch_turn)
+            await self._answer()
+            group.cancel_scope.cancel()
 
     async def _take(self) -> None:
-        """Feed the recording until the body is over or silent for too long; what comes after an error is dropped."""
+        """Feed the recording until the body is over, or there is a reason to stop; after an error, to nobody's use."""
         try:
-            while (data := await self._next()) is not None:
-                await self._recording.feed(data)
-            if self._is_cut_off:
-                await self._recording.fail(Refusal.STREAM_READ_ERROR)
-            else:
+            with self._listening:
+                await self._listen()
+            if self._why is None:
                 await self._recording.end()
+            else:
+                await self._recording.fail(self._why)
         except Exception:  # this connection's failure is its own, and its producer must hear of it
             _log.exception("put_media.failed", request_id=self._call.request_id)
             await self._recording.fail(Refusal.INTERNAL_ERROR)
         self._is_over.set()
 
-    async def _next(self) -> bytes | None:
-        """Return the next piece of the body; None when it is over, or has been silent for too long."""
-        since = anyio.current_time()
-        for seconds, do in self._silence():
-            with anyio.CancelScope(deadline=since + seconds):
-                try:
-                    return await self._pieces.receive()
-                except anyio.EndOfStream:
-                    return None
-            await do()
-        return None
+    async def _listen(self) -> None:
+        read, recording = self._call.read, self._recording
+        try:
+            self._silent_since = anyio.current_time()
+            while data := await (
+                read() if recording.settles_in is None else self._read_or_settle(recording.settles_in)
+            ):
+                self._silent_since = None
+                await recording.feed(data)
+                self._silent_since = anyio.current_time()
+        except ClientGone:
+            self._why = Refusal.STREAM_READ_ERROR
+        self._silent_since = None
 
-    def _silence(self) -> Iterator[tuple[float, Callable[[], Awaitable[None]]]]:
-        """Yield what to do after how many seconds without data; when there is no more, it was too long."""
-        yield self._settle_seconds, self._recording.settle
-        seconds = self._settings.idle_seconds
-        while seconds < self._settings.silence_seconds:
-            yield seconds, self._recording.idle
-            seconds += self._settings.idle_seconds
-        yield self._settings.silence_seconds, self._recording.settle
+    async def _read_or_settle(self, seconds: float) -> bytes:
+        with anyio.move_on_after(seconds):
+            return await self._call.read()
+        await self._recording.settle()
+        return await self._call.read()
+
+    async def _watch_silence(self) -> None:
+        """Tell a producer that is silent so, and stop listening to one that is silent for too long."""
+        idle, longest = self._settings.idle_seconds, self._settings.silence_seconds
+        since, told = anyio.current_time(), 0
+        while True:
+            seconds = min((told + 1) * idle, longest)
+            await anyio.sleep_until(since + seconds)
+            if self._silent_since != since:
+                since, told = self._silent_since or anyio.current_time(), 0
+            elif seconds < longest:
+                told += 1
+                await self._recording.idle()
+            else:
+                self._stop(None)
+                return
+
+    async def _watch_turn(self) -> None:
+        """Stop listening when another producer is to take over, or when this one has been connected for too long."""
+        with anyio.move_on_after(self._settings.max_connection_seconds or math.inf):
+            await self._recording.wanted()
+            self._stop(Refusal.STREAM_READ_ERROR)
+            return
+        self._stop(Refusal.MAX_CONNECTION_DURATION_REACHED)
+
+    def _stop(self, why: Refusal | None) -> None:
+        self._why = why
+        self._listening.cancel()
 
     async def _answer(self) -> None:
         await self._call.answer(200, _ANSWER_HEADERS)

@@ -5,7 +5,7 @@ from typing import Any, Final, Protocol
 
 from carillon.api.errors import INTERNAL, AwsError, Family
 from carillon.api.protocol.answered import Auditor
-from carillon.api.protocol.asgi import ClientGone, Receive, Scope, Send
+from carillon.api.protocol.asgi import Application, ClientGone, Receive, Scope, Send
 from carillon.api.protocol.endpoints import Endpoint, Operation, Raw, Uncovered, add_service, choose
 from carillon.api.protocol.exchange import Exchange, Settings
 from carillon.api.protocol.faults import describe
@@ -45,6 +45,7 @@ class Api:
         settings: limits of one request.
         guard: judges what callers may do. None lets every caller do everything.
         auditor: told of every answer but those about liveness.
+        websockets: serves them. None refuses all.
 
     Raises:
         ValueError: a handler is marked for an operation that its service does not have, or two for the same one.
@@ -57,12 +58,14 @@ class Api:
         settings: Settings | None = None,
         guard: Guard | None = None,
         auditor: Auditor | None = None,
+        websockets: Application | None = None,
     ) -> None:
         if len({service.name for service in services}) < len(services):
             raise ValueError("A service is given twice; give all its handlers to one Service.")
         self._verifier = verifier
         self._guard = guard
         self._auditor = auditor
+        self._websockets = websockets
         self._settings = settings or Settings()
         self._router: Router[Endpoint] = Router()
         self.covered: Final[Mapping[str, tuple[str, ...]]] = {
@@ -75,6 +78,8 @@ class Api:
             await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await _live(receive, send)
+        elif self._websockets is not None:
+            await self._websockets(scope, receive, send)
         else:
             await send({"type": "websocket.close"})
 
@@ -136,7 +141,6 @@ class Api:
         request = {member: headers[name] for name, member in endpoint.parameters.items() if name in headers}
         exchange.request = request
         await self._admit(claim, endpoint, request)
-        await exchange.invite_body()
         caller = claim.access_key_id if claim else _ANONYMOUS
         await endpoint.handler(RawCall(exchange.request_id, caller, headers, exchange.receive, exchange.send))
         if not exchange.started:

@@ -16,6 +16,9 @@ from carillon.api.protocol.faults import NOWHERE, Spelling, id_headers
 from carillon.api.protocol.serialization import Response
 from carillon.api.protocol.sigv4 import Head
 
+_PIECES_AT_ONCE: Final = 8
+"""Of a streamed response: neither its body nor the server need wait, and a lost client must be noticed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -26,7 +29,7 @@ class Settings:
     read_seconds: float = 20.0
     """How long the whole body of such a request may take to arrive."""
     write_seconds: float = 60.0
-    """How long a client of a streamed response may take to accept one piece of it."""
+    """How long a client of a streamed response may take to accept one piece of it; at most twice as long."""
     linger_seconds: float = 1.0
     """How long a refused client may go on sending, so that it reads the answer and not a reset."""
     max_target_bytes: int = 8192
@@ -61,6 +64,9 @@ class Exchange:
         self._send = send
         self._settings = settings
         self._held: Message | None = None
+        self._is_asked = False
+        self._is_writing = False
+        self._written = 0  # pieces of a streamed response
         self._unread = "transfer-encoding" in self.headers or self.headers.get("content-length", "0") != "0"
 
     def bind(self, operation: str, spelling: Spelling) -> None:
@@ -101,17 +107,15 @@ class Exchange:
         with self._patience():
             return await self._gather(limit)
 
-    async def invite_body(self) -> None:
+    async def _invite_body(self) -> None:
         """Let a client that waits for 100 Continue go on; does nothing for any other.
 
         A server sends that line when the body is first asked for, and never once the answer has begun: whoever answers
-        before reading would leave the client waiting.
-
-        Raises:
-            AwsError: RequestTimeoutException; nothing came.
+        before reading would leave the client waiting. It need not have anything to send yet: the KVS producer SDK
+        connects seconds before it does.
         """
-        if self._unread and self.headers.get("expect", "").lower() == "100-continue":
-            with self._patience():
+        if self._unread and not self._is_asked and self.headers.get("expect", "").lower() == "100-continue":
+            with anyio.move_on_after(0):
                 self._held = await self.receive()
 
     @contextmanager
@@ -136,6 +140,7 @@ class Exchange:
 
     async def receive(self) -> Message:
         """Receive as ASGI does, noticing the end of the body."""
+        self._is_asked = True
         if self._held is not None:
             message, self._held = self._held, None
             return message
@@ -147,6 +152,8 @@ class Exchange:
     async def send(self, message: Message) -> None:
         """Send as ASGI does, adding the request id."""
         if message["type"] == "http.response.start":
+            if message["status"] < 300:  # others do not want the body
+                await self._invite_body()
             self.started = True
             if self._auditor is not None:
                 await self._auditor.note(self._answered(message["status"]))
@@ -204,6 +211,7 @@ class Exchange:
         failure: Exception | None = None
         async with anyio.create_task_group() as group:
             group.start_soon(self._cancel_when_gone, group.cancel_scope)
+            group.start_soon(self._cancel_when_stuck, group.cancel_scope)
             try:
                 await self._pump(body)
             except Exception as error:  # Out of the group first, which would wrap it.
@@ -216,16 +224,26 @@ class Exchange:
         try:
             async for data in body:
                 if data:
-                    with anyio.move_on_after(self._settings.write_seconds) as patience:
-                        await self._send({"type": "http.response.body", "body": data, "more_body": True})
-                    if patience.cancelled_caught:
-                        raise ClientGone
-                    await checkpoint()  # Neither the body nor the server need wait, and a lost client must be noticed.
+                    self._is_writing = True
+                    await self._send({"type": "http.response.body", "body": data, "more_body": True})
+                    self._is_writing = False
+                    self._written += 1
+                    if not self._written % _PIECES_AT_ONCE:
+                        await checkpoint()
             await self._send({"type": "http.response.body", "body": b""})
         finally:
             close = getattr(body, "aclose", None)
             if close is not None:
                 await close()
+
+    async def _cancel_when_stuck(self, scope: anyio.CancelScope) -> None:
+        """Give up on a client that accepts nothing for so long. A deadline for each piece would cost more than it."""
+        while True:
+            written = self._written if self._is_writing else None
+            await anyio.sleep(self._settings.write_seconds)
+            if self._is_writing and self._written == written:
+                scope.cancel()
+                return
 
     async def _cancel_when_gone(self, scope: anyio.CancelScope) -> None:
         while (await self.receive())["type"] != "http.disconnect":

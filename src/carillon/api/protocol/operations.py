@@ -13,7 +13,7 @@ models do not describe (PutMedia) takes the request as it arrives: see `route` a
 """
 
 import inspect
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
@@ -60,7 +60,7 @@ class Service:
     handlers: Sequence[object]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class RawCall:
     """A request whose headers are verified and whose body has not been read: full duplex, the handler's to answer.
 
@@ -75,21 +75,24 @@ class RawCall:
     """By lower-case name."""
     receive: Receive = field(repr=False)
     send: Send = field(repr=False)
+    _is_read: bool = field(default=False, init=False, repr=False)
 
-    async def body(self) -> AsyncIterator[bytes]:
-        """Yield the body as it arrives, nothing empty, until its end.
+    async def read(self) -> bytes:
+        """Return the next piece of the body as soon as there is one, empty at its end.
+
+        It may be canceled without losing anything, and called again.
 
         Raises:
             ClientGone: the connection closed before the end of the body.
         """
-        while True:
+        while not self._is_read:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
+            self._is_read = not message.get("more_body", False)
             if data := message.get("body", b""):
-                yield data
-            if not message.get("more_body", False):
-                return
+                return bytes(data)
+        return b""
 
     async def answer(self, status: int = 200, headers: Headers = ((b"content-type", b"application/json"),)) -> None:
         """Send the status line and the headers. Once, before the first `write`; the body may still be arriving."""

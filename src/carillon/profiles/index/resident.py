@@ -266,7 +266,13 @@ class ResidentIndexes:
         return found
 
     def _about(
-        self, domain_id: str, key: WrappedKey, embedding: Embedding, voice: Any, *, is_twin: bool
+        self,
+        domain_id: str,
+        key: WrappedKey,
+        embedding: Embedding,
+        voice: Any,  # noqa: ANN401 - a row
+        *,
+        is_twin: bool,
     ) -> float | None:
         """Return the cosine of a row, None if it is of another domain or has expired."""
         if voice.domain_id != domain_id or voice.expires_at <= self._clock.now():

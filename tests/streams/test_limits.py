@@ -1,0 +1,154 @@
+"""How fast a stream may be used, and who of two producers may write."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import anyio
+import pytest
+from anyio import wait_all_tasks_blocked
+
+from carillon.clock import ManualClock
+from carillon.streams import (
+    AckKind,
+    Acknowledgement,
+    Earliest,
+    ProducerConnected,
+    Recording,
+    Refusal,
+    Settings,
+    Stream,
+    Streams,
+    StreamThrottled,
+)
+
+pytestmark = pytest.mark.anyio
+Make = Callable[[Settings], Streams]
+
+
+async def gather(recording: Recording, told: list[Acknowledgement]) -> None:
+    async for acknowledgement in recording.acknowledgements:
+        told.append(acknowledgement)  # noqa: PERF401 - a test looks at it meanwhile
+
+
+async def write(streams: Streams, stream: Stream, body: bytes) -> list[Acknowledgement]:
+    told: list[Acknowledgement] = []
+    async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
+        group.start_soon(gather, recording, told)
+        await recording.feed(body)
+        await recording.end()
+    return told
+
+
+async def test_a_stream_is_called_so_often_and_no_more(
+    make_streams: Make, settings: Settings, clock: ManualClock
+) -> None:
+    async with make_streams(replace(settings, calls_per_second=5)) as streams:
+        stream, other = await streams.create("call"), await streams.create("other")
+        for _ in range(5):
+            await write(streams, stream, b"")
+        with pytest.raises(StreamThrottled):
+            await write(streams, stream, b"")
+        for _ in range(5):  # which are counted for themselves
+            await (await streams.tail(stream, Earliest())).aclose()
+        with pytest.raises(StreamThrottled):
+            await streams.tail(stream, Earliest())
+        await write(streams, other, b"")
+        clock.advance(timedelta(seconds=0.2))
+        await write(streams, stream, b"")
+        with pytest.raises(StreamThrottled):
+            await write(streams, stream, b"")
+
+
+@pytest.mark.parametrize("limit", [{"written_bytes_per_second": 10_000.0}, {"written_fragments_per_second": 1.0}])
+async def test_whoever_writes_too_fast_waits_and_whoever_comes_too_soon_is_refused(
+    make_streams: Make, settings: Settings, producer: Any, clock: ManualClock, limit: dict[str, float]
+) -> None:
+    async with make_streams(replace(settings, **limit)) as streams:  # type: ignore[arg-type] - rates are floats
+        stream = await streams.create("call")
+        told: list[Acknowledgement] = []
+        async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
+            group.start_soon(gather, recording, told)
+            fed: list[int] = []
+
+            async def feed() -> None:
+                await recording.feed(producer.header)
+                for index in range(5):
+                    await recording.feed(producer.fragment(index))
+                    fed.append(index)
+
+            group.start_soon(feed)
+            await wait_all_tasks_blocked()
+            assert len(fed) < 3
+            group.cancel_scope.cancel()
+        with pytest.raises(StreamThrottled):
+            await write(streams, stream, b"")
+        clock.advance(timedelta(seconds=10))
+        assert await write(streams, stream, producer.body(1))
+
+
+@pytest.mark.parametrize("limit", [{"read_bytes_per_second": 10_000.0}, {"read_fragments_per_second": 1.0}])
+async def test_a_reader_is_given_so_much_and_no_faster(
+    make_streams: Make, settings: Settings, producer: Any, limit: dict[str, float]
+) -> None:
+    async with make_streams(replace(settings, **limit)) as streams:  # type: ignore[arg-type] - rates are floats
+        stream = await streams.create("call")
+        await write(streams, stream, producer.body(9))
+        tail = await streams.tail(stream, Earliest())
+        got: list[bytes] = []
+
+        async def read() -> None:
+            async for piece in tail:
+                got.append(piece)  # noqa: PERF401 - a test looks at it meanwhile
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(read)
+            await wait_all_tasks_blocked()
+            assert 1 <= len(got) <= 2
+            group.cancel_scope.cancel()
+
+
+async def test_a_newcomer_takes_over_and_what_the_first_was_sending_is_torn(
+    make_streams: Make, settings: Settings, producer: Any
+) -> None:
+    async with make_streams(replace(settings, takeover_seconds=60)) as streams:
+        stream = await streams.create("call", retention_hours=1)
+        told: list[Acknowledgement] = []
+        async with streams.record(stream, None) as first, anyio.create_task_group() as group:
+            group.start_soon(gather, first, told)
+            await first.feed(producer.body(2) + producer.fragment(2)[:9_000])
+
+            async def leave() -> None:
+                await first.wanted()
+                await first.fail(Refusal.STREAM_READ_ERROR)
+
+            group.start_soon(leave)
+            later = await write(streams, stream, producer.header + producer.fragment(2) + producer.fragment(3))
+            await first.feed(producer.fragment(2)[9_000:])  # to nobody's use
+        assert (told[-1].kind, told[-1].refusal) == (AckKind.ERROR, Refusal.STREAM_READ_ERROR)
+        assert told[-1].timecode_ms == 2000
+        persisted = [a.number for a in (*told, *later) if a.kind is AckKind.PERSISTED]
+        body = b"".join([piece async for piece in await streams.tail(stream, Earliest())])
+        assert len(persisted) == 4
+        assert persisted == sorted(persisted, key=lambda number: number or "")
+        assert [body.count(producer.fragment(index)) for index in range(5)] == [1, 1, 1, 1, 0]
+
+
+async def test_a_first_producer_that_does_not_leave_in_time_stays(make_streams: Make, settings: Settings) -> None:
+    async with make_streams(replace(settings, takeover_seconds=0.01)) as streams:
+        stream = await streams.create("call")
+        async with streams.record(stream, None) as first:
+            with pytest.raises(ProducerConnected):
+                async with streams.record(stream, None):
+                    pass
+            with anyio.fail_after(1):
+                await first.wanted()
+
+
+async def test_the_stream_is_free_as_soon_as_a_connection_has_failed(streams: Streams, producer: Any) -> None:
+    stream = await streams.create("call")
+    async with streams.record(stream, None) as first, anyio.create_task_group() as group:
+        group.start_soon(gather, first, [])
+        await first.feed(b"garbage")
+        assert await write(streams, stream, producer.body(1))  # while that one is still being told
