@@ -121,7 +121,7 @@ async def assembled(settings: Settings, base_url: str, clock: Clock | None = Non
         guard = Guard(keys, names, settings.place, Throttle(settings.rates, clock))
         tokens = IngestTokens(ground.vault.derive(KEY_PURPOSE), settings.ingest.generation)
         ingest = Ingest(rooms.streams, tokens, keys, verifier, guard, trail, clock, settings.ingest)
-        services = _services(settings, ground, rooms, tasks, base_url)
+        services = _services(settings, ground, rooms, tasks, base_url, own_key.access_key_id)
         api = Api(services, verifier, settings.api, guard, trail, ingest)
         dispatcher = Dispatcher(rooms.outbox, clock, settings.notifications)
         yield Application(api, _working(supervisor, dispatcher, rooms.models))
@@ -208,14 +208,16 @@ def _supervisor(
     )
 
 
-def _services(settings: Settings, ground: Ground, rooms: _Rooms, tasks: Tasks, base_url: str) -> list[Service]:
+def _services(
+    settings: Settings, ground: Ground, rooms: _Rooms, tasks: Tasks, base_url: str, own_key_id: str
+) -> list[Service]:
     tokens = PageTokens(ground.vault.derive("page tokens"))
     pages = Pages(tokens)
     calls = Calls(settings.rates.concurrent_calls)
     return [
         _media_pipelines(ground, rooms, tasks, pages, calls),
         _voice(ground, rooms, tasks, pages, calls),
-        *kinesis_video.services(rooms.streams, base_url, settings.putmedia, tokens),
+        *kinesis_video.services(rooms.streams, base_url, settings.putmedia, tokens, own_key_id),
     ]
 
 

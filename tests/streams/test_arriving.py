@@ -311,3 +311,22 @@ async def test_a_slow_reader_holds_no_more_than_the_fragment_that_it_reads(
         complete = [fragment.number for fragment in FragmentParser().feed(got)]
         assert complete[0] == numbers[0]  # what it was in the middle of, to its end
         assert complete == numbers if hours else complete[1:] == numbers[-2:]
+
+
+async def test_a_reader_that_wants_whole_fragments_gets_them_when_they_are(
+    make_streams: Make, settings: Settings, producer: Any
+) -> None:
+    async with make_streams(replace(settings, end_seconds=60)) as streams, anyio.create_task_group() as group:
+        stream = await streams.create("call")
+        listener = Listener(await streams.tail(stream, Newest(), is_whole=True))
+        group.start_soon(listener.listen)
+        async with producing(streams, stream) as recording:
+            await recording.feed(producer.body(2)[:-10])
+            await wait_all_tasks_blocked()
+            assert len(listener.complete()) == 1
+            assert listener.got.count(producer.header) == 1
+            await recording.feed(producer.body(2)[-10:])
+            await recording.settle()
+            await wait_all_tasks_blocked()
+            assert len(listener.complete()) == 2
+        group.cancel_scope.cancel()

@@ -4,9 +4,32 @@ Uses exactly what a live call uses, the speech gate and the models, on files ins
 domains. A folder has a `manifest.csv`; see `manifest.py` for its columns. Start reading at `speaker.py`.
 """
 
-from carillon.evaluation.manifest import BadManifest
+from carillon.evaluation.calibrating import Calibrated, CalibrationRefused, calibrate, write_calibration
+from carillon.evaluation.figures import Decision
+from carillon.evaluation.fitting import Fitted, Needed
+from carillon.evaluation.histogram import histogram
+from carillon.evaluation.manifest import BadManifest, chosen_lines, read_manifest
+from carillon.evaluation.report import write_report
 from carillon.evaluation.show import show
 from carillon.evaluation.speaker import SpeakerReport, evaluate_speaker
 from carillon.evaluation.tone import ToneReport, evaluate_tone
 
-__all__ = ["BadManifest", "SpeakerReport", "ToneReport", "evaluate_speaker", "evaluate_tone", "show"]
+__all__ = [
+    "BadManifest",
+    "Calibrated",
+    "CalibrationRefused",
+    "Decision",
+    "Fitted",
+    "Needed",
+    "SpeakerReport",
+    "ToneReport",
+    "calibrate",
+    "chosen_lines",
+    "evaluate_speaker",
+    "evaluate_tone",
+    "histogram",
+    "read_manifest",
+    "show",
+    "write_calibration",
+    "write_report",
+]

@@ -1,38 +1,130 @@
 """Reports as a table for people, or as JSON for programs."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from carillon.evaluation.speaker import SpeakerReport
+from carillon.evaluation.speaker import SpeakerFigures, SpeakerReport
 from carillon.evaluation.tone import LABELS, ToneReport
 
 
 def show(report: SpeakerReport | ToneReport, *, as_json: bool) -> None:
     """Print a report to standard output."""
     if as_json:
-        sys.stdout.write(msgspec.json.format(msgspec.json.encode(asdict(report))).decode() + "\n")
+        sys.stdout.write(as_text(report) + "\n")
         return
-    Console().print(_speaker_table(report) if isinstance(report, SpeakerReport) else _tone_table(report))
+    console = Console()
+    if isinstance(report, ToneReport):
+        console.print(_tone_table(report))
+        return
+    console.print(_speaker_table(report))
+    for note in notes_on(report):
+        console.print(f"[dim]{note}[/]", highlight=False)
+
+
+def as_text(report: SpeakerReport | ToneReport, *, with_curves: bool = False) -> str:
+    """Return a report as JSON.
+
+    Args:
+        report: what was measured.
+        with_curves: also what only a drawing needs.
+    """
+    if isinstance(report, ToneReport):
+        return _json(asdict(report))
+    figures = [_flat(row) | ({"curves": asdict(row.curves)} if with_curves else {}) for row in report.figures]
+    about = {
+        "directory": report.directory,
+        "chosen": dict(report.chosen),
+        "model": report.model,
+        "speakers": report.speakers,
+        "recordings": report.recordings,
+        "decision": asdict(report.decision),
+    }
+    return _json({**about, "figures": figures, "left_out": list(report.left_out)})
+
+
+def notes_on(report: SpeakerReport) -> list[str]:
+    """Return what must be said below the figures."""
+    about = f"{report.speakers} people, {report.recordings} recordings. Open set: half of the people are strangers, "
+    about += f"means over 20 choices; a match is a confidence of at least {report.decision.threshold:g}."
+    across = sum(row.verifying.across_sessions for row in report.figures)
+    total = sum(row.verifying.genuine_pairs for row in report.figures)
+    sessions = f"{across} of {total} pairs of one person are of two sessions; the others are easier than two calls."
+    notes = [about, sessions]
+    if report.left_out:
+        notes.append(f"Nobody with enough speech to compare: {'; '.join(report.left_out)}.")
+    return notes
+
+
+def cells_of(row: SpeakerFigures) -> list[str]:
+    """Return the figures of one condition as text, in the order of `COLUMNS`."""
+    verifying, identifying, open_set = row.verifying, row.identifying, row.open_set
+    low, high = verifying.interval
+    return [
+        row.band,
+        "10 dB" if row.noisy else "clean",
+        f"{row.seconds} s",
+        str(row.speakers),
+        str(verifying.genuine_pairs),
+        f"{verifying.equal_error_rate:.2%}",
+        f"{low:.1%}-{high:.1%}",
+        f"{verifying.min_dcf:.3f}",
+        f"{identifying.rank_1:.1%}",
+        f"{identifying.rank_10:.1%}",
+        "-" if open_set is None else f"{open_set.false_positives:.2%}",
+        "-" if open_set is None else f"{open_set.found:.1%}",
+        "-" if verifying.cllr is None else f"{verifying.cllr:.3f}",
+        "-" if open_set is None else f"{open_set.ece:.3f}",
+    ]
+
+
+COLUMNS = (
+    "compared",
+    "noise",
+    "speech",
+    "people",
+    "genuine",
+    "EER",
+    "95 %",
+    "minDCF",
+    "rank 1",
+    "rank 10",
+    "FPIR",
+    "found",
+    "Cllr",
+    "ECE",
+)
+
+
+def _flat(row: SpeakerFigures) -> dict[str, Any]:
+    return {
+        "band": row.band,
+        "noise": "10 dB" if row.noisy else "clean",
+        "seconds": row.seconds,
+        "speakers": row.speakers,
+        "stretches": row.stretches,
+        **asdict(row.verifying),
+        **asdict(row.identifying),
+        "open_set": asdict(row.open_set) if row.open_set else None,
+    }
+
+
+def _json(report: Mapping[str, Any]) -> str:
+    return msgspec.json.format(msgspec.json.encode(report)).decode()
 
 
 def _speaker_table(report: SpeakerReport) -> Table:
-    table = Table(title=f"{report.model} on {report.directory}")
-    for column in ("band", "speech", "speakers", "pieces", "genuine pairs", "EER", "rank 1"):
-        table.add_column(column, justify="left" if column == "band" else "right")
+    chosen = "".join(f", {column}={value}" for column, value in report.chosen.items())
+    table = Table(title=f"{report.model} on {report.directory}{chosen}")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in ("compared", "noise") else "right", no_wrap=True)
     for row in report.figures:
-        table.add_row(
-            row.band,
-            f"{row.seconds} s",
-            str(row.speakers),
-            str(row.pieces),
-            str(row.genuine_pairs),
-            f"{row.equal_error_rate:.2%}",
-            f"{row.rank_1:.1%}",
-        )
+        table.add_row(*cells_of(row))
     return table
 
 

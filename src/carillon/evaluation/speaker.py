@@ -1,136 +1,129 @@
-"""`carillon eval speaker`: does the embedding know people apart?
+"""`carillon eval speaker`: does the product know people apart, and does its confidence mean what it says?
 
-Every speaker's speech, silence dropped by the gate that live calls use, is cut into pieces of equal length. All pairs
-of pieces give the equal error rate; the first piece of each speaker, enrolled, against all others gives rank 1.
+Everybody's speech, silence dropped by the gate that live calls use, is cut into stretches of equal length, and compared
+under every condition: as recorded, through a telephone, and across the two, with and without noise. `pieces.py` embeds,
+`trials.py` says who is compared with whom, `figures.py` measures.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from carillon.analysis.speaker import embed_speech
-from carillon.analysis.speech import speech_of
-from carillon.audio import MODEL_RATE_HZ, Embedding, Pcm16
-from carillon.evaluation.manifest import BadManifest, Recording, read_manifest
-from carillon.evaluation.measures import equal_error_rate
-from carillon.evaluation.progress import tracked
-from carillon.evaluation.telephone import RATE_HZ, through_telephone
-from carillon.inference import Models, Settings
-
-Band = Literal["wideband", "telephone"]
-
-BANDS: Final[tuple[Band, ...]] = ("wideband", "telephone")
-PIECE_SECONDS: Final = (3, 5, 10)
-_MOST_PIECES: Final = 8
-"""Pieces of one speaker; more would let a talkative one decide the figure."""
+from carillon.analysis.speech import VadModel
+from carillon.evaluation.conditions import Compared, conditions, listen
+from carillon.evaluation.figures import Curves, Decision, Identifying, OpenSet, Verifying, figures_of
+from carillon.evaluation.manifest import Recording, read_manifest
+from carillon.evaluation.pieces import Embedder
+from carillon.inference import CalibrationEntry, Models, Settings, line_of
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SpeakerFigures:
-    """How well people were known apart under one condition."""
+    """How well people were known under one condition."""
 
-    band: Band
+    band: Compared
+    noisy: bool
+    """With noise at 10 dB on both sides."""
     seconds: int
+    """Of speech on each side."""
     speakers: int
-    pieces: int
-    genuine_pairs: int
-    equal_error_rate: float
-    """In [0, 1]."""
-    rank_1: float
-    """Share of pieces whose best match among the enrolled is the right speaker, in [0, 1]."""
+    stretches: int
+    """Of speech that were searched."""
+    verifying: Verifying
+    identifying: Identifying
+    open_set: OpenSet | None
+    """None if the model has no table for the channel, or too few people can be found again."""
+    curves: Curves = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SpeakerReport:
     """All conditions of one folder."""
 
     directory: str
+    chosen: Mapping[str, str]
+    """Only lines of the manifest with these values in these columns."""
     model: str
+    speakers: int
+    recordings: int
+    decision: Decision
     figures: Sequence[SpeakerFigures]
+    left_out: Sequence[str]
+    """Conditions for which there is nobody to compare."""
 
 
-def evaluate_speaker(directory: Path, settings: Settings, *, threads: int = 2) -> SpeakerReport:
+def evaluate_speaker(
+    directory: Path,
+    settings: Settings,
+    decision: Decision,
+    *,
+    chosen: Mapping[str, str] | None = None,
+    threads: int = 2,
+) -> SpeakerReport:
     """Measure the speaker model on a folder of recordings with speaker names.
+
+    Args:
+        directory: holds `manifest.csv`: path, speaker, perhaps session.
+        settings: which models are used.
+        decision: how the product decides.
+        chosen: only lines of the manifest with these values in these columns.
+        threads: people that are listened to at the same time.
 
     Raises:
         BadManifest: no usable manifest, or too little speech to compare anybody.
     """
-    recordings = read_manifest(directory, ())
+    recordings = read_manifest(directory, (), chosen)
     models = Models(settings)
-    figures = []
-    with ThreadPoolExecutor(threads) as pool:
-        for band in BANDS:
-            speech = tracked(pool, partial(_speech, band=band, models=models), recordings, f"speech, {band}")
-            by_speaker = _by_speaker(recordings, speech)
-            for seconds in PIECE_SECONDS:
-                pieces = _pieces(by_speaker, seconds)
-                names = [name for name, _ in pieces]
-                embed = partial(_embed, models)
-                embeddings = tracked(pool, embed, [piece for _, piece in pieces], f"{seconds} s, {band}")
-                if measured := _figures(band, seconds, names, embeddings):
-                    figures.append(measured)
-    if not figures:
-        raise BadManifest(f"{directory} has no two speakers with two pieces of {PIECE_SECONDS[0]} s of speech each.")
-    return SpeakerReport(str(directory), models.speaker.id, figures)
-
-
-def _speech(recording: Recording, band: Band, models: Models) -> Pcm16:
-    samples, rate_hz = recording.read()
-    if band == "telephone":
-        samples, rate_hz = through_telephone(samples, rate_hz), RATE_HZ
-    return speech_of(samples, rate_hz, models.vad)
-
-
-def _embed(models: Models, piece: Pcm16) -> Embedding:
-    return embed_speech(models.speaker, piece)
-
-
-def _by_speaker(recordings: Iterable[Recording], speech: Iterable[Pcm16]) -> Mapping[str, Pcm16]:
-    gathered: dict[str, list[Pcm16]] = defaultdict(list)
-    for recording, part in zip(recordings, speech, strict=True):
-        gathered[recording.speaker].append(part)
-    return {speaker: np.concatenate(parts) for speaker, parts in gathered.items()}
-
-
-def _pieces(by_speaker: Mapping[str, Pcm16], seconds: int) -> list[tuple[str, Pcm16]]:
-    length = seconds * MODEL_RATE_HZ
-    return [
-        (speaker, speech[i * length : (i + 1) * length])
-        for speaker, speech in by_speaker.items()
-        for i in range(min(_MOST_PIECES, len(speech) // length))
-    ]
-
-
-def _figures(
-    band: Band, seconds: int, names: Sequence[str], embeddings: Sequence[npt.NDArray[np.float32]]
-) -> SpeakerFigures | None:
-    speakers = np.array(names)
-    first, second = np.triu_indices(len(names), k=1)
-    is_same = speakers[first] == speakers[second] if len(names) else np.zeros(0, np.bool_)
-    if not is_same.any() or is_same.all():
-        return None
-    scores = np.stack(embeddings) @ np.stack(embeddings).T
-    pairs = scores[first, second].astype(np.float64)
-    return SpeakerFigures(
-        band=band,
-        seconds=seconds,
-        speakers=len(set(names)),
-        pieces=len(names),
-        genuine_pairs=int(is_same.sum()),
-        equal_error_rate=equal_error_rate(pairs[is_same], pairs[~is_same]),
-        rank_1=_rank_1(speakers, scores),
+    figures, left_out = measure(
+        recordings, models.speaker, models.vad, models.speaker.calibration, decision, threads=threads
+    )
+    return SpeakerReport(
+        directory=str(directory),
+        chosen=chosen or {},
+        model=models.speaker.id,
+        speakers=len({recording.speaker for recording in recordings}),
+        recordings=len(recordings),
+        decision=decision,
+        figures=figures,
+        left_out=left_out,
     )
 
 
-def _rank_1(speakers: npt.NDArray[np.str_], scores: npt.NDArray[np.float32]) -> float:
-    _, enrolled = np.unique(speakers, return_index=True)
-    searched = np.setdiff1d(np.arange(len(speakers)), enrolled)
-    best = enrolled[np.argmax(scores[np.ix_(searched, enrolled)], axis=1)]
-    return float(np.mean(speakers[best] == speakers[searched]))
+def measure(
+    recordings: Sequence[Recording],
+    embedder: Embedder,
+    vad: VadModel,
+    calibration: Sequence[CalibrationEntry],
+    decision: Decision,
+    *,
+    threads: int,
+) -> tuple[list[SpeakerFigures], list[str]]:
+    """Measure any embedder under every condition; return the figures, and what there is nobody to compare for.
+
+    Raises:
+        BadManifest: a recording cannot be read, or there is too little speech to compare anybody.
+    """
+    wanted = conditions(noisy=(False, True))
+    listened = listen(recordings, embedder, vad, wanted, threads)
+    found, left_out = [], []
+    for condition in wanted:
+        comparison = listened.compared(condition)
+        line = line_of(calibration, condition.seconds, condition.channel) if condition.channel else None
+        figures = figures_of(comparison, line, decision) if comparison else None
+        if comparison is None or figures is None:
+            left_out.append(f"{condition.compared}{', noise' if condition.noisy else ''}, {condition.seconds} s")
+            continue
+        found.append(
+            SpeakerFigures(
+                band=condition.compared,
+                noisy=condition.noisy,
+                seconds=condition.seconds,
+                speakers=len(set(comparison.searched.tolist())),
+                stretches=len(comparison.searched),
+                verifying=figures.verifying,
+                identifying=figures.identifying,
+                open_set=figures.open_set,
+                curves=figures.curves,
+            )
+        )
+    return found, left_out

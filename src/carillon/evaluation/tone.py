@@ -11,8 +11,8 @@ from carillon.analysis.speech import speech_of
 from carillon.audio import MODEL_RATE_HZ, from_pcm16
 from carillon.evaluation.manifest import BadManifest, Recording, read_manifest
 from carillon.evaluation.measures import confusion, unweighted_average_recall
+from carillon.evaluation.pieces import BANDS, Band
 from carillon.evaluation.progress import tracked
-from carillon.evaluation.speaker import BANDS, Band
 from carillon.evaluation.telephone import RATE_HZ, through_telephone
 from carillon.inference import Models, Settings
 

@@ -8,7 +8,6 @@ there is of it before that can be read from `arriving`.
 Every rule that a byte stream can break ends the connection: the last outcome is then an ERROR and `ended` is true.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,31 +29,19 @@ from carillon.matroska import (
     MatroskaError,
     SegmentStarted,
     TagsRead,
-    Track,
     TracksRead,
 )
+from carillon.streams import producer_tags
 from carillon.streams.acknowledgements import AckKind, Acknowledgement, Refusal
 from carillon.streams.fragment_numbers import NumberSource
 from carillon.streams.fragments import Arriving, Fragment
+from carillon.streams.frames import Frames, pace
 from carillon.streams.settings import Settings
 
 MIN_FRAGMENT_BYTES: Final = 8
 """No fragment is shorter: the id, size and timecode of a Cluster. Tells how many numbers some bytes can need."""
 
 _MAX_CLUSTER_HEADER_BYTES: Final = 12
-_RESERVED_TAG_PREFIX: Final = "AWS"
-_END_OF_FRAGMENT: Final = "AWS_KINESISVIDEO_END_OF_FRAGMENT"
-"""AWS's producer SDKs close a fragment with it when no other follows soon: at a pause and before they leave. They then
-wait for PERSISTED, with the body still open."""
-_PRODUCER_TAGS: Final = frozenset(
-    {
-        _END_OF_FRAGMENT,
-        "AWS_KINESISVIDEO_IMAGE_GENERATION",  # Developer Guide, "Adding image generation tags to fragments"
-        "AWS_KINESISVIDEO_IMAGE_PREFIX",
-        "AWS_KINESISVIDEO_NOTIFICATION",
-    }
-)
-"""Names that begin as ours do, and yet are the producer's to give."""
 
 Outcome: TypeAlias = Acknowledgement | Fragment
 
@@ -74,12 +61,7 @@ class _Open:
     lead: bytes  # tags that came after the fragment before had been completed
     timecode_ms: int | None = None
     arriving: Arriving | None = None  # since its timecode is known
-    frames: int = 0
-    first_ms: int = 0
-    last_ms: int = 0
-    last_track: int = 0
-    end_ms: int = 0
-    seen: set[int] = field(default_factory=set)
+    frames: Frames = field(default_factory=Frames)
     tags: int = 0
     whole_at: int | None = None  # offset up to which it could be complete
 
@@ -97,6 +79,7 @@ class Ingest:
         self._numbers = numbers
         self._producer_start = producer_start or from_millis(0)
         self._settings = settings
+        self._longest_ms = settings.max_fragment_seconds * 1000
         self._demuxer = Demuxer(
             Limits(max_element_bytes=settings.max_fragment_bytes, max_header_bytes=settings.max_header_bytes)
         )
@@ -107,7 +90,7 @@ class Ingest:
         self._head: bytes | None = None  # what stands before the first Cluster
         self._paces: dict[int, float] | None = None  # by the numbers of the tracks
         self._open: _Open | None = None
-        self._last: tuple[int, int] | None = None  # timecode and track of the last frame of the fragment before
+        self._last: Frames | None = None  # of the fragment before
         self._tags = 0  # between fragments
         self._is_followed_by_tags: bool | None = None  # as far as this producer's Clusters tell
         self.ended = False
@@ -232,7 +215,7 @@ class Ingest:
             raise _Refused(Refusal.INVALID_MKV_DATA)
         if len(event.tracks) > self._settings.max_tracks:
             raise _Refused(Refusal.MORE_THAN_ALLOWED_TRACKS_FOUND)
-        self._paces = {track.number: _pace(track) for track in event.tracks}
+        self._paces = {track.number: pace(track) for track in event.tracks}
 
     def _begin(self, event: ClusterStarted, at: datetime, outcomes: list[Outcome]) -> None:
         if self._open:
@@ -268,58 +251,33 @@ class Ingest:
         fragment = self._open
         if fragment is None or fragment.timecode_ms is None or self._paces is None:
             raise _Refused(Refusal.INVALID_MKV_DATA)
-        pace = self._paces.get(frame.track)
-        if pace is None:
+        its_pace = self._paces.get(frame.track)
+        if its_pace is None:
             raise _Refused(Refusal.TRACK_NUMBER_MISMATCH)
-        if not fragment.frames:
-            self._check_order(frame)
-            fragment.first_ms = frame.timecode_ms
-        longest_ms = self._settings.max_fragment_seconds * 1000
-        duration_ms = 0
-        if pace:
-            duration_ms = round(min(len(frame.data) / pace, longest_ms))
-        elif fragment.last_track == frame.track:  # then it lasts about as long as the one before
-            duration_ms = max(0, frame.timecode_ms - fragment.last_ms)
-        fragment.frames += 1
-        fragment.seen.add(frame.track)
-        fragment.last_ms, fragment.last_track = frame.timecode_ms, frame.track
-        fragment.end_ms = max(fragment.end_ms, frame.timecode_ms + duration_ms)
-        if frame.timecode_ms - fragment.first_ms > longest_ms:
-            raise _Refused(Refusal.MAX_FRAGMENT_DURATION_REACHED)
-
-    def _check_order(self, first: BlockRead) -> None:
-        """Refuse a first frame that is not later than the last of the fragment before.
-
-        Frames of two tracks may share a moment and yet be cut apart, so equal times count for one and the same track.
-        """
-        if self._last is None:
-            return
-        last_ms, last_track = self._last
-        if first.timecode_ms < last_ms or (first.timecode_ms == last_ms and first.track == last_track):
+        is_first = not fragment.frames.tracks
+        fragment.frames.add(frame, its_pace, self._longest_ms)
+        if is_first and self._last and not fragment.frames.follow(self._last):
             raise _Refused(Refusal.FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS)
+        if fragment.frames.span_ms > self._longest_ms:
+            raise _Refused(Refusal.MAX_FRAGMENT_DURATION_REACHED)
 
     def _take_tags(self, event: TagsRead, at: datetime, outcomes: list[Outcome]) -> None:
         """Refuse names that would pass for ours; behind the first Cluster, hold tags to the limits of a fragment."""
-        names = [name for name, _ in event.tags]
-        if any(name.startswith(_RESERVED_TAG_PREFIX) and name not in _PRODUCER_TAGS for name in names):
+        if producer_tags.are_ours(event.tags):
             raise _Refused(Refusal.INVALID_FRAGMENT_METADATA)
         if self._head is None:
             return
         self._is_followed_by_tags = True
-        count = (self._open.tags if self._open else self._tags) + len(names) - names.count(_END_OF_FRAGMENT)
-        if count > self._settings.max_fragment_tags or any(self._is_oversized(*tag) for tag in event.tags):
+        count = (self._open.tags if self._open else self._tags) + producer_tags.counted(event.tags)
+        if producer_tags.exceed(event.tags, count, self._settings):
             raise _Refused(Refusal.FRAGMENT_METADATA_LIMIT_REACHED)
-        if self._open:
-            self._open.tags = count
-            self._open.whole_at = event.end
-            if _END_OF_FRAGMENT in names:
-                self._complete(self._open, event.end, at, outcomes)
-        else:
+        if not self._open:
             self._tags = count
-
-    def _is_oversized(self, name: str, value: str) -> bool:
-        limits = self._settings
-        return len(name.encode()) > limits.max_tag_name_bytes or len(value.encode()) > limits.max_tag_value_bytes
+            return
+        self._open.tags = count
+        self._open.whole_at = event.end
+        if producer_tags.end_fragment(event.tags):
+            self._complete(self._open, event.end, at, outcomes)
 
     def _complete_checked(self, at: datetime, outcomes: list[Outcome]) -> None:
         assert self._open
@@ -335,7 +293,7 @@ class Ingest:
         arriving = fragment.arriving
         if fragment.timecode_ms is None or arriving is None or self._paces is None:
             raise _Refused(Refusal.INVALID_MKV_DATA)
-        if fragment.seen != self._paces.keys():
+        if fragment.frames.tracks != self._paces.keys():
             raise _Refused(Refusal.FRAMES_MISSING_FOR_TRACK)
         complete = Fragment(
             number=fragment.number,
@@ -343,13 +301,13 @@ class Ingest:
             producer_at=arriving.producer_at,
             received_at=at,
             timecode_ms=fragment.timecode_ms,
-            duration_ms=max(0, fragment.end_ms - fragment.timecode_ms),
+            duration_ms=max(0, fragment.frames.end_ms - fragment.timecode_ms),
             head=arriving.head,
             body=self._bytes(fragment.start, end),
         )
         arriving.finish(complete)
         outcomes += (complete, Acknowledgement(AckKind.RECEIVED, fragment.timecode_ms, fragment.number))
-        self._last = (fragment.last_ms, fragment.last_track)
+        self._last = fragment.frames
         self._is_followed_by_tags = self._is_followed_by_tags or fragment.tags > 0
         self._open = None
         self._drop_until(end)
@@ -399,9 +357,3 @@ _NOT_ABOUT_WHOLE_CLUSTERS: Final = frozenset(
         Refusal.INTERNAL_ERROR,
     }
 )
-
-
-def _pace(track: Track) -> float:
-    """Return how many bytes of a track play in a millisecond; 0 for codecs whose frames do not say."""
-    pace = track.rate_hz * track.channels * (track.bit_depth or 0) / 8000
-    return pace if track.codec_id.startswith("A_PCM/") and 0 < pace < math.inf else 0.0

@@ -40,6 +40,26 @@ class Receipt:
         return self.is_stored
 
 
+class Bell:
+    """Wakes everyone who waits for something to happen; costs next to nothing while nobody does."""
+
+    def __init__(self) -> None:
+        self._event: anyio.Event | None = None
+
+    @property
+    def next(self) -> anyio.Event:
+        """What is set when it rings. Take it before looking, so that nothing can slip in between."""
+        if self._event is None:
+            self._event = anyio.Event()
+        return self._event
+
+    def ring(self) -> None:
+        """Wake them."""
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+
 class Turn:
     """The time during which one connection alone writes to a stream."""
 
@@ -105,7 +125,10 @@ class LiveStream:
         self.is_deleted = False
         self.arriving: Arriving | None = None
         self._rates: Rates | None = None
-        self._changed: anyio.Event | None = None  # none while nobody waits
+        self.changed = Bell()
+        """Rings for those who wait for whole fragments,"""
+        self.moved = Bell()
+        """and this one for those who follow the fragment that is arriving, too."""
         self._ring: list[_Held] = []
         self._readers: WeakSet[object] = WeakSet()  # one that is dropped without a word does not count for ever
         self._turn: Turn | None = None
@@ -175,20 +198,12 @@ class LiveStream:
     def show(self, arriving: Arriving | None) -> None:
         """Let readers see what there is of the next fragment: more than before, or of another, or that it is torn."""
         self.arriving = arriving
-        self.wake()
-
-    @property
-    def changed(self) -> anyio.Event:
-        """What is set when there is something new. Take it before looking, so that nothing can slip in between."""
-        if self._changed is None:
-            self._changed = anyio.Event()
-        return self._changed
+        self.moved.ring()
 
     def wake(self) -> None:
         """Make everyone who waits look again."""
-        if self._changed is not None:
-            self._changed.set()
-            self._changed = None
+        self.changed.ring()
+        self.moved.ring()
 
     def delete(self) -> None:
         """Let go of everything: the stream is gone."""

@@ -147,7 +147,7 @@ class Recording:
         """Let those who read along look now and then, so that they notice when nothing comes. Runs likewise."""
         while True:
             await anyio.sleep(self._remind_seconds)
-            self._live.wake()
+            self._live.moved.ring()
 
     def _why_not_stored(self, received: Acknowledgement) -> Acknowledgement:
         refusal = Refusal.STREAM_NOT_ACTIVE if self._live.is_deleted else Refusal.ARCHIVAL_ERROR

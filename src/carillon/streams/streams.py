@@ -200,6 +200,7 @@ class Streams:
             producer_start: what the timecodes count from; None if they are absolute.
 
         Raises:
+            StreamThrottled: the stream is used faster than its rates allow.
             ProducerConnected: another connection is writing.
             StreamNotFound: it was deleted.
         """
@@ -209,15 +210,21 @@ class Streams:
         ) as recording:
             yield recording
 
-    async def tail(self, stream: Stream, start: Start) -> Tail:
+    async def tail(self, stream: Stream, start: Start, *, is_whole: bool = False) -> Tail:
         """Read a stream from some place on.
 
+        Args:
+            stream: to read.
+            start: where to begin.
+            is_whole: give out fragments once they are complete, and not as they arrive.
+
         Raises:
+            StreamThrottled: the stream is used faster than its rates allow.
             TooManyReaders: as many connections as allowed are reading it.
             StreamNotFound: it was deleted.
         """
         live = await self._store.live(stream)
-        return Tail(self._store, live, start, self._clock, self.settings)
+        return Tail(self._store, live, start, self._clock, self.settings, is_whole)
 
     async def list_fragments(
         self, stream: Stream, span: Span, after: Position | None = None, limit: int = 100

@@ -32,16 +32,34 @@ _INTERNAL: Final = (5000, "Internal error")
 class Tail:
     """One GetMedia connection: an async iterator of bytes that ends when no fragment comes for a while.
 
+    Args:
+        store: where fragments are found.
+        live: what the stream has in memory.
+        start: where to begin.
+        clock: times the rates.
+        settings: limits and time spans.
+        is_whole: do not follow the fragment that is arriving; wait until it is complete.
+
     Raises:
         StreamThrottled, TooManyReaders: from the constructor.
     """
 
-    def __init__(self, store: Store, live: LiveStream, start: starts.Start, clock: Clock, settings: Settings) -> None:
+    def __init__(
+        self,
+        store: Store,
+        live: LiveStream,
+        start: starts.Start,
+        clock: Clock,
+        settings: Settings,
+        is_whole: bool = False,
+    ) -> None:
         self._store = store
         self._live = live
         self._start = start
         self._clock = clock
         self._settings = settings
+        self._is_whole = is_whole
+        self._bell = live.changed if is_whole else live.moved
         self._bytes = Rate(settings.read_bytes_per_second)
         self._fragments = Rate(settings.read_fragments_per_second)
         calls, now = live.rates(settings).get_calls, clock.monotonic()
@@ -98,11 +116,11 @@ class Tail:
         """Return the next fragment once there is one, or some of it; None if there is none in time, or no stream."""
         deadline = anyio.current_time() + self._settings.end_seconds
         while not self._live.is_deleted:
-            changed = self._live.changed
+            changed = self._bell.next
             fragment = await self._store.next(self._live, cursor)
             if fragment:
                 return fragment
-            arriving = self._live.arriving
+            arriving = None if self._is_whole else self._live.arriving
             if arriving and arriving.number > cursor.number and arriving.has_begun:
                 return arriving
             if not await _happens(changed, deadline):
@@ -114,7 +132,7 @@ class Tail:
         unsent, sent = opening(arriving), 0
         silence = _Silence(self._settings.end_seconds)
         while not arriving.complete:
-            changed = self._live.changed
+            changed = self._bell.next
             if data := arriving.read(sent):
                 yield unsent + data
                 unsent, sent = b"", sent + len(data)

@@ -172,3 +172,15 @@ def test_neither_state_nor_findings_show_the_voice(vad: VadModel, tone: Any, cal
     analyzer = ToneAnalyzer(vad, tone, 8_000)
     assert "array" not in repr(analyzer.push(call((12, LOW))))
     assert "array" not in repr(analyzer.state)
+
+
+def test_speech_from_before_an_interruption_counts_and_no_tick_is_missed(
+    vad: VadModel, tone: Any, call: Callable[..., Pcm]
+) -> None:
+    analyzer = ToneAnalyzer(vad, tone, 8_000)
+    findings = analyzer.push(call((9.99, LOW))) + analyzer.interrupt(16_000)
+    analyzer = ToneAnalyzer(vad, tone, 8_000, _restarted(analyzer))
+    findings += analyzer.push(call((10, LOW), rate_hz=16_000)) + analyzer.interrupt(8_000) + analyzer.end()
+    reports = [finding for finding in findings if isinstance(finding, ToneReported)]
+    assert [report.overall.end_ms for report in reports] == [15_000, 19_990]
+    assert analyzer.interrupt(8_000) == []

@@ -117,10 +117,10 @@ class SpeechGate:
         count = len(pending) // FRAME_SAMPLES
         frames = pending[: count * FRAME_SAMPLES].reshape(count, FRAME_SAMPLES)
         first_frame, vad, left = self.state.frame_count, self.state.vad, self.state.hangover_frames
-        is_speech = np.zeros(count, np.bool_)
         is_tone = np.concatenate([[self.state.ended_in_tone], are_key_tones(frames)])
+        is_deaf, is_speech = (is_tone[:-1] | is_tone[1:]).tolist(), [False] * count
         for i, frame in enumerate(from_pcm16(frames)):
-            if is_tone[i] or is_tone[i + 1]:
+            if is_deaf[i]:
                 vad, left = VadState(), 0
                 continue
             probability, vad = self._vad.push(frame, vad)
@@ -136,7 +136,7 @@ class SpeechGate:
             hangover_frames=left,
             ended_in_tone=bool(is_tone[-1]),
         )
-        return Heard(first_frame, frames, is_speech)
+        return Heard(first_frame, frames, np.array(is_speech, np.bool_))
 
 
 def speech_of(samples: Pcm, rate_hz: int, vad: VadModel, settings: Settings | None = None) -> Pcm16:

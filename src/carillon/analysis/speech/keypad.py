@@ -6,6 +6,7 @@ taken for a third of their time as its continuation. So tones are found before i
 Source: ITU-T Q.23 (frequencies) and Q.24 (receivers).
 """
 
+from math import ceil, floor
 from typing import Final
 
 import numpy as np
@@ -14,40 +15,36 @@ import numpy.typing as npt
 from carillon.audio import MODEL_RATE_HZ, Pcm16
 
 _WINDOW: Final = 512
+_BIN_HZ: Final = MODEL_RATE_HZ / _WINDOW
 _GROUPS_HZ: Final = ((640.0, 1_000.0), (1_150.0, 1_700.0))  # 697 to 941 and 1209 to 1633, and what a window smears
-_LEAST_HZ: Final = 94.0  # an offset or hum beside the tones is neither for nor against them
-_PEAK_BINS: Final = np.arange(-2, 3)  # of 31 Hz: the main lobe of the Hann window
+_GROUPS: Final = tuple(slice(ceil(low / _BIN_HZ), floor(high / _BIN_HZ) + 1) for low, high in _GROUPS_HZ)
+_FIRST_BIN: Final = 3  # an offset or hum beside the tones is neither for nor against them
+_PEAK_BINS: Final = np.arange(-2, 3)  # the main lobe of the Hann window
 _LEAST_SHARE: Final = 0.95
 """Of a frame's power, in the two peaks: noise may be 13 dB below the tones. Of 390,000 frames of people speaking
 (speechocean762, LibriSpeech and acted emotions, wideband and telephone), 0.03 % are taken for a key."""
 _LEAST_WEAKER_SHARE: Final = 0.05
 """In the weaker peak: the groups may differ by 10 dB, which is more than lines do to them."""
 
-_HANN: Final = np.hanning(_WINDOW)
+_HANN: Final = np.hanning(_WINDOW).astype(np.float32)
 
-
-def _bins(low_hz: float, high_hz: float) -> npt.NDArray[np.bool_]:
-    frequencies = np.fft.rfftfreq(_WINDOW, 1 / MODEL_RATE_HZ)
-    return (frequencies >= low_hz) & (frequencies <= high_hz)
-
-
-_COUNTED: Final = _bins(_LEAST_HZ, MODEL_RATE_HZ / 2)
-_GROUPS: Final = tuple(_bins(*group) for group in _GROUPS_HZ)
+_Powers = npt.NDArray[np.float32]
 
 
 def are_key_tones(frames: Pcm16) -> npt.NDArray[np.bool_]:
     """Judge (k, 512) frames at 16 kHz, each alone, as (k,)."""
-    power = np.abs(np.fft.rfft(frames * _HANN)) ** 2 * _COUNTED
-    whole = power.sum(axis=1) + 1e-9
+    spectrum = np.fft.rfft(frames * _HANN)
+    power: _Powers = (spectrum.real**2 + spectrum.imag**2).astype(np.float32, copy=False)
+    whole = power[:, _FIRST_BIN:].sum(axis=1)
     low, high = (_peak(power, group) for group in _GROUPS)
-    found: npt.NDArray[np.bool_] = (low + high >= _LEAST_SHARE * whole) & (
-        np.minimum(low, high) >= _LEAST_WEAKER_SHARE * whole
+    found: npt.NDArray[np.bool_] = (low + high > _LEAST_SHARE * whole) & (
+        np.minimum(low, high) > _LEAST_WEAKER_SHARE * whole
     )
     return found
 
 
-def _peak(power: npt.NDArray[np.float64], group: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+def _peak(power: _Powers, group: slice) -> _Powers:
     """Return (k,) the power in and beside the strongest bin of a group."""
-    strongest = np.argmax(power * group, axis=1)
-    around: npt.NDArray[np.float64] = np.take_along_axis(power, strongest[:, None] + _PEAK_BINS, axis=1).sum(axis=1)
-    return around
+    strongest = group.start + np.argmax(power[:, group], axis=1)
+    peak: _Powers = np.take_along_axis(power, strongest[:, None] + _PEAK_BINS, axis=1).sum(axis=1)
+    return peak

@@ -4,6 +4,8 @@ A stream resampler's output depends on where its input was cut: in the last bits
 the call is cut into blocks at fixed positions instead, and each block is resampled on its own, between enough of its
 neighbors that the filter never sees the cut (16 ms; more changes nothing above the rounding of float32). So the same
 call gives the same bits however it is split, and all that must be remembered is a few hundredths of a second of input.
+Blocks that are there at the same time go through the filter side by side, as if they were channels, which changes
+nothing in any of them and takes half the time.
 """
 
 import math
@@ -11,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import soxr
 
 from carillon.audio import MODEL_RATE_HZ, Pcm
@@ -21,6 +24,7 @@ MOST_RATE_HZ: Final = 48_000
 
 _BLOCK_SECONDS: Final = 0.064
 _CONTEXT_SECONDS: Final = 0.016
+_BLOCKS_AT_ONCE: Final = 64
 
 
 class UnsupportedRate(InvalidRequest):
@@ -69,10 +73,10 @@ class Resampler:
             return samples
         before = self.state.pending if len(self.state.pending) else np.zeros(self._context, np.float32)
         pending = np.concatenate([before, samples])
-        needed = self._block + 2 * self._context
-        starts = range(0, len(pending) - needed + 1, self._block)
-        resampled = [self._resampled(pending[start : start + needed]) for start in starts]
-        self.state = ResamplerState(pending[len(starts) * self._block :])
+        count = max(0, (len(pending) - 2 * self._context) // self._block)
+        firsts = range(0, count, _BLOCKS_AT_ONCE)
+        resampled = [self._resampled(pending, first, min(first + _BLOCKS_AT_ONCE, count)) for first in firsts]
+        self.state = ResamplerState(pending[count * self._block :])
         return np.concatenate(resampled) if resampled else _nothing()
 
     def end(self) -> Pcm:
@@ -84,10 +88,13 @@ class Resampler:
         self.state = ResamplerState()
         return flushed[: self._at_model_rate(left)]
 
-    def _resampled(self, block: Pcm) -> Pcm:
-        whole: Pcm = soxr.resample(block, self._rate_hz, MODEL_RATE_HZ)
+    def _resampled(self, pending: Pcm, first: int, end: int) -> Pcm:
+        """Return the blocks `first` to `end`, one after the other."""
+        part = pending[first * self._block : end * self._block + 2 * self._context]
+        blocks = np.lib.stride_tricks.sliding_window_view(part, self._block + 2 * self._context)[:: self._block]
+        whole: npt.NDArray[np.float32] = soxr.resample(blocks.T, self._rate_hz, MODEL_RATE_HZ).T
         skipped = self._at_model_rate(self._context)
-        return whole[skipped : skipped + self._at_model_rate(self._block)]
+        return whole[:, skipped : skipped + self._at_model_rate(self._block)].ravel()
 
     def _at_model_rate(self, samples: int) -> int:
         return samples * MODEL_RATE_HZ // self._rate_hz

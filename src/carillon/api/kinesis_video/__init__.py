@@ -18,7 +18,11 @@ __all__ = ["ArchivedMedia", "GetMedia", "PutMedia", "Settings", "StreamOperation
 
 
 def services(
-    streams: Streams, base_url: str, settings: Settings | None = None, tokens: PageTokens | None = None
+    streams: Streams,
+    base_url: str,
+    settings: Settings | None = None,
+    tokens: PageTokens | None = None,
+    own_key_id: str | None = None,
 ) -> list[Service]:
     """Return what an Api needs to answer for Kinesis Video Streams.
 
@@ -27,10 +31,11 @@ def services(
         base_url: what GetDataEndpoint answers: where this server is reached.
         settings: the patience of PutMedia.
         tokens: makes tokens of pages; None makes such as are good until the process ends.
+        own_key_id: what this server's own pipelines sign with when they read.
     """
     tokens = tokens or PageTokens(secrets.token_bytes(32))
     return [
         Service("kinesisvideo", [StreamOperations(streams, base_url)]),
-        Service("kinesis-video-media", [PutMedia(streams, settings), GetMedia(streams)]),
+        Service("kinesis-video-media", [PutMedia(streams, settings), GetMedia(streams, own_key_id)]),
         Service("kinesis-video-archived-media", [ArchivedMedia(streams, tokens)]),
     ]

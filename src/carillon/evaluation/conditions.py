@@ -1,0 +1,117 @@
+"""The conditions that voices are compared under: what was enrolled, what is searched, noise, and how much speech."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from carillon.analysis.speech import VadModel
+from carillon.evaluation.manifest import BadManifest, Recording
+from carillon.evaluation.pieces import Embedder, Hearing, Piece, Pieces, pieces_of
+from carillon.evaluation.trials import Comparison, compared, voices_of
+from carillon.inference import Channel
+
+Compared: TypeAlias = Literal["wideband", "telephone", "cross", "cross, twin"]
+"""Both wideband; both telephone; wideband enrolled and telephone searched; the same with the twin of what was enrolled,
+which is how the product compares across channels."""
+
+LENGTHS: Final = (3, 5, 10, 20)
+_LEAST_PEOPLE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One way of comparing voices."""
+
+    compared: Compared
+    noisy: bool
+    """With noise at 10 dB on both sides."""
+    seconds: int
+    """Of speech on each side."""
+
+    @property
+    def channel(self) -> Channel | None:
+        """Return the name of its calibration; None for what the product never does."""
+        return _CHANNELS[self.compared]
+
+    @property
+    def sides(self) -> tuple[Hearing, Hearing]:
+        """Return how the enrolled and the searched side are heard."""
+        enrolled, searched = _SIDES[self.compared]
+        return Hearing(enrolled, self.noisy), Hearing(searched, self.noisy)
+
+
+_CHANNELS: Final[Mapping[Compared, Channel | None]] = {
+    "wideband": "wb",
+    "telephone": "tel",
+    "cross": None,
+    "cross, twin": "cross",
+}
+_SIDES: Final[Mapping[Compared, tuple[Literal["wideband", "telephone", "twin"], Literal["wideband", "telephone"]]]] = {
+    "wideband": ("wideband", "wideband"),
+    "telephone": ("telephone", "telephone"),
+    "cross": ("wideband", "telephone"),
+    "cross, twin": ("twin", "telephone"),
+}
+
+
+class Listened:
+    """Everybody's embeddings in every hearing that some conditions need, and the comparisons that they allow."""
+
+    def __init__(self, pieces: Pieces, people: Sequence[str]) -> None:
+        self.pieces = pieces
+        self.people = people
+        """Names, sorted, in the order of their numbers in a comparison."""
+
+    def compared(self, condition: Condition) -> Comparison | None:
+        """Compare everybody with everybody; None if nobody was heard for so long."""
+        enrolled_as, searched_as = condition.sides
+        enrolled = voices_of(self.pieces, enrolled_as, condition.seconds, self.people)
+        if enrolled_as == searched_as:
+            return compared(enrolled, enrolled)
+        return compared(enrolled, voices_of(self.pieces, searched_as, condition.seconds, self.people))
+
+
+def conditions(*, noisy: Sequence[bool]) -> list[Condition]:
+    """Return every condition, in the order of reports."""
+    return [Condition(compared, is_noisy, seconds) for compared in _SIDES for is_noisy in noisy for seconds in LENGTHS]
+
+
+def listen(
+    recordings: Sequence[Recording], embedder: Embedder, vad: VadModel, wanted: Sequence[Condition], threads: int
+) -> Listened:
+    """Embed everybody's speech in every way that some conditions need.
+
+    Args:
+        recordings: of at least two people of whom something can be compared.
+        embedder: the speaker model.
+        vad: tells speech from everything else.
+        wanted: the conditions.
+        threads: people that are listened to at the same time.
+
+    Raises:
+        BadManifest: a recording cannot be read, or there is too little speech to compare anybody.
+    """
+    people = sorted({recording.speaker for recording in recordings})
+    _require(len(people), len(people))
+    hearings = list(dict.fromkeys(hearing for condition in wanted for hearing in condition.sides))
+    with ThreadPoolExecutor(threads) as pool:
+        pieces = pieces_of(recordings, hearings, embedder, vad, pool)
+    _require(max((_twice_heard(said) for said in pieces.values()), default=0), len(people))
+    return Listened(pieces, people)
+
+
+def _require(usable: int, people: int) -> None:
+    """Make sure that somebody can be told from somebody else."""
+    if usable < _LEAST_PEOPLE:
+        raise BadManifest(
+            f"At least {_LEAST_PEOPLE} speakers with two stretches of 3 s of speech each are needed, silence not "
+            f"counted; at most {usable} of {people} have that. Add recordings."
+        )
+
+
+def _twice_heard(said: Sequence[Piece]) -> int:
+    counts: dict[str, int] = {}
+    for piece in said:
+        counts[piece.speaker] = counts.get(piece.speaker, 0) + 1
+    return sum(count > 1 for count in counts.values())
