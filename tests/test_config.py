@@ -52,4 +52,6 @@ def test_the_aws_preset_fills_in_quotas_that_nobody_set(tmp_path: Path) -> None:
     assert (settings.pipelines.max_configurations, settings.pipelines.max_active) == (100, 20)
     assert (settings.profiles.max_domains, settings.profiles.max_profiles_per_domain) == (7, 20)
     assert (settings.tasks.max_speaker_searches, settings.tasks.max_voice_tones) == (25, 25)
+    assert (settings.streams.calls_per_second, settings.streams.written_bytes_per_second) == (5, 12_500_000)
+    assert settings.putmedia.max_connection_seconds == 45 * 60
     assert load(tmp_path, None, {}).pipelines.max_active == 0

@@ -7,7 +7,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.utils import percent_encode, percent_encode_sequence
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from carillon.api.credentials import AccessKey, KeyRing
@@ -341,6 +341,7 @@ def test_whatever_anybody_claims_is_refused_in_words(headers: Any, path: bytes, 
 
 @given(path=st.binary(max_size=24), query=st.binary(max_size=24), value=st.binary(max_size=24))
 def test_any_bytes_have_a_canonical_form(path: bytes, query: bytes, value: bytes) -> None:
+    assume(b"X-Amz-" not in query)  # signed in the header and in the query is refused before
     head = Head("GET", path, query, [HOST, DATE, (b"my-header1", value)])
     claim = suite_verifier().claim(with_authorization(head, "0" * 64), "service")
     with pytest.raises(AwsError, match="does not match"):
