@@ -183,6 +183,7 @@ def evaluate_speaker(
     where: Annotated[
         list[str] | None, typer.Option(help="Only lines with this value in this column: source=speechocean762.")
     ] = None,
+    without: Annotated[list[str] | None, typer.Option(help="A speaker to leave out; may be repeated.")] = None,
     report: Annotated[
         Path | None, typer.Option(help="A folder to write the figures, DET and calibration plots to.", file_okay=False)
     ] = None,
@@ -196,7 +197,8 @@ def evaluate_speaker(
     settings = config.load()
     tasks = settings.tasks
     decision = Decision(tasks.match_confidence, tasks.known_callers, tasks.match_limit)
-    found = run(directory, settings.inference, decision, chosen=chosen_lines(where or ()), threads=threads)
+    lines = chosen_lines(where or ())
+    found = run(directory, settings.inference, decision, chosen=lines, without=without or (), threads=threads)
     show(found, as_json=as_json)
     if report is not None:
         write_report(found, report)

@@ -5,9 +5,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+
 from carillon.analysis.speech import VadModel
+from carillon.audio import Embedding
 from carillon.evaluation.manifest import BadManifest, Recording
-from carillon.evaluation.pieces import Embedder, Hearing, Piece, Pieces, pieces_of
+from carillon.evaluation.pieces import PIECE_SECONDS, Embedder, Hearing, Piece, Pieces, pieces_of
 from carillon.evaluation.trials import Comparison, compared, voices_of
 from carillon.inference import Channel
 
@@ -62,6 +66,14 @@ class Listened:
         self.pieces = pieces
         self.people = people
         """Names, sorted, in the order of their numbers in a comparison."""
+
+    def voices(self, hearing: Hearing) -> tuple[list[str], npt.NDArray[np.float32]]:
+        """Return the names of everybody with 5 s of speech, and (n, d): the mean of all that they said, L2 norm 1."""
+        said: dict[str, list[Embedding]] = {}
+        for piece in self.pieces.get((hearing, PIECE_SECONDS), ()):
+            said.setdefault(piece.speaker, []).append(piece.embedding)
+        means = np.array([np.mean(embeddings, axis=0) for embeddings in said.values()], np.float32)
+        return list(said), means / np.linalg.norm(means, axis=-1, keepdims=True)
 
     def compared(self, condition: Condition) -> Comparison | None:
         """Compare everybody with everybody; None if nobody was heard for so long."""

@@ -45,7 +45,9 @@ def as_text(report: SpeakerReport | ToneReport, *, with_curves: bool = False) ->
         "recordings": report.recordings,
         "decision": asdict(report.decision),
     }
-    return _json({**about, "figures": figures, "left_out": list(report.left_out)})
+    return _json(
+        {**about, "figures": figures, "left_out": list(report.left_out), "alike": list(map(asdict, report.alike))}
+    )
 
 
 def notes_on(report: SpeakerReport) -> list[str]:
@@ -56,6 +58,9 @@ def notes_on(report: SpeakerReport) -> list[str]:
     total = sum(row.verifying.genuine_pairs for row in report.figures)
     sessions = f"{across} of {total} pairs of one person are of two sessions; the others are easier than two calls."
     notes = [about, sessions]
+    for pair in report.alike:
+        one, other = pair.names
+        notes.append(f"{one} and {other} sound like one person (cosine {pair.score}). If they are, leave one out.")
     if report.left_out:
         notes.append(f"Nobody with enough speech to compare: {'; '.join(report.left_out)}.")
     return notes

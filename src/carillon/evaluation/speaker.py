@@ -5,16 +5,23 @@ under every condition: as recorded, through a telephone, and across the two, wit
 `trials.py` says who is compared with whom, `figures.py` measures.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
+
+import numpy as np
 
 from carillon.analysis.speech import VadModel
-from carillon.evaluation.conditions import Compared, conditions, listen
-from carillon.evaluation.figures import Curves, Decision, Identifying, OpenSet, Verifying, figures_of
+from carillon.evaluation.conditions import Compared, Listened, conditions, listen
+from carillon.evaluation.figures import Curves, Decision, Identifying, OpenSet, Verifying, figures_of, log_ratios
 from carillon.evaluation.manifest import Recording, read_manifest
-from carillon.evaluation.pieces import Embedder
-from carillon.inference import CalibrationEntry, Models, Settings, line_of
+from carillon.evaluation.pieces import Embedder, Hearing
+from carillon.inference import CalibrationEntry, Channel, Models, Settings, line_of
+
+_ALL_SECONDS: Final = 20
+_HEARD_BEST: Final[tuple[tuple[Hearing, Channel], ...]] = ((Hearing("wideband"), "wb"), (Hearing("telephone"), "tel"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +43,24 @@ class SpeakerFigures:
     curves: Curves = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Two names that sound like one person over everything they say. If they are, the figures look worse than true."""
+
+    names: tuple[str, str]
+    score: float
+    """Cosine in [-1, 1]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """What one embedder was found to do."""
+
+    figures: Sequence[SpeakerFigures]
+    left_out: Sequence[str]
+    alike: Sequence[Alike]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SpeakerReport:
     """All conditions of one folder."""
@@ -50,6 +75,7 @@ class SpeakerReport:
     figures: Sequence[SpeakerFigures]
     left_out: Sequence[str]
     """Conditions for which there is nobody to compare."""
+    alike: Sequence[Alike]
 
 
 def evaluate_speaker(
@@ -58,6 +84,7 @@ def evaluate_speaker(
     decision: Decision,
     *,
     chosen: Mapping[str, str] | None = None,
+    without: Sequence[str] = (),
     threads: int = 2,
 ) -> SpeakerReport:
     """Measure the speaker model on a folder of recordings with speaker names.
@@ -67,16 +94,15 @@ def evaluate_speaker(
         settings: which models are used.
         decision: how the product decides.
         chosen: only lines of the manifest with these values in these columns.
+        without: speakers to leave out.
         threads: people that are listened to at the same time.
 
     Raises:
         BadManifest: no usable manifest, or too little speech to compare anybody.
     """
-    recordings = read_manifest(directory, (), chosen)
+    recordings = [line for line in read_manifest(directory, (), chosen) if line.speaker not in without]
     models = Models(settings)
-    figures, left_out = measure(
-        recordings, models.speaker, models.vad, models.speaker.calibration, decision, threads=threads
-    )
+    measured = measure(recordings, models.speaker, models.vad, models.speaker.calibration, decision, threads=threads)
     return SpeakerReport(
         directory=str(directory),
         chosen=chosen or {},
@@ -84,8 +110,9 @@ def evaluate_speaker(
         speakers=len({recording.speaker for recording in recordings}),
         recordings=len(recordings),
         decision=decision,
-        figures=figures,
-        left_out=left_out,
+        figures=measured.figures,
+        left_out=measured.left_out,
+        alike=measured.alike,
     )
 
 
@@ -97,8 +124,8 @@ def measure(
     decision: Decision,
     *,
     threads: int,
-) -> tuple[list[SpeakerFigures], list[str]]:
-    """Measure any embedder under every condition; return the figures, and what there is nobody to compare for.
+) -> Measured:
+    """Measure any embedder under every condition.
 
     Raises:
         BadManifest: a recording cannot be read, or there is too little speech to compare anybody.
@@ -126,4 +153,18 @@ def measure(
                 curves=figures.curves,
             )
         )
-    return found, left_out
+    return Measured(found, left_out, _alike(listened, calibration))
+
+
+def _alike(listened: Listened, calibration: Sequence[CalibrationEntry]) -> list[Alike]:
+    """Return pairs of names that are a thousand times likelier to be one person than two, the likeliest first."""
+    for hearing, channel in _HEARD_BEST:
+        names, voices = listened.voices(hearing)
+        line = line_of(calibration, _ALL_SECONDS, channel)
+        if len(names) and line is not None:
+            scores = np.triu(voices @ voices.T, k=1)
+            is_alike = log_ratios(line, scores.astype(np.float64)) > math.log(1_000)
+            pairs = zip(*np.nonzero(is_alike), strict=True)
+            found = [Alike((names[one], names[other]), round(float(scores[one, other]), 2)) for one, other in pairs]
+            return sorted(found, key=lambda pair: -pair.score)
+    return []

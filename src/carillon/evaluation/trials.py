@@ -162,19 +162,16 @@ def closed_searches(comparison: Comparison) -> Iterator[Search]:
 def open_searches(comparison: Comparison) -> Iterator[Search]:
     """Yield searches in which half of the people, others each time, are not enrolled, so that nobody should be found.
 
-    Nothing is yielded unless two people can be found again.
+    Nothing is yielded of one person alone.
     """
-    can_be_known = np.unique(comparison.enrolled[comparison.may_match.any(axis=1)])
-    if len(can_be_known) < 2:
+    people = np.unique(comparison.enrolled)
+    if len(people) == 1:
         return
-    people = np.unique(np.concatenate([comparison.enrolled, comparison.searched]))
     for seed in range(_SPLITS):
         generator = np.random.default_rng(seed)
-        half = generator.permutation(can_be_known)[: max(len(can_be_known) // 2, 1)]
-        strangers = np.setdiff1d(people, half)
+        half = generator.permutation(people)[: len(people) // 2]
         search = _search(comparison, _one_each(comparison, half, generator))
-        is_stranger = np.isin(comparison.searched, strangers)
-        asked = is_stranger | (search.right >= 0)
+        asked = ~np.isin(comparison.searched, half) | (search.right >= 0)
         yield Search(search.scores[asked], search.right[asked])
 
 
