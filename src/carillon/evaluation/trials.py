@@ -78,6 +78,16 @@ class Pairs:
     across_sessions: int
     """How many of the genuine pairs are of two sessions."""
 
+    def __add__(self, other: "Pairs") -> "Pairs":
+        """Return the pairs of both."""
+        return Pairs(
+            np.concatenate([self.genuine, other.genuine]),
+            np.concatenate([self.impostor, other.impostor]),
+            np.concatenate([self.genuine_speakers, other.genuine_speakers]),
+            np.concatenate([self.impostor_speakers, other.impostor_speakers]),
+            self.across_sessions + other.across_sessions,
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Search:
