@@ -1,5 +1,6 @@
 """The server as an operator meets it: starts, says so, answers, stops."""
 
+import re
 import socket
 import stat
 import subprocess
@@ -91,3 +92,16 @@ def test_pushing_to_a_stream_that_does_not_exist_says_so(server: Any, carillon: 
 
 def test_events_of_an_empty_outbox_are_none(server: Any, carillon: Any, tmp_path: Path) -> None:
     assert carillon("events", "--data-dir", str(tmp_path), "--json").stdout == ""
+
+
+def test_metrics_are_served_on_a_port_of_their_own_and_only_if_asked_for(start_server: Any, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = start_server(tmp_path / "data", CARILLON_SERVER_METRICS_PORT=str(port))
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as response:
+        said = response.read().decode()
+    documented = (Path(__file__).parents[1] / "docs/operating.md").read_text()
+    ours = set(re.findall(r"^# TYPE (carillon_\w+)", said, re.MULTILINE))
+    assert len(ours) >= 5
+    assert {name for name in ours if not name.endswith("_created") and f"`{name}`" not in documented} == set()
+    assert server.stop() == 0

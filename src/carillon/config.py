@@ -82,6 +82,10 @@ class ServerSettings:
     """How long they may take to arrive."""
     stop_seconds: float = 5.0
     """How long open connections may go on after SIGTERM."""
+    metrics_port: int = 0
+    """Port of Prometheus metrics, at /metrics, without TLS or keys: they hold numbers only. 0 serves none."""
+    metrics_host: str = "127.0.0.1"
+    """Address that the metrics are served on."""
     log_level: str = "info"
     """debug, info, warning or error."""
     log_style: str = "console"

@@ -3,15 +3,16 @@
 import asyncio
 import signal
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final, Literal, cast
 
+import prometheus_client
 import uvicorn
-from anyio import Event, create_task_group, open_signal_receiver
+from anyio import Event, create_task_group, open_signal_receiver, to_thread
 
 from carillon.app import assembled
-from carillon.config import Settings
+from carillon.config import ServerSettings, Settings
 from carillon.heads import bounded
 from carillon.tls import Certificate, certificate_of
 
@@ -84,7 +85,11 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
     scheme = "http" if certificate is None else "https"
     with _listening(settings.server.host, settings.server.port) as listener:
         base_url = settings.server.public_url or _url_of(listener, scheme)
-        async with assembled(settings, base_url) as application, create_task_group() as group:
+        async with (
+            _metrics(settings.server),
+            assembled(settings, base_url) as application,
+            create_task_group() as group,
+        ):
             http = bounded(settings.server.max_head_bytes, settings.server.head_seconds)
             server = Listener(
                 application.api,
@@ -100,6 +105,21 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
                     on_ready(base_url)
                     await anext(aiter(signals))
             server.should_exit = True
+
+
+@asynccontextmanager
+async def _metrics(settings: ServerSettings) -> AsyncIterator[None]:
+    """Serve the metrics while entered, in a thread of their own: a busy server still tells how it is."""
+    if not settings.metrics_port:
+        yield
+        return
+    server, thread = prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
+    try:
+        yield
+    finally:
+        await to_thread.run_sync(server.shutdown)
+        server.server_close()
+        thread.join()
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from carillon.pipelines.model import (
 )
 from carillon.pipelines.pipelines import PipelineNotFound, Pipelines, Settings, StreamDirectory, StreamUnknown
 from carillon.pipelines.states import ACTIVE, TERMINAL, PipelineState, WrongPipelineState
+from carillon.pipelines.tables import is_visible
 
 __all__ = [
     "ACTIVE",
@@ -55,4 +56,5 @@ __all__ = [
     "StreamSource",
     "StreamUnknown",
     "WrongPipelineState",
+    "is_visible",
 ]

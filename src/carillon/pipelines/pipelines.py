@@ -243,12 +243,14 @@ class Pipelines:
     async def _find(self, connection: AsyncConnection, identifier: str, *, for_update: bool = False) -> Pipeline:
         pipeline_id = identifier.rpartition("/")[2]
         row = (await connection.execute(_LOCK if for_update else _FIND, {"pipeline_id": pipeline_id})).first()
-        if row is None or identifier not in (row.id, row.arn) or self._is_too_old(row.ended_at):
+        if row is None or identifier not in (row.id, row.arn) or _has_ended(row.ended_at, self.shown_since):
             raise PipelineNotFound(identifier)
         return pipeline_from(row)
 
-    def _is_too_old(self, ended_at: datetime | None) -> bool:
-        return ended_at is not None and ended_at <= self._clock.now() - timedelta(days=self._settings.kept_days)
+    @property
+    def shown_since(self) -> datetime:
+        """Return when a pipeline must have ended, if it has, to be shown still; see `is_visible`."""
+        return self._clock.now() - timedelta(days=self._settings.kept_days)
 
     async def _check_sources(self, sources: tuple[StreamSource, ...]) -> None:
         for source in sources:
@@ -276,6 +278,10 @@ def check_sources(sources: tuple[StreamSource, ...]) -> None:
             raise BrokenRule(
                 f"Stream {source.stream_arn} has {source.channel_count} channel(s) but {len(source.roles)} definitions."
             )
+
+
+def _has_ended(ended_at: datetime | None, by: datetime) -> bool:
+    return ended_at is not None and ended_at <= by
 
 
 def _in(states: Collection[PipelineState]) -> sa.ColumnElement[bool]:

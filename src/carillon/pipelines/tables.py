@@ -44,6 +44,21 @@ pipelines: Final = sa.Table(
 )
 
 
+def is_visible(pipeline_id: sa.ColumnElement[str]) -> sa.ColumnElement[bool]:
+    """Return the condition that an id is of the pipeline that `:identifier` names, by id or ARN, and is still shown.
+
+    `:shown_since` is bound to `Pipelines.shown_since`. So a room that keeps rows of pipelines needs one query, not two.
+    """
+    identifier = sa.bindparam("identifier", type_=sa.String)
+    since = sa.bindparam("shown_since", type_=Timestamp)
+    return sa.exists().where(
+        pipelines.c.id == pipeline_id,
+        sa.or_(pipelines.c.id == identifier, pipelines.c.arn == identifier),
+        pipelines.c.deleted_at.is_(None),
+        sa.or_(pipelines.c.ended_at.is_(None), pipelines.c.ended_at > since),
+    )
+
+
 def dump(value: object) -> bytes:
     """Encode a value made of dataclasses, enums and JSON for a column."""
     return msgspec.json.encode(value)
