@@ -41,7 +41,7 @@ types: venv  ## Strict types
 
 lock:  ## Resolve both locks anew (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/runtime.txt
-	uv pip compile pyproject.toml --group dev --constraint requirements/runtime.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.txt
+	uv pip compile pyproject.toml --extra words --group dev --constraint requirements/runtime.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.txt
 
 js:  ## Install the AWS SDK for JavaScript that tests/compatibility runs
 	@if command -v npm >/dev/null; then cd tests/compatibility/js && npm ci --ignore-scripts --no-audit --no-fund; fi

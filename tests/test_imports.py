@@ -13,7 +13,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"cli"}),
     frozenset({"demo"}),
     frozenset(
-        {"server", "environment", "events", "push", "keys", "audit", "calibrate", "ingest_url", "voices"}
+        {"server", "environment", "events", "push", "keys", "audit", "calibrate", "doctor", "ingest_url", "voices"}
     ),  # What a command does, each in a module.
     frozenset({"app"}),
     frozenset({"tls", "heads", "sockets"}),

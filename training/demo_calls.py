@@ -19,8 +19,8 @@ from typing import Final
 import numpy as np
 import soundfile
 
+from carillon.analysis.speech.telephone import RATE_HZ, through_telephone
 from carillon.audio import Pcm, Pcm16, to_pcm16
-from carillon.evaluation.telephone import RATE_HZ, through_telephone
 
 PAUSE_SECONDS: Final = (0.7, 0.4, 0.9, 0.5)  # after a turn, in turn
 PEAK: Final = np.float32(0.5)

@@ -9,7 +9,7 @@ from typing import Final
 from anyio import create_task_group, to_thread
 
 from carillon.api import credentials, kinesis_video, media_pipelines, voice
-from carillon.api.access import Guard, StoredNames, Trail, recording
+from carillon.api.access import Explanations, Guard, StoredNames, Trail, recording
 from carillon.api.concurrency import Calls
 from carillon.api.credentials import AccessKey, KeyRing, WatchedKeys
 from carillon.api.ingest import KEY_PURPOSE, Ingest, IngestTokens
@@ -155,7 +155,7 @@ async def _rooms(settings: Settings, ground: Ground, clock: Clock, source: Kines
             profiles=profiles,
             pipelines=Pipelines(database, vault, place, clock, directory, settings.pipelines),
             outbox=outbox,
-            store=TaskStore(database, vault, clock, outbox, profiles),
+            store=TaskStore(database, vault, clock, outbox, profiles, _explained(settings)),
         )
 
 
@@ -166,6 +166,11 @@ async def _trail(settings: Settings, ground: Ground, clock: Clock) -> AsyncItera
         return
     async with recording(ground.database, settings.place, clock, settings.audit) as trail:
         yield trail
+
+
+def _explained(settings: Settings) -> Explanations | None:
+    """Return what keeps the explanations of answers: the audit trail, if there is one."""
+    return Explanations(settings.place) if settings.audit.is_on else None
 
 
 def _lifecycle(settings: Settings, ground: Ground, clock: Clock, rooms: _Rooms) -> Lifecycle:
@@ -201,7 +206,7 @@ def _supervisor(
         lifecycle,
         rooms.outbox,
         open_stream,
-        Analyses(rooms.models, rooms.profiles, settings.place, clock, settings.tasks, ready),
+        Analyses(rooms.models, rooms.profiles, settings.place, clock, settings.tasks, settings.analysis, ready),
         clock,
         settings.tasks,
         same_clock=settings.source.endpoint_url == "",
@@ -215,13 +220,15 @@ def _services(
     pages = Pages(tokens)
     calls = Calls(settings.rates.concurrent_calls)
     return [
-        _media_pipelines(ground, rooms, tasks, pages, calls),
+        _media_pipelines(settings, ground, rooms, tasks, pages, calls),
         _voice(ground, rooms, tasks, pages, calls),
         *kinesis_video.services(rooms.streams, base_url, settings.putmedia, tokens, own_key_id),
     ]
 
 
-def _media_pipelines(ground: Ground, rooms: _Rooms, tasks: Tasks, pages: Pages, calls: Calls) -> Service:
+def _media_pipelines(
+    settings: Settings, ground: Ground, rooms: _Rooms, tasks: Tasks, pages: Pages, calls: Calls
+) -> Service:
     operations = [
         media_pipelines.SpeakerSearchOperations(tasks, calls),
         media_pipelines.VoiceToneAnalysisOperations(tasks, calls),
@@ -229,7 +236,7 @@ def _media_pipelines(ground: Ground, rooms: _Rooms, tasks: Tasks, pages: Pages, 
         media_pipelines.PipelineOperations(rooms.pipelines, tasks, pages),
         TagOperations(ground.database, rooms.pipelines.hold_taggable),
     ]
-    return Service("chime-sdk-media-pipelines", operations)
+    return Service("chime-sdk-media-pipelines", operations, {media_pipelines.TONE_LANGUAGES: settings.tasks.languages})
 
 
 def _voice(ground: Ground, rooms: _Rooms, tasks: Tasks, pages: Pages, calls: Calls) -> Service:

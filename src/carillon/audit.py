@@ -10,7 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.markup import escape
 
-from carillon.api.access import TrailRow, read_trail
+from carillon.api.access import TASK, TrailRow, read_trail
 from carillon.app import opened
 from carillon.config import Settings
 from carillon.errors import InvalidRequest
@@ -51,9 +51,25 @@ async def show(settings: Settings, since: str | None, action: str, as_json: bool
 def line(row: TrailRow) -> str:
     """Return one row as one line of rich markup."""
     result = f"[green]{row.status}[/]" if row.error is None else f"[red]{row.status} {escape(row.error)}[/]"
-    who = row.access_key_id or "stranger"
+    who = row.access_key_id or ("carillon" if row.source == TASK else "stranger")
     what = f"[bold]{escape(row.action)}[/] {escape(row.resource)}"
-    return f"[dim]{row.at:%Y-%m-%d %H:%M:%S}[/] {who} {row.source} {what} {result} [dim]{row.request_id}[/]"
+    asked = f"[dim]{row.at:%Y-%m-%d %H:%M:%S}[/] {who} {row.source} {what} {result} [dim]{row.request_id}[/]"
+    return asked + _explained(row)
+
+
+def _explained(row: TrailRow) -> str:
+    """Return what an answer was made from, its best candidate only; empty for requests."""
+    if row.details is None:
+        return ""
+    candidates = row.details["candidates"]
+    if not candidates:
+        return " nobody is known"
+    best = candidates[0]
+    verdict = "is" if best["is_match"] else "nobody; nearest"
+    return (
+        f" {verdict} {escape(best['voice_profile_id'])}: confidence {best['confidence']} (cosine {best['cosine']} "
+        f"{best['channel']}, log likelihood ratio {best['log_likelihood_ratio']})"
+    )
 
 
 def read_time(text: str, now: datetime) -> datetime:

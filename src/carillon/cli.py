@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from rich.console import Console
 
 from carillon import __version__, config
 from carillon.errors import CarillonError
+from carillon.inference import Settings as InferenceSettings
 from carillon.keys import keys
 from carillon.media.splicer import SampleFormat
 from carillon.telemetry import configure_logging
@@ -34,6 +36,8 @@ DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder of the database, streams and keys. Default: CARILLON_DATA_DIR or ~/.carillon."),
 ]
+ToneHead = Annotated[str | None, typer.Option("--model", help="Id of the tone model. Default: that of the settings.")]
+Words = Annotated[bool, typer.Option(help="Listen to what is said too, as far as the settings do.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable object instead of a table.")]
 
 
@@ -101,6 +105,15 @@ def audit(
     from carillon.audit import show
 
     anyio.run(show, config.load(data_dir), since, action, as_json)
+
+
+@app.command()
+def doctor(data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Say what this installation is made of, and what stands in its way; it changes nothing."""
+    from carillon.doctor import show
+
+    if not anyio.run(show, config.load(data_dir), as_json):
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -206,13 +219,64 @@ def evaluate_speaker(
 
 @evaluate.command("tone")
 def evaluate_tone(
-    directory: Annotated[Path, typer.Argument(exists=True, file_okay=False)], as_json: Json = False
+    directory: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only lines with this value in this column: language=en.")
+    ] = None,
+    without: Annotated[list[str] | None, typer.Option(help="A speaker to leave out; may be repeated.")] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="A folder to write figures, confusions and reliability plots to.", file_okay=False),
+    ] = None,
+    model: ToneHead = None,
+    words: Words = True,
+    threads: Annotated[int, typer.Option(help="People that are listened to at the same time.", min=1)] = 2,
+    as_json: Json = False,
 ) -> None:
-    """Unweighted average recall and confusions on DIR/manifest.csv (path, speaker, valence, corpus)."""
-    from carillon.evaluation import evaluate_tone as run
-    from carillon.evaluation import show
+    """Unweighted recall, confusions and calibration of tone on DIR/manifest.csv (path, speaker, valence, corpus).
 
-    show(run(directory, config.load().inference), as_json=as_json)
+    Perhaps also session and language: words are heard only in English, and without that column all is English. What
+    is measured are the weights that ship. If they were trained on a corpus of DIR, the report warns: figures on
+    speakers who were held out come from the cross-validation in training/tone.
+    """
+    from carillon.evaluation import chosen_lines, show_tone, write_tone_report
+    from carillon.evaluation import evaluate_tone as run
+
+    lines = chosen_lines(where or ())
+    found = run(directory, _hearing(model, words), chosen=lines, without=without or (), threads=threads)
+    show_tone(found, as_json=as_json)
+    if report is not None:
+        write_tone_report(found, report)
+
+
+@evaluate.command("calls")
+def evaluate_calls(
+    directory: Annotated[Path, typer.Argument(exists=True, file_okay=False)],
+    report: Annotated[
+        Path | None,
+        typer.Option(help="A folder to write a page for each call to. The pages hold what was said.", file_okay=False),
+    ] = None,
+    model: ToneHead = None,
+    words: Words = True,
+    threads: Annotated[int, typer.Option(help="Calls that are listened to at the same time.", min=1)] = 2,
+    as_json: Json = False,
+) -> None:
+    """How both parties of every call in DIR sound over time: wav or flac, one party on each channel, in English.
+
+    Words that people wrote down are shown beside: NAME.turns.csv with start, end, channel (left, right) and text.
+    """
+    from carillon.evaluation import follow_calls, show_calls, write_pages
+
+    found = follow_calls(directory, _hearing(model, words), threads=threads)
+    show_calls(found, as_json=as_json)
+    if report is not None:
+        write_pages(found, report)
+
+
+def _hearing(model: str | None, words: bool) -> InferenceSettings:
+    """Return the settings of the models, with what was asked for on the command line."""
+    settings = config.load().inference
+    return replace(settings, tone=model or settings.tone, words=settings.words if words else "off")
 
 
 @app.command()

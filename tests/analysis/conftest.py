@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from carillon.audio import Embedding, Pcm
-from carillon.inference import Models, VadState
+from carillon.inference import Habit, Models, Said, Sound, VadState
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -40,13 +40,29 @@ class SpectrumSpeaker:
 class LoudnessTone:
     """Loud is negative, soft is positive; remembers how much it was asked to judge at a time."""
 
+    id = "loudness"
+
     def __init__(self) -> None:
         self.heard: list[int] = []
 
-    def probabilities(self, speech: Pcm) -> tuple[float, float, float]:
+    def hear(self, speech: Pcm, habit: Habit) -> tuple[Sound, Habit]:
         self.heard.append(len(speech))
-        negative = min(float(np.abs(speech).mean()), 1.0) * 0.7
-        return negative, 0.3, 0.7 - negative
+        loudness = min(float(np.abs(speech).mean()), 1.0)
+        usual = np.append(habit.mean, np.float32(loudness))[-2:]  # the last two, so that a habit that is lost shows
+        negative = loudness * 0.7
+        return Sound((negative, 0.3, 0.7 - negative), float(usual[0])), Habit(habit.seconds + len(speech), usual)
+
+
+class CountingWords:
+    """Understands as many words as there are half seconds; long is positive. Remembers how much it heard at a time."""
+
+    def __init__(self) -> None:
+        self.heard: list[int] = []
+
+    def hear(self, speech: Pcm) -> Said:
+        self.heard.append(len(speech))
+        count = len(speech) // 8_000
+        return Said(" ".join(["word"] * count), count, (0.1, 0.9 - count / 40, count / 40))
 
 
 @pytest.fixture
@@ -62,6 +78,11 @@ def speaker() -> SpectrumSpeaker:
 @pytest.fixture
 def tone() -> LoudnessTone:
     return LoudnessTone()
+
+
+@pytest.fixture
+def words() -> CountingWords:
+    return CountingWords()
 
 
 @pytest.fixture(scope="session")

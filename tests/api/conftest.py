@@ -74,8 +74,14 @@ async def serving(settings: config.Settings, clock: ManualClock) -> AsyncIterato
 
 
 @pytest.fixture(scope="module")
-def era(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Era]:
-    settings, clock = config.load(tmp_path_factory.mktemp("era"), environment={}), ManualClock(NOW)
+def overrides() -> Mapping[str, Mapping[str, Any]]:
+    """What a module's server is set to, by room and field; a module may say otherwise."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def era(tmp_path_factory: pytest.TempPathFactory, overrides: Mapping[str, Mapping[str, Any]]) -> Iterator[Era]:
+    settings, clock = config.load(tmp_path_factory.mktemp("era"), overrides, environment={}), ManualClock(NOW)
     with pytest.MonkeyPatch.context() as patched, start_blocking_portal("asyncio") as portal:
         patched.setattr(botocore.auth, "get_current_datetime", lambda *_: clock.now().replace(tzinfo=None))
         with portal.wrap_async_context_manager(serving(settings, clock)) as url:

@@ -5,13 +5,11 @@ from hypothesis import strategies as st
 
 from carillon.evaluation.measures import (
     calibration_error,
-    confusion,
     equal_error_rate,
     error_rates,
     log_ratio_cost,
     minimum_detection_cost,
     reliability,
-    unweighted_average_recall,
 )
 
 
@@ -43,14 +41,6 @@ def test_only_the_order_of_scores_counts(genuine: list[float], impostor: list[fl
     assert 0.0 <= rate <= 1.0
     ranks = np.unique(np.array(genuine + impostor), return_inverse=True)[1].astype(np.float64) * scale
     assert equal_error_rate(ranks[: len(genuine)], ranks[len(genuine) :]) == pytest.approx(rate)
-
-
-def test_recall_is_averaged_over_the_classes_that_occur() -> None:
-    labels = ("negative", "neutral", "positive")
-    counts = confusion(["negative"] * 4 + ["neutral"], ["negative"] * 3 + ["positive", "neutral"], labels)
-    assert counts == [[3, 0, 1], [0, 1, 0], [0, 0, 0]]
-    assert unweighted_average_recall(counts) == pytest.approx((0.75 + 1) / 2)
-    assert unweighted_average_recall([[0, 0], [0, 0]]) == 0.0
 
 
 def test_weights_count_as_often_as_they_say() -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from carillon.evaluation.telephone import RATE_HZ, through_telephone
+from carillon.analysis.speech.telephone import RATE_HZ, through_telephone
 
 
 def _tone(hz: float, rate_hz: int) -> np.ndarray:

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from carillon.audio import Pcm
-from carillon.inference import Models
+from carillon.inference import Models, Words
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -39,3 +39,10 @@ def anna_again() -> Pcm:
 def bert() -> Pcm:
     """6.8 s of LibriSpeech speaker 2414."""
     return _recording("2414-128291-0007")
+
+
+@pytest.fixture(scope="session")
+def words(models: Models) -> Words:
+    """Speech recognition and sentiment; the development environment has the extra."""
+    assert models.words is not None, models.words_missing
+    return models.words

@@ -1,11 +1,21 @@
 import hashlib
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
-from carillon.inference import Catalog, DuplicateModel, ModelBroken, ModelNotFound, Models, ModelUnsupported, Settings
-from carillon.inference.catalog import PACKAGED, read_manifest
+from carillon.inference import (
+    Catalog,
+    DuplicateModel,
+    ModelBroken,
+    ModelNotFound,
+    Models,
+    ModelUnsupported,
+    NotInstalled,
+    Settings,
+)
+from carillon.inference.catalog import PACKAGED, installed_folder, read_manifest
 
 
 def _plug_in(folder: Path, model: str = "wespeaker_resnet34_lm", **changes: str) -> None:
@@ -25,12 +35,13 @@ def test_every_packaged_model_has_the_hash_licence_and_credit_that_its_manifest_
     for manifest in catalog.manifests():
         weights = catalog.find(manifest.id, manifest.kind)
         assert hashlib.sha256(weights.read()).hexdigest() == manifest.sha256
+        assert all(weights.part(name).read() for name in manifest.parts)
         assert manifest.licence in {"MIT", "Apache-2.0", "CC-BY-4.0"}
         assert manifest.attribution
 
 
 def test_no_weights_travel_without_a_manifest() -> None:
-    described = {manifest.file for manifest in Catalog().manifests()}
+    described = {manifest.file for manifest in Catalog().manifests() if not manifest.package}
     assert {path.name for path in PACKAGED.glob("*.onnx")} == described
 
 
@@ -118,3 +129,50 @@ def test_an_output_that_the_graph_lacks_is_named(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('name = "embedding"', 'name = "xvector"'))
     with pytest.raises(ModelBroken, match="xvector"):
         assert Models(Settings(directory=str(tmp_path), speaker="mine")).speaker
+
+
+def test_weights_may_be_in_a_package_that_an_extra_installs(tmp_path: Path) -> None:
+    folder = tmp_path / "weights_of_mine" / "deep"
+    folder.mkdir(parents=True)
+    shutil.copy(PACKAGED / "wespeaker_resnet34_lm.onnx", folder)
+    _plug_in(tmp_path, version='"2"\npackage = "weights_of_mine/deep"\nextra = "mine"')
+    installed = Catalog(tmp_path, {"weights_of_mine": tmp_path / "weights_of_mine"}.get)
+    assert installed.find("mine", "speaker").read()
+    with pytest.raises(NotInstalled, match=r"'mine' needs the package 'weights_of_mine'.*carillon-voice\[mine\]"):
+        Catalog(tmp_path, lambda _: None).find("mine", "speaker")
+
+
+@pytest.mark.parametrize("package", ["weights/../../elsewhere", "weights"])
+def test_a_package_must_have_an_extra_and_stay_in_its_folder(tmp_path: Path, package: str) -> None:
+    extra = '\nextra = "mine"' if ".." in package else ""
+    _plug_in(tmp_path, version=f'"2"\npackage = "{package}"{extra}')
+    with pytest.raises(ModelBroken, match="package"):
+        Catalog(tmp_path)
+
+
+def test_a_part_must_be_a_name_in_the_same_folder(tmp_path: Path) -> None:
+    _plug_in(tmp_path)
+    path = tmp_path / "wespeaker_resnet34_lm.toml"
+    path.write_text(path.read_text() + '\n[parts.more]\nfile = "../more"\nsha256 = ""\n')
+    with pytest.raises(ModelBroken, match="same folder"):
+        Catalog(tmp_path)
+
+
+def test_a_part_that_was_changed_is_refused(tmp_path: Path) -> None:
+    _plug_in(tmp_path)
+    path = tmp_path / "wespeaker_resnet34_lm.toml"
+    path.write_text(path.read_text() + '\n[parts.more]\nfile = "more"\nsha256 = "00"\n')
+    (tmp_path / "more").write_bytes(b"more")
+    weights = Catalog(tmp_path).find("mine", "speaker")
+    with pytest.raises(ModelBroken, match="SHA-256"):
+        weights.part("more").read()
+    with pytest.raises(ModelBroken, match=r"parts\.less"):
+        weights.part("less")
+
+
+def test_a_package_is_found_without_being_imported() -> None:
+    assert installed_folder("no_package_has_this_name") is None
+    folder = installed_folder("antigravity")  # which opens a web browser when it is imported
+    assert folder is not None
+    assert (folder / "antigravity.py").exists()
+    assert "antigravity" not in sys.modules

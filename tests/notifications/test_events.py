@@ -1,12 +1,17 @@
 """Every notification, member by member and in the published order."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from carillon.arns import Place
 from carillon.notifications import (
@@ -16,8 +21,12 @@ from carillon.notifications import (
     PipelineEventType,
     ProfileMatch,
     SpeakerSearchStatus,
+    SpokenWords,
+    ToneExtension,
     ToneWindow,
+    VoiceMeasures,
     VoiceToneStatus,
+    WindowMeasures,
     pipeline_event,
     speaker_search_event,
     voice_tone_event,
@@ -192,6 +201,91 @@ def test_a_strict_consumer_can_read_a_report() -> None:
     assert current["voiceToneScore"]["positive"] * 2 == 2.0
     UUID(body["id"][3:])
     assert "startFragmentNumber" not in body["detail"]
+
+
+def test_without_extensions_a_report_is_to_the_byte_what_it_always_was() -> None:
+    overall = ToneWindow(0, 30_000, AT, AT + timedelta(seconds=30), "neutral", 0.07, 0.81, 0.12)
+    event = voice_tone_event(
+        SEARCH, VoiceToneStatus.REPORTED, AT, current=overall, overall=overall, start_fragment="1", event_id=UUID_1
+    )
+    average = (
+        '{"startTime":"2026-11-22T10:15:47.512Z","endTime":"2026-11-22T10:16:17.512Z","beginOffsetMillis":0,'
+        '"endOffsetMillis":30000,"voiceToneLabel":"neutral",'
+        '"voiceToneScore":{"neutral":0.81,"positive":0.12,"negative":0.07}}'
+    )
+    assert event.to_json() == (
+        f'{{"version":"0","id":"Id-{UUID_1}","detail-type":"VoiceToneAnalysisStatus","service-type":"VoiceAnalytics",'
+        '"source":"aws.chime","account":"111122223333","time":"2026-11-22T10:15:47.512Z","region":"us-east-1",'
+        f'"resources":[],"detail":{{"taskId":"{SEARCH.task_id}","detailStatus":"VoiceToneAnalysisSuccessful",'
+        f'"voiceToneAnalysisDetails":{{"currentAverageVoiceTone":{average},"overallAverageVoiceTone":{average}}},'
+        f'"startFragmentNumber":"1","mediaInsightsPipelineId":"{PIPELINE}","sourceArn":"{PIPELINE_ARN}",'
+        f'"streamArn":"{STREAM_ARN}","channelId":1,"participantRole":"CUSTOMER"}}}}'
+    )
+
+
+@given(st.tuples(*[st.floats(0.0, 1.0)] * 3).filter(lambda parts: sum(parts) > 1e-6))
+def test_the_scores_of_a_report_sum_to_1_as_they_are_printed(parts: tuple[float, float, float]) -> None:
+    negative, neutral, positive = (part / sum(parts) for part in parts)
+    tone = ToneWindow(0, 30_000, AT, AT + timedelta(seconds=30), "neutral", negative, neutral, positive)
+    event = voice_tone_event(SEARCH, VoiceToneStatus.REPORTED, AT, current=tone, overall=tone)
+    body: Any = json.loads(event.to_json(), parse_float=Decimal)
+    scores = body["detail"]["voiceToneAnalysisDetails"]["currentAverageVoiceTone"]["voiceToneScore"]
+    assert sum(scores.values()) == 1
+    for name, probability in (("negative", negative), ("neutral", neutral), ("positive", positive)):
+        assert float(scores[name]) == pytest.approx(probability, abs=2e-8)
+        assert 0 <= scores[name] <= 1
+
+
+def documented() -> list[Any]:
+    """The examples of the page on voice tone."""
+    page = (Path(__file__).parents[2] / "docs/voice-tone.md").read_text()
+    return [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+
+
+MEASURED = ToneExtension(
+    current=WindowMeasures(
+        arousal=0.61234,
+        valence=-0.3,
+        speaker=VoiceMeasures(0.5, -23.4567, 4.2, 171.0),
+        other=VoiceMeasures(0.0),
+        talk_over_ratio=0.0126,
+        silence_ratio=0.25,
+    ),
+    overall=WindowMeasures(speaker=VoiceMeasures(0.4), silence_ratio=0.6),
+    spoken=[SpokenWords(12_352, 15_840, "Thank you.")],
+)
+
+
+def test_what_extensions_tell_stands_in_an_object_of_its_own() -> None:
+    calm = window(0, 0.81, 0.12, 0.07)
+    plain, more = (
+        voice_tone_event(
+            SEARCH, VoiceToneStatus.REPORTED, AT, current=calm, overall=calm, extension=extension, event_id=UUID_1
+        ).body
+        for extension in (None, MEASURED)
+    )
+    told = more["detail"]["voiceToneAnalysisDetails"]
+    assert json.dumps(told.pop("carillon")) == json.dumps(documented()[0])
+    assert more == plain
+    assert "Thank" not in repr(MEASURED)
+
+
+def test_a_drift_is_told_with_both_averages() -> None:
+    event = voice_tone_event(
+        SEARCH,
+        VoiceToneStatus.DRIFTED,
+        AT,
+        current=window(30_000, 0.1, 0.1, 0.8),
+        overall=window(0, 0.3, 0.1, 0.6),
+        start_fragment="1",
+        message="The overall tone of the call turned negative.",
+    )
+    detail = event.body["detail"]
+    assert event.detail_type == "VoiceToneAnalysisStatus"
+    assert documented()[1].items() <= detail.items()
+    assert detail["voiceToneAnalysisDetails"].keys() == {"currentAverageVoiceTone", "overallAverageVoiceTone"}
+    assert detail["startFragmentNumber"] == "1"
+    assert not event.is_failure
 
 
 def test_a_failed_analysis_says_why() -> None:

@@ -15,11 +15,13 @@ import soundfile
 from anyio import Event, fail_after, sleep
 from structlog.testing import capture_logs
 
+from carillon.analysis import Settings as AnalysisSettings
+from carillon.api.access import Explanations
 from carillon.arns import Place
 from carillon.audio import Embedding, Pcm
 from carillon.clock import ManualClock
 from carillon.errors import CarillonError
-from carillon.inference import Models, VadState
+from carillon.inference import Habit, Models, Sound, VadState
 from carillon.matroska import AUDIO, BlockRead, Track
 from carillon.media import After, At, Fragment, Newest, Position
 from carillon.notifications import Event as Notification
@@ -170,6 +172,8 @@ class QuickModels:
     """In the place of real models where only the course of things matters: loud is speech, everybody sounds alike."""
 
     id = "quick"
+    words = None
+    words_missing = "quick models do not listen to words"
 
     @property
     def vad(self) -> "QuickModels":
@@ -186,8 +190,8 @@ class QuickModels:
     def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: str) -> float:
         return 20.0 * score - 10.0
 
-    def probabilities(self, speech: Pcm) -> tuple[float, float, float]:
-        return 0.1, 0.6, 0.3
+    def hear(self, speech: Pcm, habit: Habit) -> tuple[Sound, Habit]:
+        return Sound((0.1, 0.6, 0.3), 0.5), habit
 
 
 @pytest.fixture(scope="session")
@@ -219,13 +223,15 @@ class Room:
     models: Any
     open_stream: Callable[[str, Position], Any]
     settings: Settings = field(default_factory=lambda: Settings(silence_seconds=2, housekeeping_seconds=1000))
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     is_exact: bool = True
 
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.database, self.clock)
         self.profiles = Profiles(self.database, self.vault, PLACE, self.clock)
         self.pipelines = Pipelines(self.database, self.vault, PLACE, self.clock, _BothStreams())
-        self.store = TaskStore(self.database, self.vault, self.clock, self.outbox, self.profiles)
+        explained = Explanations(PLACE)
+        self.store = TaskStore(self.database, self.vault, self.clock, self.outbox, self.profiles, explained)
         self.lifecycle = Lifecycle(
             self.database, self.pipelines, self.store, self.profiles, self.outbox, PLACE, self.clock, "arn:bus"
         )
@@ -240,7 +246,7 @@ class Room:
             self.lifecycle,
             self.outbox,
             self.open_stream,
-            Analyses(self.models, self.profiles, PLACE, self.clock, self.settings),
+            Analyses(self.models, self.profiles, PLACE, self.clock, self.settings, self.analysis),
             self.clock,
             self.settings,
             same_clock=self.is_exact,
@@ -274,7 +280,8 @@ class Room:
 
     async def tone(self, pipeline: Pipeline, channel: int = 0, **more: Any) -> Task:
         """Start a voice tone analysis."""
-        return await self.tasks.start_voice_tone(_start(pipeline, channel, **more))
+        language = more.pop("language", "en-US")
+        return await self.tasks.start_voice_tone(_start(pipeline, channel, **more), language)
 
     async def domain(self) -> Any:
         return await self.profiles.create_domain("x", None, "arn:aws:kms:us-east-1:111122223333:key/1")

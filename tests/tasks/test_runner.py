@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from anyio import sleep_forever, wait_all_tasks_blocked
 
+from carillon.api.access import read_trail
 from carillon.clock import ManualClock
 from carillon.matroska import AUDIO, Track
 from carillon.media import Fragment, FragmentNotFound, Position, StreamNotFound
@@ -285,7 +286,7 @@ async def test_a_task_that_crashes_does_not_hurt_another(
 
     pipeline = await room.pipeline()
     async with room.running():
-        monkeypatch.setattr(type(room.models.tone), "probabilities", broken)
+        monkeypatch.setattr(type(room.models.tone), "hear", broken)
         search, tone = await room.search(pipeline), await room.tone(pipeline)
         tape.play(noise[: 16 * SECOND])
         await room.until_state(tone, TaskState.FAILED)
@@ -403,6 +404,13 @@ async def test_a_call_by_somebody_known_is_recognized(room: Any, tape: Any, call
     found = (await room.events(again))[0].body["detail"]["speakerSearchDetails"]["results"]
     assert [match["voiceProfileId"] for match in found] == [profile.id]
     assert found[0]["confidenceScore"] > 0.9
+    nobody, answer = [row for _, row in await read_trail(room.database, 0, 10)]
+    assert (nobody.request_id, nobody.details["candidates"]) == (search.id, [])
+    assert (answer.request_id, answer.details["known_voices"]) == (again.id, 1)
+    (candidate,) = answer.details["candidates"]
+    assert candidate["voice_profile_id"] == profile.id
+    assert candidate["confidence"] == pytest.approx(found[0]["confidenceScore"], abs=1e-4)
+    assert 0.5 < candidate["cosine"] <= 1 < candidate["log_likelihood_ratio"]
 
 
 async def test_a_task_that_ended_just_after_it_was_listed_is_not_run_again(

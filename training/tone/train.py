@@ -37,9 +37,9 @@ from logistic import (
 )
 
 from carillon.analysis.speech import speech_of
+from carillon.analysis.speech.telephone import RATE_HZ, through_telephone
 from carillon.audio import MODEL_RATE_HZ, from_pcm16
 from carillon.evaluation.manifest import Recording, read_manifest
-from carillon.evaluation.telephone import RATE_HZ, through_telephone
 from carillon.inference.catalog import Catalog
 from carillon.inference.tone import LABELS, LEAST_SAMPLES, SpeechFeatures
 from carillon.inference.vad import SileroVad

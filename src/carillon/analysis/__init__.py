@@ -26,11 +26,13 @@ from carillon.analysis.tone import (
     Label,
     ToneAnalyzer,
     ToneAverage,
+    ToneDrifted,
     ToneFinding,
     ToneModel,
     ToneReported,
     ToneState,
     ToneTooLittleSpeech,
+    WordsModel,
 )
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "StateUnreadable",
     "ToneAnalyzer",
     "ToneAverage",
+    "ToneDrifted",
     "ToneFinding",
     "ToneModel",
     "ToneReported",
@@ -55,6 +58,7 @@ __all__ = [
     "UnsupportedRate",
     "VadModel",
     "VoiceprintReady",
+    "WordsModel",
     "embed_speech",
     "speech_of",
     "twin_embedding",

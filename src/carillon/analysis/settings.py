@@ -31,3 +31,13 @@ class Settings:
     """Media time between two reports of tone."""
     tone_window_seconds: int = 30
     """Media time that the current tone is averaged over."""
+    tone_expression: bool = False
+    """Whether reports of tone also tell arousal and valence: an extension."""
+    tone_conversation: bool = False
+    """Whether they tell talk speed, loudness, silence and who talks over whom, of both channels: an extension."""
+    tone_transcript: bool = False
+    """Whether they tell the words that were understood, which else leave this process nowhere: an extension."""
+    tone_drift_negative: float = 0.0
+    """An event tells when the overall probability of negative rises to this, in (0, 1]: an extension. 0 means never."""
+    tone_drift_hysteresis: float = 0.1
+    """How far it must fall below that before the event can be told again."""

@@ -67,8 +67,11 @@ def read_manifest(directory: Path, columns: Sequence[str], chosen: Mapping[str, 
     file = directory / FILE_NAME
     if not file.is_file():
         raise BadManifest(f"{directory} has no {FILE_NAME}. Write one with the columns: {', '.join(needed)}.")
-    with file.open(newline="", encoding="utf-8") as lines:
-        rows = list(csv.DictReader(lines))
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as lines:  # spreadsheets write a byte order mark
+            rows = list(csv.DictReader(lines, restval=""))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadManifest(f"{file} cannot be read: {error}. Save it as CSV in UTF-8.") from error
     missing = [column for column in needed if not rows or column not in rows[0]]
     if missing:
         raise BadManifest(f"{file} needs at least one line and the columns {', '.join(missing)}.")

@@ -115,17 +115,3 @@ def reliability(confidences: Scores, is_right: Flags, weights: Scores | None = N
 def calibration_error(bins: Sequence[Bin]) -> float:
     """Return ECE, in [0, 1]: how far confidence is from being right, on average over all answers."""
     return sum(item.share * abs(item.confidence - item.right) for item in bins)
-
-
-def confusion(truth: Sequence[str], guess: Sequence[str], labels: Sequence[str]) -> list[list[int]]:
-    """Count guesses: row by truth, column by guess, in the order of `labels`."""
-    return [
-        [sum(t == row and g == column for t, g in zip(truth, guess, strict=True)) for column in labels]
-        for row in labels
-    ]
-
-
-def unweighted_average_recall(counts: Sequence[Sequence[int]]) -> float:
-    """Return the mean recall, in [0, 1], over the classes that occur; 0 if none does."""
-    recalls = [row[i] / sum(row) for i, row in enumerate(counts) if sum(row)]
-    return sum(recalls) / len(recalls) if recalls else 0.0

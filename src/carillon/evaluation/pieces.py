@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from carillon.analysis.speech import FRAME_SAMPLES, SpeechGate, VadModel
+from carillon.analysis.speech.telephone import RATE_HZ, through_telephone, twin_of
 from carillon.audio import MODEL_RATE_HZ, Embedding, Pcm, Pcm16, from_pcm16
 from carillon.evaluation.manifest import Recording
 from carillon.evaluation.noise import Noise
 from carillon.evaluation.progress import tracked
-from carillon.evaluation.telephone import RATE_HZ, through_telephone, twin_of
 
 Band: TypeAlias = Literal["wideband", "telephone"]
 Carried: TypeAlias = Literal["wideband", "telephone", "twin"]

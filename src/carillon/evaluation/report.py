@@ -1,35 +1,19 @@
 """A report as a page that can be sent to somebody: the table, DET curves, and whether confidence means what it says."""
 
-from html import escape
 from itertools import groupby
 from pathlib import Path
 from statistics import NormalDist
 from typing import Final
 
+from carillon.evaluation.html import document, paragraphs, table
 from carillon.evaluation.show import COLUMNS, as_text, cells_of, notes_on
 from carillon.evaluation.speaker import SpeakerFigures, SpeakerReport
-from carillon.evaluation.svg import Axis, Series, chart
+from carillon.evaluation.svg import SHARES, Axis, Series, chart
 
 PAGE_NAME: Final = "speaker.html"
 FIGURES_NAME: Final = "speaker.json"
 
 _RATES: Final = tuple((rate, f"{rate * 100:g} %") for rate in (0.0001, 0.001, 0.01, 0.05, 0.2, 0.5))
-_SHARES: Final = tuple((share / 5, f"{share / 5:g}") for share in range(6))
-
-_STYLE: Final = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 75rem; margin: 2rem auto; padding: 0 1rem; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid #8884; }
-th:first-child, td:first-child { text-align: left; }
-.charts { display: flex; flex-wrap: wrap; gap: 1rem; }
-svg { width: 29rem; max-width: 100%; font-size: 11px; fill: currentColor; }
-svg .title { font-size: 13px; font-weight: 600; }
-svg .grid { stroke: #8884; fill: none; }
-svg .even { stroke: #888; fill: none; stroke-dasharray: 2 3; }
-svg .line { stroke-width: 1.8; fill: none; }
-.scroll { overflow-x: auto; }
-"""
 
 
 def write_report(report: SpeakerReport, folder: Path) -> None:
@@ -41,25 +25,15 @@ def write_report(report: SpeakerReport, folder: Path) -> None:
 
 def page(report: SpeakerReport) -> str:
     """Return the page."""
-    title = escape(f"{report.model} on {report.directory}")
-    notes = "".join(f"<p>{escape(note)}</p>" for note in notes_on(report))
-    return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        f"</head><body><h1>{title}</h1>{notes}{_table(report)}"
+    return document(
+        f"{report.model} on {report.directory}",
+        f"{paragraphs(notes_on(report))}{table(COLUMNS, list(map(cells_of, report.figures)), COLUMNS[:1])}"
         "<h2>Detection error trade-off</h2><p>Pairs of stretches: one person or two? Lower left is better.</p>"
         f'<div class="charts">{"".join(_trade_offs(report))}</div>'
         "<h2>Calibration</h2><p>Searches for the people of a domain and as many strangers: how often the best "
         "candidate was the right person, by its confidence. On the diagonal, confidence means what it says.</p>"
-        f'<div class="charts">{"".join(_reliabilities(report))}</div></body></html>\n'
+        f'<div class="charts">{"".join(_reliabilities(report))}</div>',
     )
-
-
-def _table(report: SpeakerReport) -> str:
-    head = "".join(f"<th>{escape(column)}</th>" for column in COLUMNS)
-    rows = "".join(
-        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells_of(row))}</tr>" for row in report.figures
-    )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
 
 
 def _trade_offs(report: SpeakerReport) -> list[str]:
@@ -81,8 +55,8 @@ def _trade_offs(report: SpeakerReport) -> list[str]:
 
 
 def _reliabilities(report: SpeakerReport) -> list[str]:
-    confidence = Axis("confidence of the best candidate", _SHARES, float)
-    right = Axis("share that was right", _SHARES, float)
+    confidence = Axis("confidence of the best candidate", SHARES, float)
+    right = Axis("share that was right", SHARES, float)
     return [
         chart(
             band,

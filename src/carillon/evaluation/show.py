@@ -10,32 +10,26 @@ from rich.console import Console
 from rich.table import Table
 
 from carillon.evaluation.speaker import SpeakerFigures, SpeakerReport
-from carillon.evaluation.tone import LABELS, ToneReport
 
 
-def show(report: SpeakerReport | ToneReport, *, as_json: bool) -> None:
+def show(report: SpeakerReport, *, as_json: bool) -> None:
     """Print a report to standard output."""
     if as_json:
         sys.stdout.write(as_text(report) + "\n")
         return
     console = Console()
-    if isinstance(report, ToneReport):
-        console.print(_tone_table(report))
-        return
     console.print(_speaker_table(report))
     for note in notes_on(report):
         console.print(f"[dim]{note}[/]", highlight=False)
 
 
-def as_text(report: SpeakerReport | ToneReport, *, with_curves: bool = False) -> str:
+def as_text(report: SpeakerReport, *, with_curves: bool = False) -> str:
     """Return a report as JSON.
 
     Args:
         report: what was measured.
         with_curves: also what only a drawing needs.
     """
-    if isinstance(report, ToneReport):
-        return _json(asdict(report))
     figures = [_flat(row) | ({"curves": asdict(row.curves)} if with_curves else {}) for row in report.figures]
     about = {
         "directory": report.directory,
@@ -45,7 +39,7 @@ def as_text(report: SpeakerReport | ToneReport, *, with_curves: bool = False) ->
         "recordings": report.recordings,
         "decision": asdict(report.decision),
     }
-    return _json(
+    return as_json_text(
         {**about, "figures": figures, "left_out": list(report.left_out), "alike": list(map(asdict, report.alike))}
     )
 
@@ -119,7 +113,8 @@ def _flat(row: SpeakerFigures) -> dict[str, Any]:
     }
 
 
-def _json(report: Mapping[str, Any]) -> str:
+def as_json_text(report: Mapping[str, Any]) -> str:
+    """Return anything that is to be read by programs, indented for people too."""
     return msgspec.json.format(msgspec.json.encode(report)).decode()
 
 
@@ -130,21 +125,4 @@ def _speaker_table(report: SpeakerReport) -> Table:
         table.add_column(column, justify="left" if column in ("compared", "noise") else "right", no_wrap=True)
     for row in report.figures:
         table.add_row(*cells_of(row))
-    return table
-
-
-def _tone_table(report: ToneReport) -> Table:
-    table = Table(title=f"{report.model} on {report.directory}")
-    for column in ("band", "corpus", "clips", "skipped", "UAR", *(f"recall {label}" for label in LABELS)):
-        table.add_column(column, justify="left" if column in ("band", "corpus") else "right")
-    for row in report.figures:
-        recalls = (f"{c[i] / sum(c):.0%}" if sum(c) else "-" for i, c in enumerate(row.confusion))
-        table.add_row(
-            row.band,
-            row.corpus,
-            str(row.clips),
-            str(row.skipped),
-            f"{row.unweighted_average_recall:.1%}",
-            *recalls,
-        )
     return table

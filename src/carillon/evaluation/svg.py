@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from html import escape
 from typing import Final
 
+SHARES: Final = tuple((share / 5, f"{share / 5:g}") for share in range(6))
+"""Ticks of an axis from 0 to 1."""
+
 _WIDTH: Final = 460
 _HEIGHT: Final = 400
 _LEFT: Final = 62

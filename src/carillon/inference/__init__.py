@@ -24,32 +24,43 @@ from carillon.inference.catalog import (
     ModelBroken,
     ModelNotFound,
     ModelUnsupported,
+    NotInstalled,
 )
+from carillon.inference.fusion import WORDS_PRIOR, fuse
 from carillon.inference.models import Models, Settings
 from carillon.inference.speaker import SpeakerEncoder, centered
-from carillon.inference.tone import ToneClassifier
+from carillon.inference.tone import Habit, Probabilities, Sound, ToneClassifier
 from carillon.inference.vad import VAD_WINDOW_SAMPLES, SileroVad, VadState
+from carillon.inference.words import Said, Words
 
 __all__ = [
     "MOST_EVIDENCE",
     "VAD_WINDOW_SAMPLES",
+    "WORDS_PRIOR",
     "Calibration",
     "CalibrationEntry",
     "Catalog",
     "Channel",
     "DuplicateModel",
+    "Habit",
     "Line",
     "Manifest",
     "ModelBroken",
     "ModelNotFound",
     "ModelUnsupported",
     "Models",
+    "NotInstalled",
+    "Probabilities",
+    "Said",
     "Settings",
     "SileroVad",
+    "Sound",
     "SpeakerEncoder",
     "ToneClassifier",
     "VadState",
+    "Words",
     "centered",
+    "fuse",
     "line_of",
     "posteriors",
     "read_calibration",

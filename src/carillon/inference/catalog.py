@@ -6,7 +6,8 @@ evidence of. Weights are read only when a model is first needed, and only if the
 """
 
 import hashlib
-from collections.abc import Iterable
+import importlib.util
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -51,11 +52,29 @@ class ModelUnsupported(CarillonError):
         super().__init__(f"Model {model_id!r} needs {what}, which this version cannot do.")
 
 
+class NotInstalled(CarillonError):
+    """A package that we can do without is not there."""
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} needs the package {package!r}: pip install 'carillon-voice[{extra}]'.")
+
+
 class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One input of the graph, and how it is computed from (n,) samples at 16 kHz in [-1, 1]."""
+    """One input of the graph, and how it is computed from (n,) samples at 16 kHz in [-1, 1], or from words."""
 
     name: str
-    what: Literal["fbank", "wave", "nemo_mel", "log_mel_whisper", "mel_windows", "ones_mask", "hidden_stats"]
+    what: Literal[
+        "fbank",
+        "wave",
+        "nemo_mel",
+        "log_mel_whisper",
+        "mel_windows",
+        "ones_mask",
+        "hidden_stats",
+        "word_pieces",
+        "sentence",
+        "vader",
+    ]
     mels: int = 80
     window: Literal["povey", "hamming", "hann"] = "povey"
     scale: float = 1.0
@@ -66,7 +85,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     preemphasis: float = 0.97
     layout: Literal["BTC", "BCT"] = "BTC"
     of: str = ""
-    """For `hidden_stats`: the id of the encoder whose layers are averaged."""
+    """For `hidden_stats`: the id of the encoder whose layers are averaged. For `sentence`: of its encoder."""
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -81,6 +100,15 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     base64. Empty for nothing."""
     layers: tuple[int, ...] = ()
     """For encoders: which of the stacked layers, counted from 0, are used."""
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Another file of the same model, beside `file`."""
+
+    file: str
+    sha256: str
+    output: str = ""
+    """If it is a graph: the output that is read."""
 
 
 class CalibrationEntry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -99,10 +127,22 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Kept with every embedding. Other weights need another id: embeddings of two ids are never compared."""
     kind: Kind
     file: str
-    """Name of the weights, in the manifest's folder."""
+    """Name of the weights, in the manifest's folder or the package's."""
+    package: str = ""
+    """An installed package that carries the weights, and the folder in it: "moonshine_voice/assets/tiny-en". Never
+    imported. Empty: the weights are in the manifest's folder."""
+    extra: str = ""
+    """For `package`: which extra of carillon-voice installs it."""
+    parts: dict[str, Part] = {}
+    """Other files of the model, by what they are."""
     format: Literal["onnx", "ort"]
     sha256: str
     licence: str
+    commercial_use: bool = True
+    """Whether the licence permits it. Where it does not, the log and `carillon doctor` say so."""
+    trained_on: tuple[str, ...] = ()
+    """Names of the corpora that it learned from, as manifests of recordings spell them, so that figures on their
+    speakers are not taken for figures on strangers. Empty: not told."""
     attribution: str
     version: str
     inputs: tuple[Input, ...] = ()
@@ -111,6 +151,14 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_seconds: float = 0.0
     """The longest audio the model takes at once; 0 means that it is a stream."""
     calibration: tuple[CalibrationEntry, ...] = ()
+    least_log_probability: float = -1.0
+    """For speech to words: the mean log probability of a token below which nothing counts as understood."""
+
+
+def installed_folder(package: str) -> Path | None:
+    """Return where a top-level package is installed, without importing it; None if it is not."""
+    spec = importlib.util.find_spec(package)
+    return Path(spec.origin).parent if spec is not None and spec.origin else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +167,19 @@ class Weights:
 
     manifest: Manifest
     path: Path
+
+    def part(self, name: str) -> "Weights":
+        """Return another file of the model, under the same manifest.
+
+        Raises:
+            ModelBroken: the manifest names none.
+        """
+        part = self.manifest.parts.get(name)
+        if part is None:
+            raise ModelBroken(self.path, f"the manifest has no [parts.{name}].")
+        output = msgspec.structs.replace(self.manifest.output, name=part.output)
+        manifest = msgspec.structs.replace(self.manifest, file=part.file, sha256=part.sha256, output=output)
+        return Weights(manifest, self.path.with_name(part.file))
 
     def read(self) -> bytes:
         """Return the weights.
@@ -140,14 +201,16 @@ class Catalog:
 
     Args:
         extra: the operator's folder of manifests and weights, read after the package's own; None for none.
+        locate: tells where a package is installed; None if it is not.
 
     Raises:
         ModelBroken: a manifest cannot be read or breaks a rule; the message names the field.
         DuplicateModel: two manifests have the same id.
     """
 
-    def __init__(self, extra: Path | None = None) -> None:
+    def __init__(self, extra: Path | None = None, locate: Callable[[str], Path | None] = installed_folder) -> None:
         self._weights: dict[str, Weights] = {}
+        self._locate = locate
         for folder in (PACKAGED, extra):
             if folder is not None:
                 self._add(folder)
@@ -170,12 +233,20 @@ class Catalog:
 
         Raises:
             ModelNotFound: there is none.
+            NotInstalled: there is one, but the package that carries its weights is not installed.
         """
         found = self._weights.get(model_id)
         if found is None or found.manifest.kind != kind:
             same_kind = [item.id for item in self.manifests() if item.kind == kind]
             raise ModelNotFound(model_id, kind, same_kind)
-        return found
+        return found if not found.manifest.package else self._in_package(found.manifest)
+
+    def _in_package(self, manifest: Manifest) -> Weights:
+        package, _, folder = manifest.package.partition("/")
+        installed = self._locate(package)
+        if installed is None:
+            raise NotInstalled(f"Model {manifest.id!r}", package, manifest.extra)
+        return Weights(manifest, installed / folder / manifest.file)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -188,8 +259,11 @@ def read_manifest(path: Path) -> Manifest:
         manifest = msgspec.toml.decode(path.read_bytes(), type=Manifest)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelBroken(path, f"the manifest cannot be used: {error}.") from error
-    if Path(manifest.file).name != manifest.file:
-        raise ModelBroken(path, "`file` must be a name in the same folder.")
+    for file in (manifest.file, *(part.file for part in manifest.parts.values())):
+        if Path(file).name != file:
+            raise ModelBroken(path, "`file` must be a name in the same folder.")
+    if ".." in manifest.package.split("/") or bool(manifest.package) != bool(manifest.extra):
+        raise ModelBroken(path, "`package` must be a package and a folder in it, and `extra` what installs it.")
     if manifest.output.center and len(manifest.output.center) != 4 * manifest.output.dim:
         raise ModelBroken(path, f"`center` must be {manifest.output.dim} float32 numbers.")
     if manifest.sample_rate != MODEL_RATE_HZ:

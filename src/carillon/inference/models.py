@@ -1,15 +1,31 @@
 """The models by role, each loaded once a process and shared by every task."""
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from carillon.inference.calibration import read_calibration
-from carillon.inference.catalog import CalibrationEntry, Catalog, ModelUnsupported, Weights
+from carillon.inference.catalog import (
+    CalibrationEntry,
+    Catalog,
+    ModelUnsupported,
+    NotInstalled,
+    Weights,
+    installed_folder,
+)
+from carillon.inference.moonshine import Moonshine
+from carillon.inference.sentences import SentenceEncoder
+from carillon.inference.sentiment import Sentiment, Vader
 from carillon.inference.speaker import SpeakerEncoder
 from carillon.inference.tone import SpeechFeatures, ToneClassifier
 from carillon.inference.vad import SileroVad
+from carillon.inference.words import Words
+from carillon.telemetry import get_logger
+
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +42,13 @@ class Settings:
     """File of `carillon calibrate` that stands in for the speaker model's own tables; it is bound to that model."""
     tone: str = "tone-head-clean-1"
     """Id of the model that judges tone."""
+    words: Literal["auto", "on", "off"] = "auto"
+    """Whether tone also listens to what is said, which needs `carillon-voice[words]`: if that is installed; always, and
+    do not start without it; never."""
+    asr: str = "moonshine-tiny-en"
+    """Id of the model that turns English speech into words."""
+    text: str = "call-words-1"
+    """Id of the model that judges the tone of words."""
 
 
 class Models:
@@ -37,15 +60,21 @@ class Models:
     Raises:
         ModelNotFound, ModelBroken, DuplicateModel: see `Catalog`; a model's own property may raise them too. The file
             of the calibration may be broken likewise.
+        NotInstalled: the settings insist on words, but what they need is not installed.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, locate: Callable[[str], Path | None] = installed_folder
+    ) -> None:
         self._settings = settings or Settings()
-        self.catalog = Catalog(Path(self._settings.directory) if self._settings.directory else None)
+        self.catalog = Catalog(Path(self._settings.directory) if self._settings.directory else None, locate)
         self._loading = threading.RLock()
         self._vad_weights = self.catalog.find(self._settings.vad, "vad")
         self._speaker_weights = self.catalog.find(self._settings.speaker, "speaker")
         self._tone_weights = self.catalog.find(self._settings.tone, "tone")
+        self.words_missing = ""
+        """Why there are no words; empty if there are."""
+        self._words_weights = self._find_words(locate)
         self._calibration = self._own_calibration()
 
     @property
@@ -66,10 +95,25 @@ class Models:
         with self._loading:
             return self._tone
 
+    @property
+    def words(self) -> Words | None:
+        """What is said and its tone; None if that is switched off or not installed, see `words_missing`."""
+        with self._loading:
+            return self._words
+
+    @property
+    def chosen(self) -> tuple[Weights, ...]:
+        """The weights that the settings name, and those that these stand on."""
+        tone = (self._encoder_of(self._tone_weights), self._tone_weights)
+        return (self._vad_weights, self._speaker_weights, *tone, *(self._words_weights or ()))
+
     def load(self) -> None:
-        """Load every model now, so that the first call does not wait for it."""
-        for model in (self.vad, self.speaker, self.tone):
-            assert model.id
+        """Load every model now, so that no call waits for it. Logs which of them may not be used commercially."""
+        for weights in self.chosen:
+            if not weights.manifest.commercial_use:
+                log.warning("model.not_for_commercial_use", model=weights.manifest.id, licence=weights.manifest.licence)
+        for model in (self.vad, self.speaker, self.tone, self.words):
+            assert model is None or model.id
 
     @cached_property
     def _vad(self) -> SileroVad:
@@ -83,14 +127,35 @@ class Models:
     def _tone(self) -> ToneClassifier:
         return ToneClassifier(self._tone_weights, SpeechFeatures(self._encoder_of(self._tone_weights)))
 
+    @cached_property
+    def _words(self) -> Words | None:
+        if self._words_weights is None:
+            return None
+        speech, text = self._words_weights
+        return Words(Moonshine(speech), Sentiment(text, SentenceEncoder(self._encoder_of(text, "sentence")), Vader()))
+
+    def _find_words(self, locate: Callable[[str], Path | None]) -> tuple[Weights, Weights] | None:
+        if self._settings.words == "off":
+            self.words_missing = 'words = "off" under [inference]'
+            return None
+        try:
+            speech, text = self.catalog.find(self._settings.asr, "asr"), self.catalog.find(self._settings.text, "text")
+            Vader.require(locate)
+        except NotInstalled as error:
+            if self._settings.words == "on":
+                raise
+            self.words_missing = str(error)
+            return None
+        return speech, text
+
     def _own_calibration(self) -> tuple[CalibrationEntry, ...]:
         if not self._settings.calibration:
             return ()
         path = Path(self._settings.calibration).expanduser()
         return read_calibration(path, self._settings.speaker).calibration
 
-    def _encoder_of(self, head: Weights) -> Weights:
+    def _encoder_of(self, head: Weights, what: str = "hidden_stats") -> Weights:
         source = head.manifest.inputs[0]
-        if source.what != "hidden_stats":
+        if source.what != what:
             raise ModelUnsupported(head.manifest.id, f"the front end {source.what!r}")
         return self.catalog.find(source.of, "encoder")

@@ -45,3 +45,7 @@ class Session:
         """Compute the named outputs."""
         computed: list[Tensor] = self._session.run(outputs, inputs)
         return computed
+
+    def inputs(self) -> dict[str, tuple[int | str, ...]]:
+        """Return the shape of every input of the graph: numbers, and names where the size is free."""
+        return {item.name: tuple(item.shape) for item in self._session.get_inputs()}

@@ -1,11 +1,15 @@
-"""How does this voice sound: negative, neutral or positive?
+"""How does this voice sound: negative, neutral or positive; excited or calm?
 
 A pretrained encoder turns speech into vectors, one every 20 ms; their mean and standard deviation over time go through
 a small head that was trained on acted emotions. The two are separate models in the catalog, so that a better head is
 one small file.
+
+People sound different before they feel anything, so a head also hears how this speaker usually sounds: a `Habit`, the
+mean of the same features over what was heard before. It is handed in and out; nothing is kept here between two calls.
 """
 
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +23,38 @@ LABELS: Final = ("negative", "neutral", "positive")
 """The order of a head's three outputs."""
 
 LEAST_SAMPLES: Final = MODEL_RATE_HZ // 2
+
+Probabilities: TypeAlias = tuple[float, float, float]
+"""Of negative, neutral and positive; they sum to 1."""
+
+
+def _nothing() -> Tensor:
+    return np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Habit:
+    """How one speaker usually sounds, from all of their speech so far. Biometric, like an embedding."""
+
+    seconds: float = 0.0
+    """Of speech that the mean was taken over."""
+    mean: Tensor = field(default_factory=_nothing, repr=False)  # (d,) float32, of the features; (0,) before any speech
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What the sound alone says of a stretch of speech."""
+
+    probabilities: Probabilities
+    """Calibrated."""
+    arousal: float
+    """Probability that the speaker is excited (angry, happy, afraid) rather than calm, in [0, 1]."""
+
+    @property
+    def valence(self) -> float:
+        """Return how positive it is rather than negative, in [-1, 1]."""
+        negative, _, positive = self.probabilities
+        return positive - negative
 
 
 class SpeechFeatures:
@@ -47,7 +83,7 @@ class SpeechFeatures:
 
 
 class ToneClassifier:
-    """A trained head on speech features."""
+    """A trained head on speech features. May be called from several threads at a time."""
 
     def __init__(self, head: Weights, features: SpeechFeatures) -> None:
         self.id = head.manifest.id
@@ -55,11 +91,32 @@ class ToneClassifier:
         self._input, self._output = head.manifest.inputs[0].name, head.manifest.output.name
         self._session = Session(head)
 
-    def probabilities(self, speech: Pcm) -> tuple[float, float, float]:
-        """Judge (n,) speech at 16 kHz, n >= 8_000: negative, neutral, positive, summing to 1."""
-        (logits,) = self._session.run([self._output], {self._input: self._features.of(speech)[None]})
+    def hear(self, speech: Pcm, habit: Habit, /) -> tuple[Sound, Habit]:
+        """Judge (n,) speech at 16 kHz, 8_000 <= n <= 30 s, of a speaker whose earlier speech made `habit`.
+
+        Returns:
+            What it sounds like, and the habit with this speech in it, for the next stretch. Order matters: speech is
+            judged by what came before it, never by itself or by what came after.
+        """
+        features = self._features.of(speech)
+        if len(habit.mean) not in (0, len(features)):
+            raise ValueError(f"{self.id} knows habits of {len(features)} numbers, not {len(habit.mean)}.")
+        (logits,) = self._session.run([self._output], {self._input: features[None]})
         negative, neutral, positive = _softmax(logits[0].astype(np.float64)).tolist()
-        return negative, neutral, positive
+        return Sound((negative, neutral, positive), 0.5), _after(habit, features, len(speech) / MODEL_RATE_HZ)
+
+    def probabilities(self, speech: Pcm) -> Probabilities:
+        """Judge (n,) speech at 16 kHz, n >= 8_000: negative, neutral, positive, summing to 1."""
+        return self.hear(speech, Habit())[0].probabilities
+
+
+def _after(habit: Habit, features: Tensor, seconds: float) -> Habit:
+    """Return the habit once these features of so much more speech are in its mean."""
+    if not habit.seconds:
+        return Habit(seconds, features)
+    total = habit.seconds + seconds
+    mean = habit.mean + (features - habit.mean) * np.float32(seconds / total)
+    return Habit(total, mean)
 
 
 def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -21,6 +21,7 @@ from carillon.media.fragments import (
     UnreadableFragment,
 )
 from carillon.media.kinesis_video import KinesisVideoClient
+from carillon.media.other_channel import OtherChannel
 from carillon.media.producer import put_media
 from carillon.media.reader import After, At, Connect, FragmentReader, Newest, Position
 from carillon.media.refusals import NotAuthorized, RequestRefused, StreamNotFound, StreamUnavailable
@@ -48,6 +49,7 @@ __all__ = [
     "MediaInterrupted",
     "Newest",
     "NotAuthorized",
+    "OtherChannel",
     "Position",
     "PutMediaRefused",
     "RateMismatch",

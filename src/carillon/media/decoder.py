@@ -95,12 +95,21 @@ class ChannelDecoder:
         state: where an earlier decoder of the same leg stopped. What follows is then the same: to the bit for samples,
             and as far as packets let a decoder begin anew (`packets.py`) for compressed audio.
         is_lenient: take the track's rate where it is not the declared one.
+        counts_losses: what is missing shows in the metrics.
     """
 
-    def __init__(self, source: ChannelSource, state: DecoderState | None = None, *, is_lenient: bool = False) -> None:
+    def __init__(
+        self,
+        source: ChannelSource,
+        state: DecoderState | None = None,
+        *,
+        is_lenient: bool = False,
+        counts_losses: bool = True,
+    ) -> None:
         self.state = state or DecoderState()
         self._source = source
         self._is_lenient = is_lenient
+        self._counts_losses = counts_losses
         self._packets: PacketDecoder | None = None  # what it remembers is made again of `state.lead`
 
     def decode(self, fragment: Fragment) -> Chunk:
@@ -127,7 +136,8 @@ class ChannelDecoder:
             return self._silence(fragment, offset)
         if rate_hz != self._source.rate_hz and not self._is_lenient:
             raise RateMismatch(rate_hz, self._source.rate_hz)
-        _LOST.inc(self._lost(fragment, ahead).total_seconds())
+        if self._counts_losses:
+            _LOST.inc(self._lost(fragment, ahead).total_seconds())
         is_apart = is_apart or rate_hz != (self.state.rate_hz or self._source.rate_hz)
         length = timedelta(seconds=len(samples) / rate_hz)
         self.state = replace(

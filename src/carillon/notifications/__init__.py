@@ -1,7 +1,8 @@
 """Findings to the outside world: events, the outbox, the dispatcher and its sinks.
 
 Knows what Amazon Chime SDK's notifications look like and how to get each to where it belongs, at least once. Knows
-nothing of how a finding came about, and never carries anything of a voice. Start reading at `events.py` for what is
+nothing of how a finding came about, and never carries anything of a voice, words only if
+an operator asks for them. Start reading at `events.py` for what is
 said, at `outbox.py` for how it is kept, and at `dispatcher.py` for how it leaves.
 """
 
@@ -14,7 +15,6 @@ from carillon.notifications.events import (
     PipelineEventType,
     ProfileMatch,
     SpeakerSearchStatus,
-    ToneWindow,
     VoiceToneStatus,
     pipeline_event,
     speaker_search_event,
@@ -24,6 +24,7 @@ from carillon.notifications.outbox import Outbox
 from carillon.notifications.sending import Sender, SendFailed
 from carillon.notifications.settings import Settings
 from carillon.notifications.sinks import SINKS, open_senders
+from carillon.notifications.tone import SpokenWords, ToneExtension, ToneWindow, VoiceMeasures, WindowMeasures
 
 __all__ = [
     "SINKS",
@@ -39,8 +40,12 @@ __all__ = [
     "Settings",
     "SinkTarget",
     "SpeakerSearchStatus",
+    "SpokenWords",
+    "ToneExtension",
     "ToneWindow",
+    "VoiceMeasures",
     "VoiceToneStatus",
+    "WindowMeasures",
     "open_senders",
     "pipeline_event",
     "speaker_search_event",

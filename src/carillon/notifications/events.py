@@ -1,7 +1,8 @@
 """Every notification, exactly as Amazon Chime SDK sends it: envelope, spelling, order of members.
 
 Sources: Amazon Chime SDK Developer Guide, "Understanding notifications", "Understanding the AWS Glue data catalog
-tables", "Using Amazon EventBridge notifications". Nothing of a voice is in an event: ids, scores and times only.
+tables", "Using Amazon EventBridge notifications". Nothing of a voice is in an event: ids, scores and times only; what
+extensions add, words among it, an operator has asked for (`tone.py`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ import msgspec
 
 from carillon.arns import Place
 from carillon.clock import to_iso_millis, to_millis
+from carillon.notifications.tone import ToneExtension, ToneWindow, tone_details
 
 _SCORE_DECIMALS: Final = 8  # as the guide's examples print confidences
 _SOURCE: Final = "aws.chime"
@@ -37,6 +39,8 @@ class VoiceToneStatus(Enum):
     REPORTED = "VoiceToneAnalysisSuccessful"
     COMPLETED = "VoiceToneAnalysisCompleted"
     FAILED = "VoiceToneAnalysisFailure"
+    DRIFTED = "VoiceToneDriftDetected"
+    """An extension, told only if the operator asks for it: the overall tone turned negative."""
 
 
 class PipelineEventType(Enum):
@@ -117,20 +121,6 @@ class ProfileMatch:
 
 
 @dataclass(frozen=True, slots=True)
-class ToneWindow:
-    """The average tone over a stretch of a call."""
-
-    begin_ms: int  # media time since the task's first fragment
-    end_ms: int
-    started_at: datetime  # the same two as wall time
-    ended_at: datetime
-    label: str  # negative, neutral or positive
-    negative: float  # probabilities, in [0, 1], together 1
-    neutral: float
-    positive: float
-
-
-@dataclass(frozen=True, slots=True)
 class ElementStatus:
     """How one element of a pipeline does, told when a pipeline has several."""
 
@@ -177,6 +167,7 @@ def voice_tone_event(
     *,
     current: ToneWindow | None = None,
     overall: ToneWindow | None = None,
+    extension: ToneExtension | None = None,
     start_fragment: str | None = None,
     message: str | None = None,
     event_id: UUID | None = None,
@@ -185,12 +176,13 @@ def voice_tone_event(
 
     Args:
         context: whose event it is.
-        status: what happened. REPORTED and COMPLETED need both windows.
+        status: what happened. All but FAILED need both windows.
         at: wall time of the event.
         current: the last 30 s.
         overall: everything since the task started.
+        extension: what AWS does not tell; None where no extension is on.
         start_fragment: number of the fragment that the analysis started at.
-        message: why it failed, for people.
+        message: what happened, for people.
         event_id: instead of a random one.
 
     Raises:
@@ -200,10 +192,7 @@ def voice_tone_event(
     if status is not VoiceToneStatus.FAILED:
         if current is None or overall is None:
             raise ValueError(f"{status.value} needs the current and the overall tone.")
-        detail["voiceToneAnalysisDetails"] = {
-            "currentAverageVoiceTone": _tone(current),
-            "overallAverageVoiceTone": _tone(overall),
-        }
+        detail["voiceToneAnalysisDetails"] = tone_details(current, overall, extension)
     if start_fragment is not None and status is not VoiceToneStatus.FAILED:
         detail["startFragmentNumber"] = start_fragment
     return _task_event(context, "VoiceToneAnalysisStatus", at, {**detail, **_origin(context)}, event_id)
@@ -311,21 +300,6 @@ def _task_event(
         "detail": detail,
     }
     return Event(identifier, detail_type, at, body, context.task_id, context.pipeline_id)
-
-
-def _tone(window: ToneWindow) -> dict[str, Any]:
-    return {
-        "startTime": to_iso_millis(window.started_at),
-        "endTime": to_iso_millis(window.ended_at),
-        "beginOffsetMillis": window.begin_ms,
-        "endOffsetMillis": window.end_ms,
-        "voiceToneLabel": window.label,
-        "voiceToneScore": {
-            "neutral": round(window.neutral, _SCORE_DECIMALS),
-            "positive": round(window.positive, _SCORE_DECIMALS),
-            "negative": round(window.negative, _SCORE_DECIMALS),
-        },
-    }
 
 
 def _element(element: ElementStatus) -> dict[str, Any]:

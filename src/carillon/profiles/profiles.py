@@ -6,6 +6,7 @@ A change is committed first and followed by the index afterwards, so what fails 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from types import TracebackType
 from typing import Final, Self, TypeAlias
 from uuid import UUID, uuid4
@@ -22,7 +23,7 @@ from carillon.profiles import domains, enrolled_voices, erasure, voice_profiles,
 from carillon.profiles.domains import Domain, DomainNotFound, Held, NewDomain
 from carillon.profiles.enrolled_voices import EnrolledVoice
 from carillon.profiles.index.exact import ExactIndex
-from carillon.profiles.index.resident import Match, NewIndex, Probe, ResidentIndexes
+from carillon.profiles.index.resident import Match, Probe, ResidentIndexes
 from carillon.profiles.sealing import Sealed, reseal
 from carillon.profiles.settings import Settings
 from carillon.profiles.sweeper import Sweeper, Swept
@@ -50,7 +51,6 @@ class Profiles:
     Args:
         limiter: threads that may search at the same time; its own, of `settings.search_threads`, if none is given.
         new_id: where ids come from.
-        new_index: which `VoiceIndex` holds a domain.
     """
 
     def __init__(
@@ -63,7 +63,6 @@ class Profiles:
         *,
         limiter: CapacityLimiter | None = None,
         new_id: Callable[[], UUID] = uuid4,
-        new_index: NewIndex = ExactIndex,
     ) -> None:
         self._database = database
         self._vault = vault
@@ -72,6 +71,7 @@ class Profiles:
         self._settings = settings or Settings()
         self._new_id = new_id
         limiter = limiter or CapacityLimiter(self._settings.search_threads)
+        new_index = partial(ExactIndex, int8_above=self._settings.int8_above)
         self._index = ResidentIndexes(database, vault, clock, limiter, self._settings.resident_profiles, new_index)
         self._sweeper = Sweeper(database, clock, self._settings, self._follow)
 

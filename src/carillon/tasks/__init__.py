@@ -6,7 +6,7 @@ The only room that sees every stage of a call. `speaker_search.py` and `voice_to
 """
 
 from carillon.tasks.analyses import Analyses
-from carillon.tasks.decision import Candidate, decide
+from carillon.tasks.decision import Candidate, Explanation, decide
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import (
     Checkpoint,
@@ -28,6 +28,7 @@ __all__ = [
     "Checkpoint",
     "DomainInUse",
     "DomainUnknown",
+    "Explanation",
     "Lifecycle",
     "Settings",
     "StartTask",

@@ -1,7 +1,8 @@
 """Joins a task with the models that analyze it."""
 
-from typing import Any
+from typing import Any, Final
 
+from carillon.analysis import Settings as AnalysisSettings
 from carillon.analysis.speaker import SpeakerAnalyzer, SpeakerState
 from carillon.analysis.tone import ToneAnalyzer, ToneState
 from carillon.arns import Place
@@ -15,6 +16,11 @@ from carillon.tasks.settings import Settings
 from carillon.tasks.speaker_search import SpeakerSearch
 from carillon.tasks.voice_tone import VoiceTone
 from carillon.tasks.worker import Analysis
+from carillon.telemetry import get_logger
+
+log = get_logger()
+
+_ENGLISH: Final = "en"
 
 
 class Analyses:
@@ -27,6 +33,7 @@ class Analyses:
         place: Place,
         clock: Clock,
         settings: Settings,
+        analysis: AnalysisSettings | None = None,
         voiceprint_ready: str = SpeakerSearchStatus.VOICEPRINT_READY.value,
     ) -> None:
         self._models = models
@@ -34,6 +41,7 @@ class Analyses:
         self._place = place
         self._clock = clock
         self._settings = settings
+        self._analysis = analysis or AnalysisSettings()
         self._voiceprint_ready = voiceprint_ready
 
     def make(self, task: Task, pipeline: Pipeline, checkpoint: Checkpoint | None) -> Analysis[Any]:
@@ -60,14 +68,28 @@ class Analyses:
             model,
             task.leg.rate_hz,
             state=SpeakerState.from_bytes(remembered) if remembered else None,
+            settings=self._analysis,
         )
         return SpeakerSearch(task, context, analyzer, model, self._profiles, self._clock, self._settings)
 
     def _voice_tone(self, task: Task, context: EventContext, remembered: bytes | None) -> VoiceTone:
+        missing = self._words_missing(task)
+        if missing and remembered is None:  # once, not at every restart
+            log.info("tone.acoustics_only", task_id=task.id, pipeline_id=task.pipeline_id, reason=missing)
         analyzer = ToneAnalyzer(
             self._models.vad,
             self._models.tone,
             task.leg.rate_hz,
             state=ToneState.from_bytes(remembered) if remembered else None,
+            settings=self._analysis,
+            words=None if missing else self._models.words,
+            has_other=task.leg.channel_count > 1,
         )
-        return VoiceTone(context, analyzer, self._clock)
+        return VoiceTone(context, analyzer, self._clock, self._analysis)
+
+    def _words_missing(self, task: Task) -> str:
+        """Return why a task cannot listen to words, empty if it can."""
+        language = task.language or _ENGLISH  # older tasks were not told, and could have no other
+        if language.partition("-")[0] != _ENGLISH:
+            return f"Words are understood in English only, not in {language}."
+        return self._models.words_missing

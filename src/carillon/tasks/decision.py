@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from carillon.inference import posteriors
-from carillon.profiles import Channel, Match
+from carillon.profiles import Band, Channel, Match
 
 
 class Scores(Protocol):
@@ -28,6 +28,30 @@ class Candidate:
     """How much likelier that cosine is of one voice than of two: natural logarithm."""
     confidence: float
     """The probability that this is the person, the size of the domain and all other candidates considered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What the answer to one search was made from, for whoever asks later: numbers and ids, nothing of a voice."""
+
+    task_id: str
+    domain_id: str
+    model_id: str
+    band: Band
+    """How the caller was heard."""
+    speech_seconds: float
+    """Behind the searched embedding."""
+    known_voices: int
+    """In the domain, of which the candidates are the nearest."""
+    threshold: float
+    """The confidence from which on a candidate is a match."""
+    candidates: tuple[Candidate, ...]
+    """Best first, matches or not."""
+
+    @property
+    def matches(self) -> tuple[Candidate, ...]:
+        """Return the candidates that are told of."""
+        return tuple(candidate for candidate in self.candidates if candidate.confidence >= self.threshold)
 
 
 def decide(

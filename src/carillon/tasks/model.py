@@ -101,6 +101,8 @@ class Checkpoint:
     decoder_state: DecoderState = field(default_factory=DecoderState, repr=False)
     anchors: tuple[Anchor, ...] = ()
     """Where audio began anew since then."""
+    other_decoder_state: DecoderState | None = field(default=None, repr=False)
+    """Of the other participant's channel, if the analysis hears it."""
 
     def to_bytes(self) -> bytes:
         """Encode for the database; holds speech, so it is sealed before it is stored."""
@@ -132,6 +134,8 @@ class Task:
     updated_at: datetime
     domain_id: str | None = None
     """Where a speaker search looks."""
+    language: str | None = None
+    """What is spoken, as AWS writes it (en-US), if the task was told."""
     start_fragment: str | None = None
     """The fragment that the analysis started at."""
     message: str | None = None

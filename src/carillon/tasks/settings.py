@@ -43,5 +43,13 @@ class Settings:
     """Active speaker search tasks; 0 means as many as wanted (AWS: 25)."""
     max_voice_tones: int = 0
     """Active voice tone analysis tasks; 0 means as many as wanted (AWS: 25)."""
+    tone_languages: str = ""
+    """LanguageCodes that a voice tone analysis may have besides en-US, separated by commas: an extension. Outside of
+    English tone is judged by sound alone."""
     kept_days: int = 7
     """How long an ended task can still be read. AWS: 7."""
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Return the admitted LanguageCodes besides en-US, one by one."""
+        return tuple(name for part in self.tone_languages.split(",") if (name := part.strip()))

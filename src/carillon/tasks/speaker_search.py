@@ -22,7 +22,7 @@ from carillon.audio import Pcm
 from carillon.clock import Clock
 from carillon.notifications import Event, EventContext, ProfileMatch, SpeakerSearchStatus, speaker_search_event
 from carillon.profiles import Profiles, Voiceprint
-from carillon.tasks.decision import Candidate, Scores, decide
+from carillon.tasks.decision import Explanation, Scores, decide
 from carillon.tasks.model import Task
 from carillon.tasks.settings import Settings
 from carillon.tasks.store import Outcome
@@ -80,6 +80,11 @@ class SpeakerSearch:
         """Return all that the analyzer remembers."""
         return self._analyzer.state.to_bytes()
 
+    @property
+    def hears_other(self) -> bool:
+        """Tell that one channel is enough."""
+        return False
+
     async def prepare(self) -> None:
         """Read the domain into memory: a large one takes seconds, which the answer should not wait for."""
         await self._profiles.warm(self._domain_id)
@@ -88,7 +93,7 @@ class SpeakerSearch:
         """Take note that the samples that come next do not adjoin those that came, or have another rate."""
         return self._analyzer.interrupt(rate_hz)
 
-    def push(self, samples: Pcm) -> Sequence[SpeakerFinding]:
+    def push(self, samples: Pcm, _other: Pcm | None = None, /) -> Sequence[SpeakerFinding]:
         """Analyze (n,) samples."""
         return self._analyzer.push(samples)
 
@@ -110,11 +115,13 @@ class SpeakerSearch:
             reason: why the audio ended early, told with the failures.
         """
         events: list[Event] = []
+        explanations: list[Explanation] = []
         voiceprint = None
         for finding in findings:
             match finding:
                 case IdentificationReady():
-                    events.append(await self._identify(finding))
+                    explanations.append(await self._identify(finding))
+                    events.append(self._answer(explanations[-1]))
                     self._concluded.add("identification")
                 case VoiceprintReady():
                     voiceprint = self._voiceprint(finding)
@@ -124,7 +131,8 @@ class SpeakerSearch:
                 case UnfitSpeech():
                     events.append(self._event(_FAILED[finding.stage], message=finding.message))
                     self._concluded.add(finding.stage)
-        return Outcome(tuple(events), voiceprint, is_final=voiceprint is not None or "voiceprint" in self._concluded)
+        is_final = voiceprint is not None or "voiceprint" in self._concluded
+        return Outcome(tuple(events), voiceprint, tuple(explanations), is_final)
 
     def committed(self) -> None:
         """Take note that what was last concluded is told for good."""
@@ -136,31 +144,35 @@ class SpeakerSearch:
             self._event(status, message=reason) for stage, status in _FAILED.items() if stage not in self._told
         )
 
-    async def _identify(self, heard: IdentificationReady) -> Event:
+    async def _identify(self, heard: IdentificationReady) -> Explanation:
         limit = self._settings.match_limit
         found = await self._profiles.search(self._domain_id, heard.embedding, self._model.id, limit, band=heard.band)
-        candidates = decide(found, self._model, heard.speech_seconds, self._settings.known_callers)[:limit]
-        threshold = await self._threshold()
-        matches = tuple(
-            ProfileMatch(candidate.profile_id, candidate.confidence)
-            for candidate in candidates
-            if candidate.confidence >= threshold
+        return Explanation(
+            task_id=self._task.id,
+            domain_id=self._domain_id,
+            model_id=self._model.id,
+            band=heard.band,
+            speech_seconds=heard.speech_seconds,
+            known_voices=found[0].size if found else 0,
+            threshold=await self._threshold(),
+            candidates=decide(found, self._model, heard.speech_seconds, self._settings.known_callers)[:limit],
         )
-        self._explain(heard, candidates, threshold)
-        if not matches:
-            return self._event(SpeakerSearchStatus.NO_MATCHES)
-        return self._event(SpeakerSearchStatus.IDENTIFIED, matches)
 
-    def _explain(self, heard: IdentificationReady, candidates: Sequence[Candidate], threshold: float) -> None:
-        """Write down what the answer was made from: scores tell nothing of a voice."""
+    def _answer(self, explanation: Explanation) -> Event:
+        """Return what is told, and log what it was made from: scores tell nothing of a voice."""
         known: dict[str, float | str] = {}
-        for place, candidate in zip(("best", "second"), candidates, strict=False):
+        for place, candidate in zip(("best", "second"), explanation.candidates, strict=False):
             known[f"{place}_voice_profile_id"] = candidate.profile_id
             known[f"{place}_channel"] = candidate.channel
             known[f"{place}_cosine"] = round(candidate.score, 4)
             known[f"{place}_log_ratio"] = round(candidate.log_ratio, 2)
             known[f"{place}_confidence"] = round(candidate.confidence, 4)
-        log.info("speaker_search.decided", task_id=self._task.id, band=heard.band, threshold=threshold, **known)
+        about = {"task_id": self._task.id, "band": explanation.band, "threshold": explanation.threshold}
+        log.info("speaker_search.decided", **about, **known)
+        matches = tuple(ProfileMatch(match.profile_id, match.confidence) for match in explanation.matches)
+        if not matches:
+            return self._event(SpeakerSearchStatus.NO_MATCHES)
+        return self._event(SpeakerSearchStatus.IDENTIFIED, matches)
 
     async def _threshold(self) -> float:
         """Return the confidence that is a match in this domain: by its id or its name, else the one for all."""

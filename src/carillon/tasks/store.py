@@ -6,8 +6,8 @@ being committed is never overwritten.
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, Final
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
 
 import msgspec
 import sqlalchemy as sa
@@ -15,9 +15,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.clock import Clock
 from carillon.notifications import Event, Outbox, SinkTarget
-from carillon.pipelines import Leg, Pipeline
+from carillon.pipelines import Leg, Pipeline, is_visible
 from carillon.profiles import Profiles, Voiceprint
 from carillon.storage import Database, Timestamp, Vault, metadata
+from carillon.tasks.decision import Explanation
 from carillon.tasks.model import ACTIVE, ENDED, TRANSITIONS, Checkpoint, Task, TaskKind, TaskNotFound, TaskState
 
 _LONGEST_MESSAGE: Final = 1024
@@ -32,6 +33,7 @@ _tasks: Final = sa.Table(
     sa.Column("channel_id", sa.Integer, nullable=False),
     sa.Column("leg", sa.LargeBinary, nullable=False),
     sa.Column("domain_id", sa.String(64), index=True),
+    sa.Column("language", sa.String(16)),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("start_fragment", sa.String(128)),
     sa.Column("message", sa.String(_LONGEST_MESSAGE)),
@@ -41,6 +43,7 @@ _tasks: Final = sa.Table(
     sa.Column("ended_at", Timestamp),
 )
 _FIND: Final = sa.select(_tasks).where(_tasks.c.id == sa.bindparam("task_id"))
+_FIND_VISIBLE: Final = _FIND.where(is_visible(_tasks.c.pipeline_id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class Outcome:
 
     events: tuple[Event, ...] = ()
     voiceprint: Voiceprint | None = field(default=None, repr=False)
+    explanations: tuple[Explanation, ...] = ()
+    """Of what the events tell."""
     is_final: bool = False
     """The task's work is done; nothing more will come."""
 
@@ -56,15 +61,36 @@ class Outcome:
         return bool(self.events) or self.voiceprint is not None or self.is_final
 
 
-class TaskStore:
-    """Reads and writes tasks."""
+class Explained(Protocol):
+    """Where it is written down what an answer was made from."""
 
-    def __init__(self, database: Database, vault: Vault, clock: Clock, outbox: Outbox, profiles: Profiles) -> None:
+    async def explain(self, connection: AsyncConnection, at: datetime, explanation: Explanation) -> None:
+        """Write down one answer's explanation, in the transaction of the answer."""
+        ...
+
+
+class TaskStore:
+    """Reads and writes tasks.
+
+    Args:
+        explained: keeps the explanations of answers; None keeps none.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        vault: Vault,
+        clock: Clock,
+        outbox: Outbox,
+        profiles: Profiles,
+        explained: Explained | None = None,
+    ) -> None:
         self._database = database
         self._vault = vault
         self._clock = clock
         self._outbox = outbox
         self._profiles = profiles
+        self._explained = explained
 
     async def insert(self, connection: AsyncConnection, task: Task) -> None:
         """Add a new task."""
@@ -77,6 +103,7 @@ class TaskStore:
                 channel_id=task.leg.channel_id,
                 leg=msgspec.json.encode(task.leg),
                 domain_id=task.domain_id,
+                language=task.language,
                 state=task.state.value,
                 created_at=task.created_at,
                 updated_at=task.updated_at,
@@ -93,6 +120,21 @@ class TaskStore:
         if row is None:
             raise TaskNotFound(task_id)
         return _task_from(row)
+
+    async def seen(
+        self, connection: AsyncConnection, pipeline_identifier: str, shown_since: datetime, task_id: str
+    ) -> Task | None:
+        """Return a task of the pipeline with this id or ARN, None if there is no such task or pipeline.
+
+        Args:
+            connection: of the caller's transaction.
+            pipeline_identifier: id or ARN.
+            shown_since: of `Pipelines`.
+            task_id: of the task.
+        """
+        names = {"task_id": task_id, "identifier": pipeline_identifier, "shown_since": shown_since}
+        row = (await connection.execute(_FIND_VISIBLE, names)).first()
+        return None if row is None else _task_from(row)
 
     async def current(self, task_id: str) -> Task:
         """Return a task as it stands now.
@@ -175,7 +217,7 @@ class TaskStore:
         ends_as: TaskState | None = None,
         message: str | None = None,
     ) -> bool:
-        """Keep what a chunk led to: voiceprint, events, checkpoint and the task's end, all or nothing.
+        """Keep what a chunk led to: voiceprint, events, explanations, checkpoint and the task's end, all or nothing.
 
         Nothing is written for a task that has ended meanwhile; tell whether it was.
         """
@@ -187,6 +229,9 @@ class TaskStore:
                 await self._profiles.keep_voiceprint(connection, outcome.voiceprint)
             for event in outcome.events:
                 await self._outbox.post(connection, event, targets(pipeline))
+            if self._explained is not None:
+                for explanation in outcome.explanations:
+                    await self._explained.explain(connection, self._clock.now(), explanation)
             if checkpoint is not None and ends_as is None:
                 await self._keep_checkpoint(connection, pipeline, task, checkpoint)
             if ends_as is not None:
@@ -238,6 +283,7 @@ def _task_from(row: sa.Row[Any]) -> Task:
         created_at=row.created_at,
         updated_at=row.updated_at,
         domain_id=row.domain_id,
+        language=row.language,
         start_fragment=row.start_fragment,
         message=row.message,
     )

@@ -122,17 +122,21 @@ class Tasks:
         arn = Arn.parse(domain_arn)
         if arn.service != "chime" or arn.kind != "voice-profile-domain" or not self._place.owns(arn):
             raise DomainUnknown(domain_arn, self._place)
-        return await self._start(TaskKind.SPEAKER_SEARCH, start, pipeline, arn.name)
+        return await self._start(TaskKind.SPEAKER_SEARCH, start, pipeline, domain_id=arn.name)
 
-    async def start_voice_tone(self, start: StartTask) -> Task:
+    async def start_voice_tone(self, start: StartTask, language: str) -> Task:
         """Analyze the tone of the voice on a leg, or return the task that the same client request token started.
+
+        Args:
+            start: what the request says.
+            language: that is spoken, as AWS writes it: en-US.
 
         Raises:
             PipelineNotFound, FeatureDisabled, ChannelNotDeclared, WrongPipelineState, TaskConflict, TokenReused: as
                 for a speaker search.
         """
         pipeline = await self._pipelines.find(start.pipeline)
-        return await self._start(TaskKind.VOICE_TONE, start, pipeline, None)
+        return await self._start(TaskKind.VOICE_TONE, start, pipeline, language=language)
 
     async def find(self, kind: TaskKind, pipeline_identifier: str, task_id: str) -> Task:
         """Find a task of one kind in a pipeline.
@@ -239,7 +243,15 @@ class Tasks:
 
         await self._profiles.delete_domain(domain_id, refuse_if_used)
 
-    async def _start(self, kind: TaskKind, start: StartTask, pipeline: Pipeline, domain_id: str | None) -> Task:
+    async def _start(
+        self,
+        kind: TaskKind,
+        start: StartTask,
+        pipeline: Pipeline,
+        *,
+        domain_id: str | None = None,
+        language: str | None = None,
+    ) -> Task:
         now, task_id = self._clock.now(), str(self._new_id())
 
         async def insert(connection: AsyncConnection) -> Task:
@@ -257,6 +269,7 @@ class Tasks:
                 created_at=now,
                 updated_at=now,
                 domain_id=domain_id,
+                language=language,
             )
             await self._store.insert(connection, task)
             await self._lifecycle.started_task(connection, held)
@@ -281,9 +294,9 @@ class Tasks:
         await self._require_room(connection, kind)
 
     async def _find(self, connection: AsyncConnection, kind: TaskKind, pipeline_identifier: str, task_id: str) -> Task:
-        pipeline = await self._pipelines.find_in(connection, pipeline_identifier)
-        task = await self._store.find(connection, task_id)
-        if task.kind is not kind or task.pipeline_id != pipeline.id:
+        task = await self._store.seen(connection, pipeline_identifier, self._pipelines.shown_since, task_id)
+        if task is None or task.kind is not kind:
+            await self._pipelines.find_in(connection, pipeline_identifier)  # raises if that is what is missing
             raise TaskNotFound(task_id)
         return task
 

@@ -1,33 +1,66 @@
 """Voice tone analysis: what the findings about a tone mean, in plain words.
 
 Every 5 s of media time a report tells the tone of the last 30 s and of the whole call; the last one is marked as
-completed. A call with less than 10 s of speech fails instead.
+completed. A call with less than 10 s of speech fails instead. What else is told is an extension, and off by default.
 
 Source: Amazon Chime SDK Developer Guide, "Sample voice tone analysis workflow", "Understanding notifications".
 """
 
 from collections.abc import Sequence
 
-from carillon.analysis.tone import ToneAnalyzer, ToneAverage, ToneFinding, ToneReported, ToneTooLittleSpeech
+from carillon.analysis import Settings
+from carillon.analysis.tone import (
+    Talk,
+    ToneAnalyzer,
+    ToneAverage,
+    ToneDrifted,
+    ToneFinding,
+    ToneReported,
+    ToneTooLittleSpeech,
+    VoiceDetails,
+)
 from carillon.audio import Pcm
 from carillon.clock import Clock
-from carillon.notifications import Event, EventContext, ToneWindow, VoiceToneStatus, voice_tone_event
+from carillon.notifications import (
+    Event,
+    EventContext,
+    SpokenWords,
+    ToneExtension,
+    ToneWindow,
+    VoiceMeasures,
+    VoiceToneStatus,
+    WindowMeasures,
+    voice_tone_event,
+)
 from carillon.tasks.store import Outcome
 from carillon.tasks.timeline import Timeline
 
 
 class VoiceTone:
-    """One voice tone analysis: an analyzer, and the decisions on what it finds."""
+    """One voice tone analysis: an analyzer, and the decisions on what it finds.
 
-    def __init__(self, context: EventContext, analyzer: ToneAnalyzer, clock: Clock) -> None:
+    Args:
+        context: of its events.
+        analyzer: of the leg's samples.
+        clock: of the events.
+        settings: those that the analyzer was made with; they say which extensions are told.
+    """
+
+    def __init__(self, context: EventContext, analyzer: ToneAnalyzer, clock: Clock, settings: Settings) -> None:
         self._context = context
         self._analyzer = analyzer
         self._clock = clock
+        self._settings = settings
 
     @property
     def state(self) -> bytes:
         """Return all that the analyzer remembers."""
         return self._analyzer.state.to_bytes()
+
+    @property
+    def hears_other(self) -> bool:
+        """Tell whether the conversation is measured, and the stream has the other participant's channel."""
+        return self._analyzer.hears_other
 
     async def prepare(self) -> None:
         """Nothing to get ready."""
@@ -36,9 +69,9 @@ class VoiceTone:
         """Take note that the samples that come next do not adjoin those that came, or have another rate."""
         return self._analyzer.interrupt(rate_hz)
 
-    def push(self, samples: Pcm) -> Sequence[ToneFinding]:
-        """Analyze (n,) samples."""
-        return self._analyzer.push(samples)
+    def push(self, samples: Pcm, other: Pcm | None = None, /) -> Sequence[ToneFinding]:
+        """Analyze (n,) samples, and what the other channel held meanwhile."""
+        return self._analyzer.push(samples, other)
 
     def end(self) -> Sequence[ToneFinding]:
         """Say how the whole call sounded, or that there was too little speech."""
@@ -67,17 +100,64 @@ class VoiceTone:
         if isinstance(finding, ToneTooLittleSpeech) or timeline is None:
             message = "Less than 10 seconds of speech were available."
             return self.failures(f"{reason} {message}" if reason else message)[0]
-        return self._report(finding, timeline)
+        if isinstance(finding, ToneDrifted):
+            return self._tell(
+                VoiceToneStatus.DRIFTED, finding, timeline, "The overall tone of the call turned negative."
+            )
+        return self._tell(VoiceToneStatus.COMPLETED if finding.final else VoiceToneStatus.REPORTED, finding, timeline)
 
-    def _report(self, finding: ToneReported, timeline: Timeline) -> Event:
+    def _tell(
+        self,
+        status: VoiceToneStatus,
+        finding: ToneReported | ToneDrifted,
+        timeline: Timeline,
+        message: str | None = None,
+    ) -> Event:
         return voice_tone_event(
             self._context,
-            VoiceToneStatus.COMPLETED if finding.final else VoiceToneStatus.REPORTED,
+            status,
             self._clock.now(),
             current=_window(finding.current, timeline),
             overall=_window(finding.overall, timeline),
+            extension=self._extension(finding) if isinstance(finding, ToneReported) else None,
             start_fragment=timeline.start_fragment,
+            message=message,
         )
+
+    def _extension(self, report: ToneReported) -> ToneExtension | None:
+        settings, details = self._settings, report.details
+        if details is None and not settings.tone_expression:
+            return None
+        return ToneExtension(
+            current=self._measures(report.current, details.current if details else None),
+            overall=self._measures(report.overall, details.overall if details else None),
+            spoken=_spoken(report) if settings.tone_transcript else None,
+        )
+
+    def _measures(self, average: ToneAverage, talk: Talk | None) -> WindowMeasures:
+        is_told = self._settings.tone_expression
+        return WindowMeasures(
+            arousal=average.arousal if is_told else None,
+            valence=average.valence if is_told else None,
+            speaker=_voice(talk.speaker, average.words_per_minute) if talk else None,
+            other=_voice(talk.other) if talk and talk.other else None,
+            talk_over_ratio=talk.talk_over_ratio if talk else None,
+            silence_ratio=talk.silence_ratio if talk else None,
+        )
+
+
+def _voice(details: VoiceDetails, words_per_minute: float | None = None) -> VoiceMeasures:
+    return VoiceMeasures(
+        speech_ratio=details.speech_ratio,
+        loudness_dbfs=details.loudness_dbfs,
+        syllables_per_second=details.syllables_per_second,
+        words_per_minute=words_per_minute,
+    )
+
+
+def _spoken(report: ToneReported) -> Sequence[SpokenWords]:
+    spoken = report.details.spoken if report.details else ()
+    return [SpokenWords(words.begin_ms, words.end_ms, words.text) for words in spoken]
 
 
 def _window(average: ToneAverage, timeline: Timeline) -> ToneWindow:

@@ -13,7 +13,7 @@ from anyio import CapacityLimiter, fail_after, sleep, to_thread
 
 from carillon.audio import Pcm
 from carillon.errors import CarillonError, Transient
-from carillon.media import ChannelDecoder, ChannelSource, Chunk, Fragment
+from carillon.media import ChannelDecoder, ChannelSource, Chunk, Fragment, OtherChannel
 from carillon.notifications import Event
 from carillon.pipelines import Pipeline
 from carillon.tasks.lifecycle import Lifecycle
@@ -49,6 +49,11 @@ class Analysis(Protocol[_Finding]):
         """Return all that the analysis remembers."""
         ...
 
+    @property
+    def hears_other(self) -> bool:
+        """Tell whether `push` needs the other participant's channel too."""
+        ...
+
     async def prepare(self) -> None:
         """Get ready before the first chunk, so that no answer has to wait for it."""
         ...
@@ -57,8 +62,8 @@ class Analysis(Protocol[_Finding]):
         """Take note that the samples that come next do not adjoin those that came, or have another rate."""
         ...
 
-    def push(self, samples: Pcm) -> Sequence[_Finding]:
-        """Analyze samples; may take a while, so it is called in a thread."""
+    def push(self, samples: Pcm, other: Pcm | None = None, /) -> Sequence[_Finding]:
+        """Analyze samples, and with them the other channel's; may take a while, so it is called in a thread."""
         ...
 
     def end(self) -> Sequence[_Finding]:
@@ -102,11 +107,13 @@ class Worker(Generic[_Finding]):
         self._lifecycle = lifecycle
         self._limiter = limiter
         self._settings = settings
+        source = ChannelSource(task.leg.channel_count, task.leg.channel_index, task.leg.rate_hz)
         self._decoder = ChannelDecoder(
-            ChannelSource(task.leg.channel_count, task.leg.channel_index, task.leg.rate_hz),
-            checkpoint.decoder_state if checkpoint else None,
-            is_lenient=settings.rate_mismatch == "lenient",
+            source, checkpoint.decoder_state if checkpoint else None, is_lenient=settings.rate_mismatch == "lenient"
         )
+        self._other: OtherChannel | None = None
+        if analysis.hears_other:
+            self._other = OtherChannel(source, checkpoint.other_decoder_state if checkpoint else None)
         self._timeline = _timeline(task, checkpoint)
         self._committed_ms = self._timeline.heard_ms if self._timeline else 0
         self._log = log.bind(task_id=task.id, pipeline_id=pipeline.id, kind=task.kind.value)
@@ -169,8 +176,9 @@ class Worker(Generic[_Finding]):
     def _analyze(self, fragment: Fragment) -> tuple[Chunk, Sequence[_Finding]]:
         """Take a leg's samples out of a fragment and analyze them, in a thread: compressed audio takes a while too."""
         chunk = self._decoder.decode(fragment)
+        other = self._other.beside(fragment, chunk) if self._other else None
         before = self._analysis.interrupt(chunk.rate_hz) if chunk.is_apart else ()
-        return chunk, [*before, *self._analysis.push(chunk.samples)]
+        return chunk, [*before, *self._analysis.push(chunk.samples, other)]
 
     async def _finish(self, reason: str | None) -> None:
         findings = await to_thread.run_sync(self._analysis.end, limiter=self._limiter)
@@ -212,6 +220,7 @@ class Worker(Generic[_Finding]):
             first_at=self._timeline.first_at,
             analyzer_state=b"",
             decoder_state=self._decoder.state,
+            other_decoder_state=self._other.state if self._other else None,
             anchors=self._timeline.anchors[1:],
         )
 

@@ -6,8 +6,8 @@ import soundfile
 import soxr
 
 from carillon.analysis.speech import band_of
+from carillon.analysis.speech.telephone import through_telephone
 from carillon.audio import to_pcm16
-from carillon.evaluation.telephone import through_telephone
 
 RECORDINGS = sorted((Path(__file__).parents[2] / "data").glob("*.flac"))
 

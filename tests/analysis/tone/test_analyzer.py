@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,10 +11,12 @@ from carillon.analysis.settings import Settings
 from carillon.audio import Pcm
 from carillon.inference import Models
 
-# The fixtures `vad`, `tone`, `call`, `cut` and `bits` are in tests/analysis/conftest.py.
+# The fixtures `vad`, `tone`, `words`, `call`, `cut` and `bits` are in tests/analysis/conftest.py.
 
 LOUD, LOW, SOFT = 0.4, 0.2, 0.001  # the first two are speech
 SHORT = Settings(tone_seconds=3, tone_every_seconds=2, tone_window_seconds=6)
+EVERYTHING = replace(SHORT, tone_conversation=True, tone_transcript=True, tone_drift_negative=0.2)
+PARTS = ((3, LOW), (1, SOFT), (3, LOUD), (0.2, SOFT), (4, LOW), (0.5, SOFT), (0.3, LOUD), (0.6, SOFT), (1.2, LOUD))
 
 
 def _all(analyzer: ToneAnalyzer, parts: list[Pcm]) -> list[ToneFinding]:
@@ -120,58 +123,90 @@ def test_any_split_gives_the_same_bits(
     lengths: tuple[int, ...],
     vad: VadModel,
     tone: Any,
+    words: Any,
     call: Callable[..., Pcm],
     cut: Callable[..., list[Pcm]],
     bits: Callable[..., list[Any]],
 ) -> None:
-    samples = call((3, LOW), (1, SOFT), (3, LOUD), (0.2, SOFT), (4, LOW), rate_hz=rate_hz)
-    whole = _all(ToneAnalyzer(vad, tone, rate_hz, settings=SHORT), [samples])
-    split = _all(ToneAnalyzer(vad, tone, rate_hz, settings=SHORT), cut(samples, lengths))
-    assert bits(split) == bits(whole)
-    assert len(whole) == 5
+    samples, other = (call(*PARTS, rate_hz=rate_hz, seed=seed) for seed in (1, 2))
+    other = np.roll(other, rate_hz)
+
+    def told(lengths: tuple[int, ...]) -> list[ToneFinding]:
+        analyzer = ToneAnalyzer(vad, tone, rate_hz, settings=EVERYTHING, words=words, has_other=True)
+        pairs = zip(cut(samples, lengths), cut(other, lengths), strict=True)
+        return [finding for part, beside in pairs for finding in analyzer.push(part, beside)] + analyzer.end()
+
+    whole = told((len(samples),))
+    assert bits(told(lengths)) == bits(whole)
+    assert [type(finding) for finding in whole].count(ToneReported) == 6
 
 
+@pytest.mark.parametrize("settings", [SHORT, EVERYTHING])
 @pytest.mark.parametrize("seed", range(12))
 def test_restarts_are_invisible(
-    seed: int, vad: VadModel, tone: Any, call: Callable[..., Pcm], bits: Callable[..., list[Any]]
+    seed: int,
+    settings: Settings,
+    vad: VadModel,
+    tone: Any,
+    words: Any,
+    call: Callable[..., Pcm],
+    bits: Callable[..., list[Any]],
 ) -> None:
-    samples = call((3, LOW), (1, SOFT), (3, LOUD), (0.2, SOFT), (4, LOW))
-    expected = _all(ToneAnalyzer(vad, tone, 8_000, settings=SHORT), [samples])
+    samples, other = (call(*PARTS, seed=seed) for seed in (1, 2))
+
+    def made(state: ToneState | None = None) -> ToneAnalyzer:
+        return ToneAnalyzer(vad, tone, 8_000, state, settings, words, has_other=True)
+
+    whole = made()
+    expected = whole.push(samples, other) + whole.end()
     edges = [0, *sorted(np.random.default_rng(seed).integers(0, len(samples), 4).tolist()), len(samples)]
-    analyzer, found = ToneAnalyzer(vad, tone, 8_000, settings=SHORT), []
+    analyzer, found = made(), []
     for begin, end in pairwise(edges):
-        found += analyzer.push(samples[begin:end])
-        analyzer = ToneAnalyzer(vad, tone, 8_000, _restarted(analyzer), SHORT)
+        found += analyzer.push(samples[begin:end], other[begin:end])
+        analyzer = made(_restarted(analyzer))
     assert bits(found + analyzer.end()) == bits(expected)
 
 
+@pytest.mark.parametrize("listens", [False, True])
 @pytest.mark.parametrize("at", [1, 31_999, 100_000, 180_000])
 def test_the_real_models_do_not_notice_splits_or_restarts(
-    at: int, models: Models, voice: Pcm, bits: Callable[..., list[Any]]
+    at: int, listens: bool, models: Models, voice: Pcm, bits: Callable[..., list[Any]]
 ) -> None:
-    whole = _all(ToneAnalyzer(models.vad, models.tone, 16_000, settings=SHORT), [voice])
-    before = ToneAnalyzer(models.vad, models.tone, 16_000, settings=SHORT)
+    def made(state: ToneState | None = None) -> ToneAnalyzer:
+        return ToneAnalyzer(models.vad, models.tone, 16_000, state, SHORT, models.words if listens else None)
+
+    whole = _all(made(), [voice])
+    before = made()
     found = before.push(voice[: at // 3]) + before.push(voice[at // 3 : at])
-    after = ToneAnalyzer(models.vad, models.tone, 16_000, _restarted(before), SHORT)
-    assert bits(found + _all(after, [voice[at:]])) == bits(whole)
+    assert bits(found + _all(made(_restarted(before)), [voice[at:]])) == bits(whole)
     assert len(whole) >= 4
 
 
-def test_the_state_stays_small_through_a_long_call(vad: VadModel, tone: Any, call: Callable[..., Pcm]) -> None:
-    analyzer = ToneAnalyzer(vad, tone, 8_000)
+@pytest.mark.parametrize(("has_words", "most_bytes"), [(False, 250_000), (True, 450_000)])
+def test_the_state_stays_small_through_a_long_call(
+    has_words: bool, most_bytes: int, vad: VadModel, tone: Any, words: Any, call: Callable[..., Pcm]
+) -> None:
+    settings = Settings(tone_conversation=True, tone_transcript=True)
+    analyzer = ToneAnalyzer(vad, tone, 8_000, None, settings, words if has_words else None, has_other=True)
     minute = call(*[(2.7, LOW), (0.3, SOFT)] * 20)
-    sizes = []
+    most = []
     for _ in range(4):
-        analyzer.push(minute)
-        sizes.append(len(analyzer.state.to_bytes()))
-    assert max(sizes) < 200_000
-    assert abs(sizes[3] - sizes[1]) < 2_000
+        sizes = []
+        for part in np.split(minute, 30):
+            analyzer.push(part, part)
+            sizes.append(len(analyzer.state.to_bytes()))
+        most.append(max(sizes))
+    assert max(most) < most_bytes
+    assert abs(most[3] - most[1]) < 20_000
 
 
-def test_neither_state_nor_findings_show_the_voice(vad: VadModel, tone: Any, call: Callable[..., Pcm]) -> None:
-    analyzer = ToneAnalyzer(vad, tone, 8_000)
-    assert "array" not in repr(analyzer.push(call((12, LOW))))
-    assert "array" not in repr(analyzer.state)
+def test_neither_state_nor_findings_show_the_voice_or_its_words(
+    vad: VadModel, tone: Any, words: Any, call: Callable[..., Pcm]
+) -> None:
+    analyzer = ToneAnalyzer(vad, tone, 8_000, settings=Settings(tone_transcript=True), words=words)
+    told = repr(analyzer.push(call((12, LOW), (2, SOFT), (8, LOW)))) + repr(analyzer.state)
+    assert "array" not in told
+    assert "word word" not in told
 
 
 def test_speech_from_before_an_interruption_counts_and_no_tick_is_missed(
@@ -184,3 +219,12 @@ def test_speech_from_before_an_interruption_counts_and_no_tick_is_missed(
     reports = [finding for finding in findings if isinstance(finding, ToneReported)]
     assert [report.overall.end_ms for report in reports] == [15_000, 19_990]
     assert analyzer.interrupt(8_000) == []
+
+
+def test_a_habit_of_another_model_is_forgotten(vad: VadModel, tone: Any, call: Callable[..., Pcm]) -> None:
+    analyzer = ToneAnalyzer(vad, tone, 8_000)
+    analyzer.push(call((6, LOW)))
+    assert len(analyzer.state.habit.mean)
+    assert _restarted(analyzer).habit.mean.tobytes() == analyzer.state.habit.mean.tobytes()
+    tone.id = "another"
+    assert not len(ToneAnalyzer(vad, tone, 8_000, _restarted(analyzer)).state.habit.mean)

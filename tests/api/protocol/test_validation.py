@@ -96,6 +96,16 @@ def test_a_blob_and_a_float_have_limits_too(made_up: Any) -> None:
             reader.read({}, {}, {}, document)
 
 
+def test_what_is_admitted_besides_the_model_widens_one_enumeration(made_up: Any) -> None:
+    color, size = ({"type": "string", "enum": [value]} for value in ("red", "small"))
+    operation = made_up({"Color": {"shape": "Color"}, "Size": {"shape": "Size"}}, Color=color, Size=size)
+    reader = Readers({"Color": ("blue",)}).request(operation)
+    assert reader.read({}, {}, {}, {"Color": "blue", "Size": "small"}) == {"Color": "blue", "Size": "small"}
+    for document, problem in [({"Color": "green"}, "one of: red, blue"), ({"Size": "blue"}, "one of: small.")]:
+        with pytest.raises(BrokenConstraint, match=problem):
+            reader.read({}, {}, {}, document)
+
+
 def test_a_shape_that_contains_itself_is_refused_at_start(made_up: Any) -> None:
     tree = {"type": "structure", "members": {"Child": {"shape": "Tree"}}}
     with pytest.raises(ValueError, match="Tree contains itself"):

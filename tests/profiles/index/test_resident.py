@@ -36,6 +36,8 @@ async def test_a_restart_knows_the_same_voices(
     before = await profiles.search(domain.id, voice(3), MODEL)
     assert len(before) == 10
     assert await open_profiles().search(domain.id, voice(3), MODEL) == before
+    compact = open_profiles(Settings(int8_above=5))
+    assert await compact.search(domain.id, voice(3), MODEL) == before
 
 
 async def test_a_domain_can_be_read_before_it_is_searched(

@@ -52,6 +52,10 @@ class Heard:
         """Return (n,) speech, silence dropped."""
         return self.frames[self.is_speech].ravel()
 
+    def part(self, begin: int, end: int) -> "Heard":
+        """Return some of its frames: from the one at `begin` to the one before `end`."""
+        return Heard(self.first_frame + begin, self.frames[begin:end], self.is_speech[begin:end])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GateState:

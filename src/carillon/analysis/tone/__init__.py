@@ -1,26 +1,37 @@
 """Speech in, tone out: a report every 5 s of media time, averaged over 30 s and over the call.
 
-Start reading at `analyzer.py`; `averages.py` says what is averaged and how. Must not know wall time.
+Start reading at `analyzer.py`; `utterance.py` says what is judged together, `averages.py` what is averaged and how.
+`conversation.py` and `syllables.py` are extensions. Must not know wall time.
 """
 
-from carillon.analysis.tone.analyzer import (
-    ToneAnalyzer,
+from carillon.analysis.tone.analyzer import ToneAnalyzer, ToneModel, ToneState, WordsModel
+from carillon.analysis.tone.averages import Label, ToneAverage
+from carillon.analysis.tone.findings import (
+    Details,
+    Spoken,
+    Talk,
+    ToneDrifted,
     ToneFinding,
-    ToneModel,
     ToneReported,
-    ToneState,
     ToneTooLittleSpeech,
+    VoiceDetails,
 )
-from carillon.analysis.tone.averages import Label, Probabilities, ToneAverage
+from carillon.inference import Probabilities
 
 __all__ = [
+    "Details",
     "Label",
     "Probabilities",
+    "Spoken",
+    "Talk",
     "ToneAnalyzer",
     "ToneAverage",
+    "ToneDrifted",
     "ToneFinding",
     "ToneModel",
     "ToneReported",
     "ToneState",
     "ToneTooLittleSpeech",
+    "VoiceDetails",
+    "WordsModel",
 ]

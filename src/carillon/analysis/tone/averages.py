@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
-from carillon.analysis.speech import FRAME_SAMPLES
+from carillon.analysis.speech import FRAME_SAMPLES, FRAME_SECONDS
 from carillon.audio import MODEL_RATE_HZ
+from carillon.inference import Probabilities
 
 Label: TypeAlias = Literal["negative", "neutral", "positive"]
-Probabilities: TypeAlias = tuple[float, float, float]
-"""Of negative, neutral and positive; they sum to 1."""
 
-SAMPLES_PER_MS = MODEL_RATE_HZ // 1000
+SAMPLES_PER_MS: Final = MODEL_RATE_HZ // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +22,10 @@ class ToneAverage:
     negative: float
     neutral: float
     positive: float
+    arousal: float
+    """Mean probability that the voice is excited rather than calm, in [0, 1]."""
+    words_per_minute: float | None
+    """Of the speech whose words were understood, pauses left out; None if there was none."""
 
     @property
     def label(self) -> Label:
@@ -34,14 +37,22 @@ class ToneAverage:
         }
         return max(probabilities, key=lambda label: probabilities[label])
 
+    @property
+    def valence(self) -> float:
+        """Return how positive it is rather than negative, in [-1, 1]."""
+        return self.positive - self.negative
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A few seconds of speech that were judged together."""
+    """Up to a few seconds of speech that were judged together."""
 
     frames: tuple[int, ...]
     """Numbers of the frames that held the speech, rising."""
     probabilities: Probabilities
+    arousal: float
+    words_per_frame: float | None = None
+    """None if its words were not understood, or not yet."""
 
     def frames_since(self, sample: int) -> int:
         """Count the frames that end after a position at 16 kHz."""
@@ -50,29 +61,49 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """A weighted sum that grows: the whole call in four numbers."""
+    """A weighted sum that grows: the whole call in a few numbers."""
 
     frames: int = 0
     sums: Probabilities = (0.0, 0.0, 0.0)
+    arousal: float = 0.0
+    worded_frames: int = 0
+    """Those whose words were understood."""
+    words: float = 0.0
 
-    def plus(self, frames: int, probabilities: Probabilities) -> "Total":
-        """Return the sum with so many frames of one judgment more."""
+    def plus(self, segment: Segment, frames: int) -> "Total":
+        """Return the sum with so many frames of a segment more."""
         negative, neutral, positive = (
-            total + frames * probability for total, probability in zip(self.sums, probabilities, strict=True)
+            total + frames * probability for total, probability in zip(self.sums, segment.probabilities, strict=True)
         )
-        return Total(self.frames + frames, (negative, neutral, positive))
+        is_worded = segment.words_per_frame is not None
+        return Total(
+            frames=self.frames + frames,
+            sums=(negative, neutral, positive),
+            arousal=self.arousal + frames * segment.arousal,
+            worded_frames=self.worded_frames + (frames if is_worded else 0),
+            words=self.words + frames * (segment.words_per_frame or 0.0),
+        )
 
     def average(self, begin_ms: int, end_ms: int) -> ToneAverage | None:
         """Return the mean, for the stretch that the caller says it covers; None if there was no speech."""
         if self.frames == 0:
             return None
         negative, neutral, positive = (total / self.frames for total in self.sums)
-        return ToneAverage(begin_ms, end_ms, negative, neutral, positive)
+        minutes = self.worded_frames * FRAME_SECONDS / 60
+        return ToneAverage(
+            begin_ms=begin_ms,
+            end_ms=end_ms,
+            negative=negative,
+            neutral=neutral,
+            positive=positive,
+            arousal=self.arousal / self.frames,
+            words_per_minute=self.words / minutes if minutes else None,
+        )
 
 
 def average_of(segments: Sequence[Segment], begin_ms: int, end_ms: int) -> ToneAverage | None:
     """Average the segments' speech after `begin_ms`; none of it may be later than `end_ms`. None without speech."""
     total = Total()
     for segment in segments:
-        total = total.plus(segment.frames_since(begin_ms * SAMPLES_PER_MS), segment.probabilities)
+        total = total.plus(segment, segment.frames_since(begin_ms * SAMPLES_PER_MS))
     return total.average(begin_ms, end_ms)

@@ -1,18 +1,22 @@
 """Who may do what to which resource, and the record of what was done.
 
 Knows IAM's policy language and how a request names its resources; knows nothing of HTTP, and decides nothing about the
-resources themselves. Start reading at `policies.py`, then `guard.py`; `trail.py` is the record.
+resources themselves. Start reading at `policies.py`, then `guard.py`; `trail.py` is the record, and
+`explanations.py` adds to it what answers were made from.
 """
 
+from carillon.api.access.explanations import Explanations
 from carillon.api.access.guard import Guard
 from carillon.api.access.names import StoredNames
 from carillon.api.access.policies import Decision, Policy, PolicyInvalid
 from carillon.api.access.resources import Names
-from carillon.api.access.trail import Settings, Trail, TrailRow, read_trail, recording, write_trail
+from carillon.api.access.trail import TASK, Settings, Trail, TrailRow, read_trail, recording, write_trail
 from carillon.api.access.visibility import is_visible
 
 __all__ = [
+    "TASK",
     "Decision",
+    "Explanations",
     "Guard",
     "Names",
     "Policy",

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from anyio import CancelScope, Event, create_task_group, move_on_after, sleep
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.api.access.resources import canonical, needs
 from carillon.api.protocol.answered import Answered
@@ -19,6 +20,9 @@ from carillon.arns import Place
 from carillon.clock import Clock
 from carillon.storage import Database, Timestamp, metadata
 from carillon.telemetry import get_logger
+
+TASK: Final = "task"
+"""Source of a row of which no request was the cause: an answer of a task."""
 
 _READS: Final = ("Get", "List", "Describe", "Search")
 _DENIED: Final = frozenset({401, 403})
@@ -42,6 +46,7 @@ _rows: Final = sa.Table(
     sa.Column("status", sa.Integer, nullable=False),
     sa.Column("error", sa.String(128)),
     sa.Column("request_id", sa.String(36), nullable=False),
+    sa.Column("details", sa.JSON(none_as_null=True)),
     sqlite_autoincrement=True,
 )
 
@@ -92,10 +97,13 @@ class TrailRow:
     action: str
     resource: str
     source: str
-    """The client's address; `cli` for a command on this machine, which signs nothing."""
+    """The client's address; `cli` for a command on this machine and `task` for a task, which sign nothing."""
     status: int
     error: str | None
     request_id: str
+    """Or the id of the task that answered."""
+    details: Mapping[str, Any] | None = None
+    """What an answer was made from; None for requests."""
 
 
 class Trail:
@@ -239,9 +247,14 @@ async def recording(database: Database, place: Place, clock: Clock, settings: Se
 
 async def write_trail(database: Database, rows: Sequence[TrailRow]) -> None:
     """Add rows, in one transaction: for whoever changes something without a request."""
-    values = [{field.name: getattr(row, field.name) for field in fields(TrailRow)} for row in rows]
     async with database.transaction() as connection:
-        await connection.execute(sa.insert(_rows), values)
+        await add_to_trail(connection, rows)
+
+
+async def add_to_trail(connection: AsyncConnection, rows: Sequence[TrailRow]) -> None:
+    """Add rows, in a transaction of which they are a part."""
+    values = [{field.name: getattr(row, field.name) for field in fields(TrailRow)} for row in rows]
+    await connection.execute(sa.insert(_rows), values)
 
 
 async def read_trail(

@@ -6,9 +6,10 @@ An operation translates; it decides nothing. `wire.py` holds the translations th
 from carillon.api.media_pipelines.configurations import ConfigurationOperations
 from carillon.api.media_pipelines.pipelines import PipelineOperations
 from carillon.api.media_pipelines.speaker_search_tasks import SpeakerSearchOperations
-from carillon.api.media_pipelines.voice_tone_analysis_tasks import VoiceToneAnalysisOperations
+from carillon.api.media_pipelines.voice_tone_analysis_tasks import TONE_LANGUAGES, VoiceToneAnalysisOperations
 
 __all__ = [
+    "TONE_LANGUAGES",
     "ConfigurationOperations",
     "PipelineOperations",
     "SpeakerSearchOperations",

@@ -1,16 +1,19 @@
 """StartVoiceToneAnalysisTask, GetVoiceToneAnalysisTask, StopVoiceToneAnalysisTask."""
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import Final, TypedDict
 
 from carillon.api.concurrency import Calls
 from carillon.api.media_pipelines.wire import TASK_STATUSES, StartRequest, read_start
 from carillon.api.protocol import operation
 from carillon.tasks import Task, TaskKind, Tasks
 
+TONE_LANGUAGES: Final = "VoiceAnalyticsLanguageCode"
+"""The shape of LanguageCode in the model."""
+
 
 class StartVoiceToneAnalysisRequest(StartRequest):
-    """StartVoiceToneAnalysisTaskRequest; the model admits no language but en-US."""
+    """StartVoiceToneAnalysisTaskRequest; the model admits no language but en-US, `tasks.tone_languages` more."""
 
     LanguageCode: str
 
@@ -32,7 +35,8 @@ class VoiceToneAnalysisOperations:
     @operation("StartVoiceToneAnalysisTask")
     async def start_voice_tone_analysis_task(self, request: StartVoiceToneAnalysisRequest) -> Mapping[str, object]:
         """Start to analyze the tone of the voice on one channel."""
-        task = await self._tasks.start_voice_tone(read_start("StartVoiceToneAnalysisTask", request))
+        start = read_start("StartVoiceToneAnalysisTask", request)
+        task = await self._tasks.start_voice_tone(start, request["LanguageCode"])
         return {"VoiceToneAnalysisTask": _render(task)}
 
     @operation("GetVoiceToneAnalysisTask")

@@ -85,7 +85,7 @@ def add_service(router: Router[Endpoint], service: Service) -> tuple[str, ...]:
             raw.append((mark, handler))
     if unknown := handlers.keys() - set(model.operation_names):
         raise ValueError(f"{service.name} has no operation {', '.join(sorted(unknown))}; see botocore's model of it.")
-    _add_operations(router, model, handlers)
+    _add_operations(router, model, handlers, Readers(service.admitted))
     for route, answer in raw:
         spelling = Spelling(model.family, model.error_statuses, frozenset(model.error_statuses))
         action = f"{model.family.value}:{route.name or route.path.strip('/')}"
@@ -95,9 +95,12 @@ def add_service(router: Router[Endpoint], service: Service) -> tuple[str, ...]:
 
 
 def _add_operations(
-    router: Router[Endpoint], model: models.Model, handlers: Mapping[str, Callable[..., Awaitable[Any]]]
+    router: Router[Endpoint],
+    model: models.Model,
+    handlers: Mapping[str, Callable[..., Awaitable[Any]]],
+    readers: Readers,
 ) -> None:
-    readers, writers = Readers(), Writers()
+    writers = Writers()
     covered = ", ".join(sorted(handlers)) or "nothing"
     for name in model.operation_names:
         operation = model.operation(name)

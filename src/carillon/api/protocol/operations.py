@@ -54,10 +54,12 @@ class Service:
         name: as botocore spells it: `chime-sdk-media-pipelines`, `kinesisvideo`, ... Its model says the rest
             (routes, shapes, signing name, error style).
         handlers: objects with methods marked by `operation` or `route`.
+        admitted: what strings may be besides what the model enumerates, by the name of the shape: extensions.
     """
 
     name: str
     handlers: Sequence[object]
+    admitted: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)

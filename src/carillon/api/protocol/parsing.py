@@ -110,11 +110,15 @@ class RequestReader:
 
 
 class Readers:
-    """Compiles the readers of one service's operations, each shape once."""
+    """Compiles the readers of one service's operations, each shape once.
 
-    def __init__(self) -> None:
+    Args:
+        admitted: what strings may be besides what the model enumerates, by the name of the shape.
+    """
+
+    def __init__(self, admitted: Mapping[str, Sequence[str]] | None = None) -> None:
         self._compiled: dict[str, Read] = {}
-        self._checks = Checks()
+        self._checks = Checks(admitted)
 
     def request(self, operation: botocore.model.OperationModel) -> RequestReader:
         """Return the reader of an operation's input.

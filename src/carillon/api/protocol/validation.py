@@ -4,7 +4,7 @@ A check takes a parsed value and returns nothing, or raises `BrokenConstraint`, 
 but never repeats the value: it may be the name or the number of somebody.
 """
 
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from typing import Any, Final
 
 import botocore.model
@@ -36,10 +36,15 @@ class BrokenConstraint(InvalidRequest):
 
 
 class Checks:
-    """Compiles the checks of one service's shapes, each shape once."""
+    """Compiles the checks of one service's shapes, each shape once.
 
-    def __init__(self) -> None:
+    Args:
+        admitted: what strings may be besides what the model enumerates, by the name of the shape.
+    """
+
+    def __init__(self, admitted: Mapping[str, Sequence[str]] | None = None) -> None:
         self._compiled: dict[str, Check | None] = {}
+        self._admitted = admitted or {}
 
     def of(self, shape: botocore.model.Shape) -> Check | None:
         """Return the check of a shape and of everything in it; None where nothing is constrained.
@@ -63,7 +68,8 @@ class Checks:
         if shape.type_name == "map":
             return _both(_size(shape, "entries"), self._entries(shape))
         if shape.type_name in {"string", "character"}:
-            return _both(_both(_size(shape, "characters"), _enum(shape)), _pattern(shape))
+            enum = _enum(shape, self._admitted.get(shape.name, ()))
+            return _both(_both(_size(shape, "characters"), enum), _pattern(shape))
         if shape.type_name == "blob":
             return _size(shape, "bytes")
         if shape.type_name in {"integer", "long", "float", "double"}:
@@ -169,11 +175,12 @@ def _range(shape: botocore.model.Shape) -> Check | None:
     return check
 
 
-def _enum(shape: botocore.model.StringShape) -> Check | None:
-    allowed = frozenset(shape.enum)
-    if not allowed:
+def _enum(shape: botocore.model.StringShape, admitted: Sequence[str]) -> Check | None:
+    values = [*shape.enum, *admitted]
+    allowed = frozenset(values)
+    if not shape.enum:
         return None
-    shown = ", ".join(shape.enum[:_MAX_SHOWN_VALUES]) + (", ..." if len(allowed) > _MAX_SHOWN_VALUES else "")
+    shown = ", ".join(values[:_MAX_SHOWN_VALUES]) + (", ..." if len(allowed) > _MAX_SHOWN_VALUES else "")
 
     def check(value: str) -> None:
         if value not in allowed:

@@ -26,7 +26,6 @@ from carillon.profiles import domains
 from carillon.profiles.domains import DomainNotFound, Held
 from carillon.profiles.enrolled_voices import sealed_row
 from carillon.profiles.index import Neighbor, Numbers, VoiceIndex
-from carillon.profiles.index.exact import ExactIndex
 from carillon.profiles.sealing import unseal_embedding
 from carillon.profiles.tables import Band, enrolled_voices, removed_voices, voice_profiles
 from carillon.storage import Database, Vault, WrappedKey
@@ -124,6 +123,7 @@ class ResidentIndexes:
     Args:
         limiter: how many threads may search and decrypt at the same time.
         resident_profiles: beyond so many embeddings the least recently searched domains leave memory.
+        new_index: makes what holds the embeddings of one kind in a domain.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class ResidentIndexes:
         clock: Clock,
         limiter: CapacityLimiter,
         resident_profiles: int,
-        new_index: NewIndex = ExactIndex,
+        new_index: NewIndex,
     ) -> None:
         self._database = database
         self._vault = vault

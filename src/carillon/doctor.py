@@ -1,0 +1,162 @@
+"""`carillon doctor`: what this installation is made of and what stands in its way. It looks, and changes nothing."""
+
+import importlib.util
+import ipaddress
+import shutil
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from carillon import __version__
+from carillon.app import CREDENTIALS_FILE, DATABASE_FILE, ROOT_KEY_FILE
+from carillon.config import FILE_NAME, Settings
+from carillon.errors import CarillonError
+from carillon.inference import Manifest, Models
+from carillon.storage import Database, newest_revision, revision_of
+
+State: TypeAlias = Literal["ok", "note", "fault"]
+
+_LEAST_FREE_BYTES: Final = 1_000_000_000
+_CONNECT_SECONDS: Final = 1.0
+_COLORS: Final[dict[State, str]] = {"ok": "green", "note": "yellow", "fault": "red"}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What was found about one thing."""
+
+    what: str
+    state: State
+    """`note`: works, but somebody should know. `fault`: the server would not start, or not be safe."""
+    said: str
+    """What was found; of a note or fault, also what to do."""
+
+
+async def examine(settings: Settings) -> list[Checked]:
+    """Look at everything that the server stands on."""
+    return [
+        Checked("version", "ok", f"carillon {__version__}, Python {sys.version.split()[0]}"),
+        *_folder(settings.data_dir),
+        await _database(settings),
+        _address(settings),
+        *_models(settings),
+        _codecs(),
+    ]
+
+
+async def show(settings: Settings, as_json: bool) -> bool:
+    """Print what was found; return whether nothing is at fault."""
+    found = await examine(settings)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode([asdict(item) for item in found]).decode() + "\n")
+    else:
+        table = Table(box=None, pad_edge=False)
+        for heading in ("", "what", "found"):
+            table.add_column(heading, overflow="fold")
+        for item in found:
+            table.add_row(f"[{_COLORS[item.state]}]{item.state}[/]", item.what, item.said)
+        Console(highlight=False).print(table)
+    return all(item.state != "fault" for item in found)
+
+
+def _folder(folder: Path) -> Iterator[Checked]:
+    if not folder.is_dir():
+        yield Checked("data folder", "ok", f"{folder} does not exist yet; the first start makes it")
+        return
+    free_bytes = shutil.disk_usage(folder).free
+    room = f"{free_bytes / 1e9:.1f} GB free"
+    if free_bytes < _LEAST_FREE_BYTES:
+        yield Checked("data folder", "note", f"{folder}, only {room}: make room, or shorten what streams keep")
+    else:
+        yield Checked("data folder", "ok", f"{folder}, {room}")
+    settings_file = folder / FILE_NAME
+    if settings_file.exists():
+        yield Checked("settings", "ok", str(settings_file))
+    for name in (ROOT_KEY_FILE, CREDENTIALS_FILE):
+        yield from _secret(folder / name)
+
+
+def _secret(path: Path) -> Iterator[Checked]:
+    if not path.exists():
+        return
+    readers = stat.S_IMODE(path.stat().st_mode) & 0o077
+    if readers:
+        yield Checked("secrets", "fault", f"{path} may be read by others: chmod 600 it, and rotate what it holds")
+    else:
+        yield Checked("secrets", "ok", f"{path}, for this user alone")
+
+
+async def _database(settings: Settings) -> Checked:
+    file = settings.data_dir / DATABASE_FILE
+    if not settings.storage.url and not file.exists():
+        return Checked("database", "ok", f"{file} does not exist yet; the first start makes it")
+    where = "of storage.url" if settings.storage.url else str(file)
+    database = Database(settings.storage.url or f"sqlite:///{file}", settings.storage)
+    try:
+        found, newest = await revision_of(database), newest_revision()
+    except Exception as error:  # whatever the driver has to say: the URL may hold a password, so only the kind is told
+        return Checked("database", "fault", f"the one {where} cannot be read: {type(error).__name__}")
+    finally:
+        await database.close()
+    if found == newest:
+        return Checked("database", "ok", f"{where}, at revision {found}")
+    return Checked("database", "note", f"{where} is at revision {found}; the next start brings it to {newest}")
+
+
+def _address(settings: Settings) -> Checked:
+    server = settings.server
+    has_tls = bool(server.tls or server.tls_cert)
+    if not (has_tls or _is_loopback(server.host)):
+        said = f"{server.host} is beyond this machine and has no TLS: set server.tls, or put TLS in front"
+        return Checked("address", "note", said)
+    split = urlsplit(server.url)
+    try:
+        with socket.create_connection((split.hostname or "", split.port or 443), _CONNECT_SECONDS):
+            return Checked("address", "ok", f"{server.url}: something answers there")
+    except OSError:
+        return Checked("address", "ok", f"{server.url}: nothing answers there; `carillon serve` would")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _models(settings: Settings) -> Iterator[Checked]:
+    try:
+        models = Models(settings.inference)
+    except CarillonError as error:
+        yield Checked("models", "fault", str(error))
+        return
+    for weights in models.chosen:
+        what = f"model: {weights.manifest.kind}"
+        try:
+            weights.read()
+        except CarillonError as error:
+            yield Checked(what, "fault", str(error))
+            continue
+        yield _licensed(what, weights.manifest)
+
+
+def _licensed(what: str, manifest: Manifest) -> Checked:
+    said = f"{manifest.id}, {manifest.licence}"
+    if manifest.commercial_use:
+        return Checked(what, "ok", said)
+    return Checked(what, "note", f"{said}: not for commercial use")
+
+
+def _codecs() -> Checked:
+    if importlib.util.find_spec("av") is not None:
+        return Checked("codecs", "ok", "PCM, G.711, AAC and Opus")
+    return Checked("codecs", "note", "PCM and G.711; for AAC and Opus: pip install 'carillon-voice[codecs]'")

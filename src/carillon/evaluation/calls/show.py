@@ -1,0 +1,69 @@
+"""What was heard of calls, as a table for people or as JSON for programs. The words are on the pages alone."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from carillon.analysis import ToneAverage
+from carillon.evaluation.calls.follow import CallHeard, Party
+from carillon.evaluation.show import as_json_text
+
+
+def show_calls(calls: Sequence[CallHeard], *, as_json: bool) -> None:
+    """Print how each party of each call sounded to standard output: over the call, and in JSON also every 5 s."""
+    if as_json:
+        sys.stdout.write(as_json_text({"calls": [_flat(call) for call in calls]}) + "\n")
+        return
+    table = Table(title=f"{calls[0].model}{f', {calls[0].words}' if calls[0].words else ', acoustics alone'}")
+    for column in ("call", "party", "speech", "utterances", "overall", "-", "0", "+"):
+        table.add_column(column, justify="left" if column in ("call", "party", "overall") else "right", overflow="fold")
+    for call in calls:
+        for party in call.parties:
+            table.add_row(call.name, party.name, *_cells(party))
+    Console().print(table)
+
+
+def _cells(party: Party) -> Iterator[str]:
+    yield f"{party.speech_seconds:.0f} s"
+    yield str(len(party.understood))
+    if not party.reports:
+        yield from ("too little speech", "", "", "")
+        return
+    overall = party.reports[-1].overall
+    yield overall.label
+    yield from (f"{share:.0%}" for share in (overall.negative, overall.neutral, overall.positive))
+
+
+def _flat(call: CallHeard) -> dict[str, Any]:
+    return {
+        "name": call.name,
+        "seconds": call.seconds,
+        "model": call.model,
+        "words": call.words,
+        "parties": [
+            {
+                "name": party.name,
+                "speech_seconds": party.speech_seconds,
+                "reports": [
+                    {"current": _average(report.current), "overall": _average(report.overall), "final": report.final}
+                    for report in party.reports
+                ],
+                "current_by_sound": [_average(report.current) for report in party.by_sound],
+            }
+            for party in call.parties
+        ],
+    }
+
+
+def _average(tone: ToneAverage) -> dict[str, Any]:
+    return {
+        "begin_ms": tone.begin_ms,
+        "end_ms": tone.end_ms,
+        "label": tone.label,
+        "negative": tone.negative,
+        "neutral": tone.neutral,
+        "positive": tone.positive,
+    }

@@ -1,0 +1,150 @@
+"""A tone report as a table for people, or as JSON for programs."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from carillon.evaluation.show import as_json_text
+from carillon.evaluation.tone.evaluation import ToneReport
+from carillon.evaluation.tone.figures import ALL, ToneFigures
+from carillon.evaluation.tone.measures import LABELS
+
+COLUMNS = (
+    "band",
+    "heard",
+    "from",
+    "corpus",
+    "people",
+    "judged",
+    "skipped",
+    "UAR",
+    "95 %",
+    "F1",
+    *LABELS,
+    "ECE",
+    "Brier",
+    "log loss",
+)
+LEFT = COLUMNS[:4]
+"""Columns of words, not of numbers."""
+
+_WIDTH = 170
+"""Of what is not written to a terminal, which would cut the table off."""
+
+
+def show_tone(report: ToneReport, *, as_json: bool) -> None:
+    """Print a report to standard output."""
+    if as_json:
+        sys.stdout.write(as_text(report) + "\n")
+        return
+    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
+    chosen = "".join(f", {column}={value}" for column, value in report.chosen.items())
+    table = Table(title=f"{report.model} on {report.directory}{chosen}")
+    for column in COLUMNS:
+        table.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
+    rows = rows_of(report)
+    for row, following in zip(rows, [*rows[1:], None], strict=True):
+        is_last = following is None or (following.band, following.unit) != (row.band, row.unit)
+        table.add_row(*cells_of(row), end_section=is_last)
+    console.print(table)
+    for note in notes_on(report):
+        console.print(f"[dim]{note}[/]", highlight=False, markup=True)
+    for warning in warnings_on(report):
+        Console(stderr=True).print(f"carillon: {warning}", highlight=False, markup=False, soft_wrap=True)
+
+
+def as_text(report: ToneReport, *, with_curves: bool = False) -> str:
+    """Return a report as JSON.
+
+    Args:
+        report: what was measured.
+        with_curves: also what only a drawing needs.
+    """
+    figures = [_flat(row, with_curves=with_curves) for row in report.figures]
+    about = asdict(report) | {"chosen": dict(report.chosen), "warnings": warnings_on(report), "figures": figures}
+    return as_json_text(about)
+
+
+def rows_of(report: ToneReport) -> list[ToneFigures]:
+    """Return what a table shows: of a single corpus, "all" would say the same twice."""
+    corpora = {row.corpus for row in report.figures}
+    return [row for row in report.figures if len(corpora) > 2 or row.corpus != ALL]
+
+
+def warnings_on(report: ToneReport) -> list[str]:
+    """Return why some figures are not what they seem; nothing if they are of speakers unknown to the model."""
+    if not report.trained_on:
+        told = f"The manifest of {report.model} does not say what it was trained on (`trained_on`): whether it has "
+        return [f"{told}heard these speakers before is not known."]
+    if not report.known:
+        return []
+    names = ", ".join(report.known)
+    told = (
+        f"{report.model} was trained on {names}: figures on {names}, and on all together, are not on unseen speakers. "
+    )
+    return [f"{told}Those come from the cross-validation of training/tone; the model card has them."]
+
+
+def notes_on(report: ToneReport) -> list[str]:
+    """Return what must be said below the figures."""
+    about = f"{report.speakers} people, {report.recordings} recordings. UAR and F1 are means over the classes that "
+    about += "occur; 95 % by drawing people again; ECE of the label's probability, in ten bins; log loss in nats."
+    clips = 'A clip has "history" when the person\'s earlier clips were heard first, in the order of a hash of their '
+    clips += "paths, so no label has a say in it."
+    stretches = (
+        "A window is 30 s of clips of one person and one tone, with pauses, heard by the analyzer of live calls; "
+    )
+    stretches += "with history, those of one person follow each other in one call, in a seeded order."
+    notes = [about, clips, stretches]
+    skipped = sum(row.skipped for row in report.figures if row.corpus == ALL)
+    if skipped:
+        notes.append("Skipped: clips with less than 0.5 s of speech, windows with less than 10 s.")
+    absent = _absent(report)
+    if absent:
+        notes.append(f"Classes that do not occur: {'; '.join(absent)}.")
+    if not any(row.band == "wideband" for row in report.figures):
+        notes.append("No wideband figures: every recording is at 8 kHz or less.")
+    if report.words_missing:
+        notes.append(f"Acoustics alone: {report.words_missing}")
+    return notes
+
+
+def cells_of(row: ToneFigures) -> list[str]:
+    """Return the figures of one row as text, in the order of `COLUMNS`."""
+    about = [row.band, row.unit, row.inputs, row.corpus, str(row.speakers), str(row.judged), str(row.skipped)]
+    quality = row.quality
+    if quality is None:
+        return [*about, *["-"] * (len(COLUMNS) - len(about))]
+    return [
+        *about,
+        f"{quality.unweighted_average_recall:.1%}",
+        "-" if quality.interval is None else "{:.0%}-{:.0%}".format(*quality.interval),
+        f"{quality.macro_f1:.1%}",
+        *("-" if recall is None else f"{recall:.0%}" for recall in quality.recalls),
+        f"{quality.ece:.3f}",
+        f"{quality.brier:.3f}",
+        f"{quality.log_loss:.2f}",
+    ]
+
+
+def _absent(report: ToneReport) -> Sequence[str]:
+    found = {
+        f"{row.corpus} has no {label}"
+        for row in report.figures
+        if row.corpus != ALL and row.unit == "clip" and row.quality is not None
+        for label, recall in zip(LABELS, row.quality.recalls, strict=True)
+        if recall is None
+    }
+    return sorted(found)
+
+
+def _flat(row: ToneFigures, *, with_curves: bool) -> dict[str, Any]:
+    about = asdict(row)
+    quality = about.pop("quality") or {}
+    if not with_curves:
+        quality.pop("bins", None)
+    return about | quality

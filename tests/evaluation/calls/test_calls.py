@@ -1,0 +1,187 @@
+"""Calls through the analyzers of live calls, with judges whose answers are known, onto a page."""
+
+import json
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+
+from carillon.audio import Pcm
+from carillon.evaluation.calls.files import BadCall, call_files
+from carillon.evaluation.calls.follow import CallHeard, follow
+from carillon.evaluation.calls.page import page, write_pages
+from carillon.evaluation.calls.show import show_calls
+from carillon.evaluation.tone.clips import Ears
+from carillon.inference import Habit, Said, Sound, VadState
+
+RATE_HZ = 8_000
+
+
+class LoudnessVad:
+    def push(self, window: Pcm, state: VadState) -> tuple[float, VadState]:
+        return float(np.abs(window).mean() > 0.02), state
+
+
+class CalmTone:
+    id = "calm"
+
+    def hear(self, speech: Pcm, habit: Habit, /) -> tuple[Sound, Habit]:
+        return Sound((0.1, 0.8, 0.1), 0.5), habit
+
+
+class Angry:
+    def hear(self, speech: Pcm, /) -> Said:
+        return Said(f"<b>{len(speech) / 16_000:.0f} & more</b>", 3, (1.0, 0.0, 0.0))
+
+
+def _written(folder: Path) -> Path:
+    """Write a call of 40 s: the left talks at 2 to 6 s, 10.5 to 19 s and 25 to 28 s; the right never."""
+    tone = 0.3 * np.sin(2 * np.pi * 1_000 * np.arange(40 * RATE_HZ) / RATE_HZ)
+    seconds = np.arange(len(tone)) / RATE_HZ
+    talks = ((seconds > 2) & (seconds < 6)) | ((seconds > 10.5) & (seconds < 19)) | ((seconds > 25) & (seconds < 28))
+    soundfile.write(folder / "one.flac", np.stack([tone * talks, tone * 0], axis=1), RATE_HZ)
+    (folder / "one.turns.csv").write_text("start,end,channel,text\n25.1,28,left,<i>help</i>\n1,2,right,hm\n")
+    (folder / "manifest.csv").write_text("path,left,right\none.flac,caller,shop\n")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return _written(tmp_path)
+
+
+def _heard(folder: Path, ears: Ears) -> CallHeard:
+    (file,) = call_files(folder)
+    return follow(file, ears, ("calm", "angry"))
+
+
+@pytest.fixture(scope="module")
+def call(tmp_path_factory: pytest.TempPathFactory) -> CallHeard:
+    return _heard(_written(tmp_path_factory.mktemp("call")), Ears(LoudnessVad(), CalmTone(), Angry()))
+
+
+def test_both_parties_are_followed(call: CallHeard) -> None:
+    caller, shop = call.parties
+    assert (caller.name, shop.name) == ("caller", "shop")
+    assert caller.speech_seconds == pytest.approx(16, abs=0.6)
+    assert shop.speech_seconds == 0
+    assert shop.reports == []
+    assert [report.overall.end_ms for report in caller.reports] == [20_000, 25_000, 30_000, 35_000, 40_000]
+    assert caller.reports[-1].overall.negative > caller.by_sound[-1].overall.negative == pytest.approx(0.1)
+
+
+def test_words_stand_where_they_were_said(call: CallHeard) -> None:
+    said = [(item.begin_seconds, item.end_seconds) for item in call.parties[0].understood]
+    for found, true in zip(said, [(2, 6), (10.5, 19), (25, 28)], strict=True):
+        assert found == pytest.approx(true, abs=0.3)
+
+
+def test_without_words_there_is_one_tone(folder: Path) -> None:
+    party = _heard(folder, Ears(LoudnessVad(), CalmTone(), None)).parties[0]
+    assert party.reports
+    assert party.by_sound == party.understood == []
+
+
+def test_a_mono_call_is_one_party(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "mono.wav", np.zeros(RATE_HZ), RATE_HZ)
+    call = _heard(tmp_path, Ears(LoudnessVad(), CalmTone(), None))
+    assert [party.name for party in call.parties] == ["both parties"]
+    assert "both parties" in page(call)
+
+
+class _Reader(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.text = ""
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.tags.add(tag)
+        if tag not in {"meta", "path", "polyline"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in {"meta", "path", "polyline"}:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_the_page_is_whole_and_words_are_nothing_but_text(call: CallHeard, tmp_path: Path) -> None:
+    (path,) = write_pages([call], tmp_path / "pages")
+    assert path.name == "one.flac.html"
+    reader = _Reader()
+    reader.feed(path.read_text())
+    assert reader.open == []
+    assert not reader.tags & {"b", "i", "script", "link", "img"}
+    assert "<b>9 & more</b>" in reader.text
+    assert "<i>help</i>" in reader.text
+    assert "http" not in path.read_text()
+    assert "prefers-color-scheme" in path.read_text() or "color-scheme: light dark" in path.read_text()
+
+
+def test_every_report_is_in_the_row_in_which_it_came(call: CallHeard) -> None:
+    rows = page(call).split('<td class="time">')[1:]
+    assert len(rows) == 8
+    assert ["negative " in row for row in rows] == [False] * 3 + [True] * 5
+    assert "<b>" not in rows[2]
+    assert "9 &amp; more" in rows[2]
+    assert "help" in rows[5]
+
+
+def test_words_are_on_the_page_and_nowhere_else(call: CallHeard, capsys: pytest.CaptureFixture[str]) -> None:
+    for as_json in (True, False):
+        show_calls([call], as_json=as_json)
+        said = capsys.readouterr().out
+        assert "more" not in said
+        assert "help" not in said
+    show_calls([call], as_json=True)
+    reports = json.loads(capsys.readouterr().out)["calls"][0]["parties"][0]["reports"]
+    assert [report["final"] for report in reports] == [False] * 4 + [True]
+    assert "more" not in repr(call)
+
+
+@pytest.mark.parametrize(
+    ("turns", "said"),
+    [
+        ("start,end,text\n1,2,hm\n", "channel"),
+        ("start,end,channel,text\n1,2,middle,hm\n", "left or right"),
+        ("start,end,channel,text\none,2,left,hm\n", "seconds"),
+        ("start,end,channel,text\n1,2,left,h\xf6\n", "UTF-8"),
+    ],
+)
+def test_turns_that_cannot_be_read_say_why(turns: str, said: str, folder: Path) -> None:
+    (folder / "one.turns.csv").write_text(turns, encoding="latin-1")
+    with pytest.raises(BadCall, match=said):
+        call_files(folder)
+
+
+def test_files_that_are_no_calls_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(BadCall, match="Put wav or flac files there"):
+        call_files(tmp_path)
+    ears = Ears(LoudnessVad(), CalmTone(), None)
+    soundfile.write(tmp_path / "a.wav", np.zeros((100, 6)), RATE_HZ)
+    with pytest.raises(BadCall, match="6 channels"):
+        _heard(tmp_path, ears)
+    soundfile.write(tmp_path / "a.wav", np.zeros((100, 2)), 96_000)
+    with pytest.raises(BadCall, match="96000"):
+        _heard(tmp_path, ears)
+    (tmp_path / "a.wav").write_text("no sound")
+    with pytest.raises(BadCall, match=r"a\.wav cannot be read"):
+        _heard(tmp_path, ears)
+
+
+def test_the_command_writes_a_page_for_each_call(carillon: Any, recordings: Path, tmp_path: Path) -> None:
+    samples, rate_hz = soundfile.read(recordings / "call_1.flac")
+    soundfile.write(tmp_path / "call.wav", samples[: 20 * rate_hz], rate_hz)
+    pages = tmp_path / "pages"
+    done = carillon("eval", "calls", str(tmp_path), "--no-words", "--json", "--report", str(pages))
+    (call,) = json.loads(done.stdout)["calls"]
+    assert [party["name"] for party in call["parties"]] == ["left", "right"]
+    assert any(party["reports"] for party in call["parties"])
+    assert [path.name for path in pages.iterdir()] == ["call.wav.html"]

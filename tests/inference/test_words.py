@@ -1,0 +1,113 @@
+import logging
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soxr
+
+from carillon.analysis.speech.telephone import RATE_HZ, through_telephone
+from carillon.audio import MODEL_RATE_HZ, Pcm
+from carillon.inference import WORDS_PRIOR, Models, NotInstalled, Settings, Words
+from carillon.inference.catalog import installed_folder
+
+ANNA = "i've tried it and liked it and maybe this is the consequence of that night's fun"
+BERT = "who hath not at present his heart his mouth and his eyes full of disgust"
+
+
+def _missed(wanted: str, heard: str) -> float:
+    """Return the share of words that are not there, whatever their order: a lower bound of the word error rate."""
+    words, found = wanted.split(), [word.strip(".,?!").lower() for word in heard.split()]
+    return sum(word not in found for word in words) / len(words)
+
+
+def test_real_speech_is_understood(words: Words, anna: Pcm, bert: Pcm) -> None:
+    for speech, text in ((anna, ANNA), (bert, BERT)):
+        said = words.hear(speech)
+        assert _missed(text, said.text) < 0.2
+        assert said.words == pytest.approx(len(text.split()), abs=2)
+        assert sum(said.probabilities) == pytest.approx(1, abs=1e-6)
+
+
+def test_real_speech_is_understood_through_a_telephone(words: Words, bert: Pcm) -> None:
+    heard = soxr.resample(through_telephone(bert, MODEL_RATE_HZ), RATE_HZ, MODEL_RATE_HZ)
+    assert _missed(BERT, words.hear(heard).text) < 0.35
+
+
+def test_what_is_no_speech_is_not_understood(words: Words) -> None:
+    noise = np.random.default_rng(6).standard_normal(3 * MODEL_RATE_HZ).astype(np.float32) * np.float32(0.05)
+    hum = np.sin(np.arange(3 * MODEL_RATE_HZ, dtype=np.float32) * np.float32(0.1))
+    for sound in (np.zeros(2 * MODEL_RATE_HZ, np.float32), noise, hum):
+        said = words.hear(sound)
+        assert (said.text, said.words, said.probabilities) == ("", 0, WORDS_PRIOR)
+
+
+def test_speech_backwards_is_not_understood(words: Words, anna: Pcm, bert: Pcm) -> None:
+    for speech in (anna, bert):
+        assert words.hear(speech[::-1].copy()).words == 0
+
+
+def test_less_than_half_a_second_is_not_understood(words: Words, anna: Pcm) -> None:
+    for samples in (0, 1, MODEL_RATE_HZ // 2 - 1):
+        assert words.hear(anna[:samples]).words == 0
+
+
+def test_longer_speech_than_the_model_takes_is_refused(words: Words) -> None:
+    with pytest.raises(ValueError, match="480000"):
+        words.hear(np.zeros(30 * MODEL_RATE_HZ + 1, np.float32))
+
+
+def test_the_same_speech_gives_the_same_answer_whatever_runs_beside_it(words: Words, anna: Pcm, bert: Pcm) -> None:
+    alone = [words.hear(anna), words.hear(bert)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(words.hear, [anna, bert] * 3)) == alone * 3
+
+
+def test_words_are_in_no_repr_and_no_log(words: Words, bert: Pcm, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        said = words.hear(bert)
+        transcript = words._transcriber.transcribe(bert)
+    assert "disgust" in said.text
+    assert "disgust" not in repr(said) + repr(transcript) + caplog.text
+
+
+def test_the_package_that_carries_the_weights_is_never_imported() -> None:
+    """It would open sound devices."""
+    code = "from carillon.inference import *; import sys; m = Models(Settings(words='on')); m.load(); assert m.words; "
+    code += "sys.exit('moonshine_voice' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def _without(package: str) -> Models:
+    return Models(locate=lambda name: None if name == package else installed_folder(name))
+
+
+@pytest.mark.parametrize("package", ["moonshine_voice", "vaderSentiment"])
+def test_without_the_extra_there_are_no_words_and_the_reason_says_what_to_install(package: str) -> None:
+    models = _without(package)
+    assert models.words is None
+    assert package in models.words_missing
+    assert "pip install 'carillon-voice[words]'" in models.words_missing
+    models.load()
+
+
+def test_words_that_are_insisted_on_must_be_installed() -> None:
+    with pytest.raises(NotInstalled, match=r"carillon-voice\[words\]"):
+        Models(Settings(words="on"), locate=lambda _: None)
+
+
+def test_words_that_are_switched_off_are_not_looked_for() -> None:
+    def locate(name: str) -> Path | None:
+        raise AssertionError(name)
+
+    models = Models(Settings(words="off"), locate)
+    assert models.words is None
+    assert "off" in models.words_missing
+
+
+def test_words_that_are_there_have_no_reason_to_be_missing(models: Models) -> None:
+    assert models.words is not None
+    assert models.words_missing == ""
+    assert models.words.id == "moonshine-tiny-en+call-words-1"

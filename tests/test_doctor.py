@@ -1,0 +1,102 @@
+"""`carillon doctor` finds what is wrong, and changes nothing."""
+
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from carillon import config
+from carillon.app import CREDENTIALS_FILE, DATABASE_FILE, ROOT_KEY_FILE, opened
+from carillon.config import Settings
+from carillon.doctor import Checked, examine, show
+from carillon.inference import Settings as InferenceSettings
+from carillon.storage import Database
+
+pytestmark = pytest.mark.anyio
+
+
+def settings(folder: Path, **server: object) -> Settings:
+    return config.load(folder, {"server": server}, environment={})
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def of(found: list[Checked], what: str) -> list[Checked]:
+    return [item for item in found if item.what == what]
+
+
+async def test_a_folder_that_does_not_exist_is_no_fault_and_is_not_made(tmp_path: Path) -> None:
+    found = await examine(settings(tmp_path / "new", port=_free_port()))
+    assert {item.state for item in found} == {"ok"}
+    assert not (tmp_path / "new").exists()
+
+
+async def test_a_folder_that_was_used_is_fine_and_left_as_it_is(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, port=_free_port())
+    async with opened(chosen):
+        pass
+    before = contents(tmp_path)
+    found = await examine(chosen)
+    assert {item.state for item in found} == {"ok"}
+    assert len(of(found, "secrets")) == 2
+    after = contents(tmp_path)
+    assert {name: after[name] for name in before} == before
+
+
+@pytest.mark.parametrize("name", [ROOT_KEY_FILE, CREDENTIALS_FILE])
+async def test_a_secret_that_others_may_read_is_a_fault(tmp_path: Path, name: str) -> None:
+    async with opened(settings(tmp_path)):
+        pass
+    (tmp_path / name).chmod(0o640)
+    faults = [item for item in await examine(settings(tmp_path)) if item.state == "fault"]
+    assert [item.what for item in faults] == ["secrets"]
+    assert name in faults[0].said
+
+
+async def test_a_database_without_our_tables_will_be_brought_up_to_date(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / DATABASE_FILE}")
+    async with database.transaction():
+        pass
+    await database.close()
+    (found,) = of(await examine(settings(tmp_path)), "database")
+    assert found.state == "note"
+
+
+async def test_a_database_that_is_none_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / DATABASE_FILE).write_bytes(b"this is no database" * 1000)
+    (found,) = of(await examine(settings(tmp_path)), "database")
+    assert found.state == "fault"
+
+
+@pytest.mark.parametrize(
+    ("host", "state"), [("127.0.0.1", "ok"), ("::1", "ok"), ("localhost", "ok"), ("0.0.0.0", "note")]
+)
+async def test_an_address_beyond_this_machine_wants_tls(tmp_path: Path, host: str, state: str) -> None:
+    (found,) = of(await examine(settings(tmp_path, host=host, port=_free_port())), "address")
+    assert found.state == state
+
+
+async def test_weights_that_are_not_those_of_the_manifest_are_a_fault(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    packaged = Path(config.__file__).parent / "inference/weights/silero_vad_16k.toml"
+    (models / "mine.toml").write_text(packaged.read_text().replace('id = "silero-vad-6-16k"', 'id = "mine"'))
+    (models / "silero_vad_16k.onnx").write_bytes(b"other weights")
+    chosen = replace(settings(tmp_path), inference=InferenceSettings(directory=str(models), vad="mine"))
+    (found,) = of(await examine(chosen), "model: vad")
+    assert found.state == "fault"
+    assert not await show(chosen, as_json=True)
+
+
+async def test_a_model_that_does_not_exist_is_a_fault(tmp_path: Path) -> None:
+    chosen = replace(settings(tmp_path), inference=InferenceSettings(tone="no-such-head"))
+    (found,) = of(await examine(chosen), "models")
+    assert "no-such-head" in found.said
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
