@@ -91,6 +91,13 @@ async def test_weights_that_are_not_those_of_the_manifest_are_a_fault(tmp_path: 
     assert not await show(chosen, as_json=True)
 
 
+async def test_words_that_are_switched_off_are_told(tmp_path: Path) -> None:
+    chosen = replace(settings(tmp_path), inference=InferenceSettings(words="off"))
+    (found,) = of(await examine(chosen), "words")
+    assert found.state == "ok"
+    assert 'words = "off"' in found.said
+
+
 async def test_a_model_that_does_not_exist_is_a_fault(tmp_path: Path) -> None:
     chosen = replace(settings(tmp_path), inference=InferenceSettings(tone="no-such-head"))
     (found,) = of(await examine(chosen), "models")

@@ -147,6 +147,9 @@ def _models(settings: Settings) -> Iterator[Checked]:
             yield Checked(what, "fault", str(error))
             continue
         yield _licensed(what, weights.manifest)
+    if models.words_missing:
+        state: State = "ok" if settings.inference.words == "off" else "note"
+        yield Checked("words", state, f"voice tone goes by the sound alone: {models.words_missing}")
 
 
 def _licensed(what: str, manifest: Manifest) -> Checked:

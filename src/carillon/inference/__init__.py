@@ -3,8 +3,8 @@
 Knows front ends, weights and calibration; must not know what a task, a call or a finding is, nor keep anything between
 two calls (a stream's memory is handed in and out: `VadState`). Everything hears 16 kHz mono float32.
 
-Start reading at `models.py`, the three models by role; `catalog.py` tells how another one is plugged in. `onnxruntime`
-and `kaldi_native_fbank` are guests of this room alone.
+Start reading at `models.py`, the models by role; `catalog.py` tells how another one is plugged in. `onnxruntime`,
+`kaldi_native_fbank` and the optional `vaderSentiment` are guests of this room alone.
 """
 
 from carillon.inference.calibration import (

@@ -97,7 +97,10 @@ class Models:
 
     @property
     def words(self) -> Words | None:
-        """What is said and its tone; None if that is switched off or not installed, see `words_missing`."""
+        """What is said and its tone; None if that is switched off or not installed, see `words_missing`.
+
+        Loaded when first heard, not by `load`: many servers never analyze a tone.
+        """
         with self._loading:
             return self._words
 
@@ -108,12 +111,12 @@ class Models:
         return (self._vad_weights, self._speaker_weights, *tone, *(self._words_weights or ()))
 
     def load(self) -> None:
-        """Load every model now, so that no call waits for it. Logs which of them may not be used commercially."""
+        """Load every model but the words now, so that no call waits. Logs which may not be used commercially."""
         for weights in self.chosen:
             if not weights.manifest.commercial_use:
                 log.warning("model.not_for_commercial_use", model=weights.manifest.id, licence=weights.manifest.licence)
-        for model in (self.vad, self.speaker, self.tone, self.words):
-            assert model is None or model.id
+        for model in (self.vad, self.speaker, self.tone):
+            assert model.id
 
     @cached_property
     def _vad(self) -> SileroVad:
@@ -132,7 +135,12 @@ class Models:
         if self._words_weights is None:
             return None
         speech, text = self._words_weights
-        return Words(Moonshine(speech), Sentiment(text, SentenceEncoder(self._encoder_of(text, "sentence")), Vader()))
+        sentences = self._encoder_of(text, "sentence")
+
+        def load() -> tuple[Moonshine, Sentiment]:
+            return Moonshine(speech), Sentiment(text, SentenceEncoder(sentences), Vader())
+
+        return Words(f"{speech.manifest.id}+{text.manifest.id}", load)
 
     def _find_words(self, locate: Callable[[str], Path | None]) -> tuple[Weights, Weights] | None:
         if self._settings.words == "off":

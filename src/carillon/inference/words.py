@@ -3,6 +3,8 @@
 The words never leave this process by themselves: they are in no log, no error and no `repr`.
 """
 
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,17 +31,37 @@ NOTHING: Final = Said("", 0, WORDS_PRIOR)
 
 
 class Words:
-    """Speech recognition and sentiment together. May be called from several threads at a time."""
+    """Speech recognition and sentiment together. May be called from several threads at a time.
 
-    def __init__(self, transcriber: Moonshine, sentiment: Sentiment) -> None:
-        self.id = f"{transcriber.id}+{sentiment.id}"
-        self._transcriber, self._sentiment = transcriber, sentiment
+    They are loaded when somebody first speaks: they take as much memory as all the other models.
+
+    Args:
+        words_id: of both models together.
+        load: loads them; called once.
+    """
+
+    def __init__(self, words_id: str, load: Callable[[], tuple[Moonshine, Sentiment]]) -> None:
+        self.id = words_id
+        self._load = load
+        self._loading = threading.Lock()
+        self._loaded: tuple[Moonshine, Sentiment] | None = None
 
     def hear(self, speech: Pcm, /) -> Said:
-        """Understand (n,) English speech at 16 kHz, one utterance of at most 30 s; none under 0.5 s is understood."""
+        """Understand (n,) English speech at 16 kHz, one utterance of at most 30 s; none under 0.5 s is understood.
+
+        Raises:
+            ModelBroken: the first time, if the models cannot be loaded.
+        """
         if len(speech) < MODEL_RATE_HZ // 2:
             return NOTHING
-        heard = self._transcriber.transcribe(speech)
+        transcriber, sentiment = self._models()
+        heard = transcriber.transcribe(speech)
         if not heard.is_believed:
             return NOTHING
-        return Said(heard.text, len(plain(heard.text).split()), self._sentiment.of(heard.text))
+        return Said(heard.text, len(plain(heard.text).split()), sentiment.of(heard.text))
+
+    def _models(self) -> tuple[Moonshine, Sentiment]:
+        with self._loading:
+            if self._loaded is None:
+                self._loaded = self._load()
+            return self._loaded
