@@ -37,6 +37,7 @@ GUESTS: Mapping[str, frozenset[str]] = {
     "aiobotocore": frozenset({"media", "notifications", "streams"}),
     "av": frozenset({"media"}),
     "boto3": frozenset({"demo"}),
+    "vaderSentiment": frozenset({"inference"}),
 }
 """Third parties, and the only rooms that may know them. SQLAlchemy is no guest: rooms own their tables."""
 

@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from carillon.audio import MODEL_RATE_HZ, Pcm
-from carillon.inference import Catalog, ModelBroken, ModelUnsupported, Words
+from carillon.inference import Catalog, ModelBroken, ModelUnsupported
 from carillon.inference.catalog import Weights
 from carillon.inference.moonshine import Moonshine, _stuck, read_tokens
 
@@ -63,7 +63,7 @@ def test_people_may_say_a_few_words_again(said: list[int]) -> None:
     assert not _stuck(said)
 
 
-def test_no_more_is_written_than_anybody_says(words: Words, bert: Pcm) -> None:
+def test_no_more_is_written_than_anybody_says(weights: Weights, bert: Pcm) -> None:
     fast = bert[::4].copy()
-    transcript = words._transcriber.transcribe(fast)
+    transcript = Moonshine(weights).transcribe(fast)
     assert len(transcript.text.split()) <= 6.5 * len(fast) / MODEL_RATE_HZ + 1

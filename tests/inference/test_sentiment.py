@@ -1,13 +1,16 @@
 import pytest
 
-from carillon.inference import Models, Words
-from carillon.inference.sentiment import Sentiment, plain
+from carillon.inference import Models
+from carillon.inference.sentences import SentenceEncoder
+from carillon.inference.sentiment import Sentiment, Vader, plain
 from carillon.inference.tone import LABELS, Probabilities
 
 
-@pytest.fixture(scope="session")
-def sentiment(words: Words) -> Sentiment:
-    return words._sentiment
+@pytest.fixture(scope="module")
+def sentiment(models: Models) -> Sentiment:
+    head = models.catalog.find("call-words-1", "text")
+    encoder = SentenceEncoder(models.catalog.find("all-minilm-l6-v2-int8", "encoder"))
+    return Sentiment(head, encoder, Vader())
 
 
 def _label(probabilities: Probabilities) -> str:
