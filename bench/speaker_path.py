@@ -255,15 +255,20 @@ def get_media(path: Path) -> bytes:
     """Return a call as GetMedia sends it: a document a second, with Kinesis's tags around its Cluster."""
     samples, rate_hz = soundfile.read(path, dtype="float32")
     assert rate_hz == SOURCE.rate_hz
-    frames = to_pcm16(samples)
-    muxer = Muxer(Track(1, 1, AUDIO, "call", "A_PCM/INT/LIT", b"", float(rate_hz), 2, 16))
-    block = rate_hz * BLOCK_MS // 1000
+    track = Track(1, 1, AUDIO, "call", "A_PCM/INT/LIT", b"", float(rate_hz), 2, 16)
+    return documents(track, to_pcm16(samples).astype("<i2").tobytes(), 4 * rate_hz)
+
+
+def documents(track: Track, data: bytes, bytes_a_second: int) -> bytes:
+    """Return samples as GetMedia sends them, with blocks of 20 ms."""
+    muxer = Muxer(track)
+    block = bytes_a_second * BLOCK_MS // 1000
     parts = []
-    for number, first in enumerate(range(0, len(frames), rate_hz)):
+    for number, first in enumerate(range(0, len(data), bytes_a_second)):
         at_ms = to_millis(BEGAN_AT) + 1000 * number
-        second = frames[first : first + rate_hz].astype("<i2")
+        second = data[first : first + bytes_a_second]
         starts = range(0, len(second), block)
-        blocks = [Block(1, at_ms + at * 1000 // rate_hz, second[at : at + block].tobytes()) for at in starts]
+        blocks = [Block(1, at_ms + at * 1000 // bytes_a_second, second[at : at + block]) for at in starts]
         time = f"{at_ms / 1000:.3f}"
         before = {"FRAGMENT_NUMBER": str(number + 1), "SERVER_TIMESTAMP": time, "PRODUCER_TIMESTAMP": time}
         after = {"MILLIS_BEHIND_NOW": "0", "CONTINUATION_TOKEN": str(number + 1)}
