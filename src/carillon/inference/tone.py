@@ -47,8 +47,9 @@ class Sound:
 
     probabilities: Probabilities
     """Calibrated."""
-    arousal: float
-    """Probability that the speaker is excited (angry, happy, afraid) rather than calm, in [0, 1]."""
+    arousal: float | None
+    """Probability that the speaker is excited (angry, happy, afraid) rather than calm, in [0, 1]; None if the head was
+    not trained to tell it."""
 
     @property
     def valence(self) -> float:
@@ -103,7 +104,7 @@ class ToneClassifier:
             raise ValueError(f"{self.id} knows habits of {len(features)} numbers, not {len(habit.mean)}.")
         (logits,) = self._session.run([self._output], {self._input: features[None]})
         negative, neutral, positive = _softmax(logits[0].astype(np.float64)).tolist()
-        return Sound((negative, neutral, positive), 0.5), _after(habit, features, len(speech) / MODEL_RATE_HZ)
+        return Sound((negative, neutral, positive), None), _after(habit, features, len(speech) / MODEL_RATE_HZ)
 
     def probabilities(self, speech: Pcm) -> Probabilities:
         """Judge (n,) speech at 16 kHz, n >= 8_000: negative, neutral, positive, summing to 1."""

@@ -22,8 +22,8 @@ class ToneAverage:
     negative: float
     neutral: float
     positive: float
-    arousal: float
-    """Mean probability that the voice is excited rather than calm, in [0, 1]."""
+    arousal: float | None
+    """Mean probability that the voice is excited rather than calm, in [0, 1]; None if the model does not tell it."""
     words_per_minute: float | None
     """Of the speech whose words were understood, pauses left out; None if there was none."""
 
@@ -50,7 +50,7 @@ class Segment:
     frames: tuple[int, ...]
     """Numbers of the frames that held the speech, rising."""
     probabilities: Probabilities
-    arousal: float
+    arousal: float | None
     words_per_frame: float | None = None
     """None if its words were not understood, or not yet."""
 
@@ -65,7 +65,8 @@ class Total:
 
     frames: int = 0
     sums: Probabilities = (0.0, 0.0, 0.0)
-    arousal: float = 0.0
+    arousal: float | None = 0.0
+    """None once a segment came without."""
     worded_frames: int = 0
     """Those whose words were understood."""
     words: float = 0.0
@@ -76,10 +77,11 @@ class Total:
             total + frames * probability for total, probability in zip(self.sums, segment.probabilities, strict=True)
         )
         is_worded = segment.words_per_frame is not None
+        is_told = self.arousal is not None and segment.arousal is not None
         return Total(
             frames=self.frames + frames,
             sums=(negative, neutral, positive),
-            arousal=self.arousal + frames * segment.arousal,
+            arousal=(self.arousal or 0.0) + frames * (segment.arousal or 0.0) if is_told else None,
             worded_frames=self.worded_frames + (frames if is_worded else 0),
             words=self.words + frames * (segment.words_per_frame or 0.0),
         )
@@ -96,7 +98,7 @@ class Total:
             negative=negative,
             neutral=neutral,
             positive=positive,
-            arousal=self.arousal / self.frames,
+            arousal=None if self.arousal is None else self.arousal / self.frames,
             words_per_minute=self.words / minutes if minutes else None,
         )
 
