@@ -105,3 +105,15 @@ def test_metrics_are_served_on_a_port_of_their_own_and_only_if_asked_for(start_s
     assert len(ours) >= 5
     assert {name for name in ours if not name.endswith("_created") and f"`{name}`" not in documented} == set()
     assert server.stop() == 0
+
+
+@pytest.mark.parametrize("setting", ["server.port", "server.metrics_port"])
+def test_a_port_that_is_taken_is_told_in_one_line(carillon: Any, tmp_path: Path, setting: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ports = {"CARILLON_SERVER_PORT": "0", f"CARILLON_{setting.upper().replace('.', '_')}": port}
+        done = carillon("serve", "--data-dir", str(tmp_path), check=False, **ports)
+    assert done.returncode == 1
+    assert port in done.stderr
+    assert setting in done.stderr
+    assert "Traceback" not in done.stderr

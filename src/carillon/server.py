@@ -13,6 +13,7 @@ from anyio import Event, create_task_group, open_signal_receiver, to_thread
 
 from carillon.app import assembled
 from carillon.config import ServerSettings, Settings
+from carillon.errors import CarillonError
 from carillon.heads import bounded
 from carillon.tls import Certificate, certificate_of
 
@@ -74,6 +75,16 @@ def _websocket(**given: Any) -> asyncio.Protocol:  # noqa: ANN401 - as uvicorn h
     return BoundedWebSocket(**given)
 
 
+class AddressUnusable(CarillonError):
+    """The operating system does not let us listen there."""
+
+    def __init__(self, host: str, port: int, setting: str, error: OSError) -> None:
+        super().__init__(
+            f"Cannot listen on {host}, port {port}: {error.strerror or error}. Stop what listens there, or choose "
+            f"another with {setting}."
+        )
+
+
 async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
     """Serve until SIGTERM or SIGINT.
 
@@ -113,7 +124,11 @@ async def _metrics(settings: ServerSettings) -> AsyncIterator[None]:
     if not settings.metrics_port:
         yield
         return
-    server, thread = prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
+    host, port = settings.metrics_host, settings.metrics_port
+    try:
+        server, thread = prometheus_client.start_http_server(port, host)
+    except OSError as error:
+        raise AddressUnusable(host, port, "server.metrics_port", error) from error
     try:
         yield
     finally:
@@ -125,7 +140,11 @@ async def _metrics(settings: ServerSettings) -> AsyncIterator[None]:
 @contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=False) as listener:
+    try:
+        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=False)
+    except OSError as error:
+        raise AddressUnusable(host, port, "server.host and server.port", error) from error
+    with listener:
         listener.setblocking(False)
         yield listener
 
