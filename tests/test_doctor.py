@@ -5,13 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from carillon import config
 from carillon.app import CREDENTIALS_FILE, DATABASE_FILE, ROOT_KEY_FILE, opened
 from carillon.config import Settings
 from carillon.doctor import Checked, examine, show
 from carillon.inference import Settings as InferenceSettings
-from carillon.storage import Database
+from carillon.storage import Database, NewerDatabase
 
 pytestmark = pytest.mark.anyio
 
@@ -42,8 +43,7 @@ async def test_a_folder_that_was_used_is_fine_and_left_as_it_is(tmp_path: Path) 
     found = await examine(chosen)
     assert {item.state for item in found} == {"ok"}
     assert len(of(found, "secrets")) == 2
-    after = contents(tmp_path)
-    assert {name: after[name] for name in before} == before
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", [ROOT_KEY_FILE, CREDENTIALS_FILE])
@@ -63,6 +63,19 @@ async def test_a_database_without_our_tables_will_be_brought_up_to_date(tmp_path
     await database.close()
     (found,) = of(await examine(settings(tmp_path)), "database")
     assert found.state == "note"
+
+
+async def test_a_database_of_a_newer_version_is_a_fault_and_is_not_opened(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / DATABASE_FILE}")
+    async with database.transaction() as connection:
+        await connection.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32))"))
+        await connection.execute(sa.text("INSERT INTO alembic_version VALUES ('9999')"))
+    await database.close()
+    (found,) = of(await examine(settings(tmp_path)), "database")
+    assert found.state == "fault"
+    with pytest.raises(NewerDatabase, match="9999"):
+        async with opened(settings(tmp_path)):
+            pass
 
 
 async def test_a_database_that_is_none_is_a_fault(tmp_path: Path) -> None:
@@ -96,6 +109,22 @@ async def test_words_that_are_switched_off_are_told(tmp_path: Path) -> None:
     (found,) = of(await examine(chosen), "words")
     assert found.state == "ok"
     assert 'words = "off"' in found.said
+
+
+async def test_every_file_of_a_model_is_looked_at(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    models.mkdir()
+    packaged = Path(config.__file__).parent / "inference/weights"
+    manifest = (packaged / "all_minilm_l6_v2.toml").read_text()
+    (models / "mine.toml").write_text(manifest.replace('id = "all-minilm-l6-v2-int8"', 'id = "mine"'))
+    (models / "all_minilm_l6_v2.onnx").write_bytes((packaged / "all_minilm_l6_v2.onnx").read_bytes())
+    (models / "all_minilm_l6_v2_vocabulary.txt").write_text("other words")
+    text = (packaged / "call_words.toml").read_text().replace('of = "all-minilm-l6-v2-int8"', 'of = "mine"')
+    (models / "text.toml").write_text(text.replace('id = "call-words-1"', 'id = "my-words"'))
+    (models / "call_words.onnx").write_bytes((packaged / "call_words.onnx").read_bytes())
+    chosen = replace(settings(tmp_path), inference=InferenceSettings(directory=str(models), text="my-words"))
+    faults = [item for item in await examine(chosen) if item.state == "fault"]
+    assert [item.said.partition(":")[0] for item in faults] == [str(models / "all_minilm_l6_v2_vocabulary.txt")]
 
 
 async def test_a_model_that_does_not_exist_is_a_fault(tmp_path: Path) -> None:

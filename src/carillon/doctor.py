@@ -21,7 +21,7 @@ from carillon.app import CREDENTIALS_FILE, DATABASE_FILE, ROOT_KEY_FILE
 from carillon.config import FILE_NAME, Settings
 from carillon.errors import CarillonError
 from carillon.inference import Manifest, Models
-from carillon.storage import Database, newest_revision, revision_of
+from carillon.storage import Database, known_revisions, revision_of
 
 State: TypeAlias = Literal["ok", "note", "fault"]
 
@@ -102,14 +102,18 @@ async def _database(settings: Settings) -> Checked:
     where = "of storage.url" if settings.storage.url else str(file)
     database = Database(settings.storage.url or f"sqlite:///{file}", settings.storage)
     try:
-        found, newest = await revision_of(database), newest_revision()
+        found = await revision_of(database)
     except Exception as error:  # whatever the driver has to say: the URL may hold a password, so only the kind is told
         return Checked("database", "fault", f"the one {where} cannot be read: {type(error).__name__}")
     finally:
         await database.close()
-    if found == newest:
+    known = known_revisions()
+    if found == known[-1]:
         return Checked("database", "ok", f"{where}, at revision {found}")
-    return Checked("database", "note", f"{where} is at revision {found}; the next start brings it to {newest}")
+    if found is None or found in known:
+        said = f"{where} is at revision {found or 0}; the next start brings it to {known[-1]}: back it up before"
+        return Checked("database", "note", said)
+    return Checked("database", "fault", f"{where} is at revision {found}, of a newer carillon: install that one")
 
 
 def _address(settings: Settings) -> Checked:
@@ -142,7 +146,8 @@ def _models(settings: Settings) -> Iterator[Checked]:
     for weights in models.chosen:
         what = f"model: {weights.manifest.kind}"
         try:
-            weights.read()
+            for file in weights.files():
+                file.read()
         except CarillonError as error:
             yield Checked(what, "fault", str(error))
             continue

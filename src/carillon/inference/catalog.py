@@ -7,7 +7,7 @@ evidence of. Weights are read only when a model is first needed, and only if the
 
 import hashlib
 import importlib.util
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -180,6 +180,12 @@ class Weights:
         output = msgspec.structs.replace(self.manifest.output, name=part.output)
         manifest = msgspec.structs.replace(self.manifest, file=part.file, sha256=part.sha256, output=output)
         return Weights(manifest, self.path.with_name(part.file))
+
+    def files(self) -> "Iterator[Weights]":
+        """Yield these and all other files of the model."""
+        yield self
+        for name in self.manifest.parts:
+            yield self.part(name)
 
     def read(self) -> bytes:
         """Return the weights.

@@ -8,7 +8,7 @@ folder useless.
 from carillon.storage.database import Database, DatabaseBusy, Settings, Timestamp, metadata
 from carillon.storage.groups import NotCommitted
 from carillon.storage.idempotency import Claim, TokenReused, TokenSpent, made_before, make_once
-from carillon.storage.schema import migrate, newest_revision, revision_of
+from carillon.storage.schema import NewerDatabase, known_revisions, migrate, revision_of
 from carillon.storage.tags import TooManyResourceTags, forget_tags, put_tags, remove_tags, tags_of
 from carillon.storage.vault import SealBroken, Vault, WrappedKey, load_or_create_root_key
 
@@ -16,6 +16,7 @@ __all__ = [
     "Claim",
     "Database",
     "DatabaseBusy",
+    "NewerDatabase",
     "NotCommitted",
     "SealBroken",
     "Settings",
@@ -26,12 +27,12 @@ __all__ = [
     "Vault",
     "WrappedKey",
     "forget_tags",
+    "known_revisions",
     "load_or_create_root_key",
     "made_before",
     "make_once",
     "metadata",
     "migrate",
-    "newest_revision",
     "put_tags",
     "remove_tags",
     "revision_of",

@@ -9,13 +9,28 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from carillon.errors import CarillonError
 from carillon.storage.database import Database
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 
 
+class NewerDatabase(CarillonError):
+    """A newer version has been here."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"The database is at revision {revision}, which this version of carillon does not know: a newer one made "
+            "it. Install that version, or start from a backup."
+        )
+
+
 async def migrate(database: Database) -> None:
-    """Apply every migration that the database has not seen. Two processes that start at once take turns."""
+    """Apply every migration that the database has not seen. Two processes that start at once take turns.
+
+    Raises:
+        NewerDatabase: it has seen one that we do not know.
+    """
     async with database.transaction() as connection:
         await connection.run_sync(_upgrade)
 
@@ -23,18 +38,26 @@ async def migrate(database: Database) -> None:
 async def revision_of(database: Database) -> str | None:
     """Return the newest migration that a database has seen; None if it has no tables of ours."""
     async with database.reading() as connection:
-        return await connection.run_sync(lambda bare: MigrationContext.configure(bare).get_current_revision())
+        return await connection.run_sync(_revision)
 
 
-def newest_revision() -> str | None:
-    """Return the newest migration that this version knows."""
-    return ScriptDirectory.from_config(_config()).get_current_head()
+def known_revisions() -> tuple[str, ...]:
+    """Return the migrations that this version knows, oldest first."""
+    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
+    return tuple(script.revision for script in scripts)[::-1]
 
 
 def _upgrade(connection: sa.Connection) -> None:
+    seen = _revision(connection)
+    if seen is not None and seen not in known_revisions():
+        raise NewerDatabase(seen)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _revision(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def _config() -> Config:
