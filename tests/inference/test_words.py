@@ -3,6 +3,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ import soxr
 
 from carillon.analysis.speech.telephone import RATE_HZ, through_telephone
 from carillon.audio import MODEL_RATE_HZ, Pcm
-from carillon.inference import WORDS_PRIOR, Models, NotInstalled, Settings, Words
+from carillon.inference import WORDS_PRIOR, ModelBroken, Models, NotInstalled, Settings, Words
 from carillon.inference.catalog import installed_folder
+from carillon.inference.words import NOTHING
 
 ANNA = "i've tried it and liked it and maybe this is the consequence of that night's fun"
 BERT = "who hath not at present his heart his mouth and his eyes full of disgust"
@@ -21,6 +23,11 @@ def _missed(wanted: str, heard: str) -> float:
     """Return the share of words that are not there, whatever their order: a lower bound of the word error rate."""
     words, found = wanted.split(), [word.strip(".,?!").lower() for word in heard.split()]
     return sum(word not in found for word in words) / len(words)
+
+
+def _loaded(words: Words) -> Any:
+    words.load()
+    return words._loaded
 
 
 def test_real_speech_is_understood(words: Words, anna: Pcm, bert: Pcm) -> None:
@@ -68,7 +75,7 @@ def test_the_same_speech_gives_the_same_answer_whatever_runs_beside_it(words: Wo
 def test_words_are_in_no_repr_and_no_log(words: Words, bert: Pcm, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         said = words.hear(bert)
-        transcript = words._models()[0].transcribe(bert)
+        transcript = _loaded(words)[0].transcribe(bert)
     assert "disgust" in said.text
     assert "disgust" not in repr(said) + repr(transcript) + caplog.text
 
@@ -111,3 +118,27 @@ def test_words_that_are_there_have_no_reason_to_be_missing(models: Models) -> No
     assert models.words is not None
     assert models.words_missing == ""
     assert models.words.id == "moonshine-tiny-en+call-words-1"
+
+
+def test_words_that_cannot_be_loaded_cost_no_call_its_tone(bert: Pcm, capsys: pytest.CaptureFixture[str]) -> None:
+    tries: list[int] = []
+
+    def read() -> Any:
+        tries.append(1)
+        raise ModelBroken(Path("tokenizer.bin"), "the SHA-256 is not the one in the manifest.")
+
+    broken = Words("broken", read)
+    assert [broken.hear(bert), broken.hear(bert)] == [NOTHING, NOTHING]
+    assert len(tries) == 1
+    assert capsys.readouterr().err.count("words.unavailable") == 1
+
+
+def test_who_insists_on_words_is_told_at_the_start(tmp_path: Path) -> None:
+    """Another version of the package is installed, without the weights."""
+
+    def locate(package: str) -> Path | None:
+        return tmp_path if package == "moonshine_voice" else installed_folder(package)
+
+    Models(Settings(words="auto"), locate).load()
+    with pytest.raises(ModelBroken):
+        Models(Settings(words="on"), locate).load()

@@ -99,7 +99,7 @@ class Models:
     def words(self) -> Words | None:
         """What is said and its tone; None if that is switched off or not installed, see `words_missing`.
 
-        Loaded when first heard, not by `load`: many servers never analyze a tone.
+        Loaded when somebody first speaks: many servers never analyze a tone.
         """
         with self._loading:
             return self._words
@@ -111,12 +111,17 @@ class Models:
         return (self._vad_weights, self._speaker_weights, *tone, *(self._words_weights or ()))
 
     def load(self) -> None:
-        """Load every model but the words now, so that no call waits. Logs which may not be used commercially."""
+        """Load every model now, so that no call waits; words only if the settings insist on them.
+
+        Logs which may not be used commercially.
+        """
         for weights in self.chosen:
             if not weights.manifest.commercial_use:
                 log.warning("model.not_for_commercial_use", model=weights.manifest.id, licence=weights.manifest.licence)
         for model in (self.vad, self.speaker, self.tone):
             assert model.id
+        if self._settings.words == "on" and self.words is not None:
+            self.words.load()
 
     @cached_property
     def _vad(self) -> SileroVad:
@@ -134,15 +139,14 @@ class Models:
     def _words(self) -> Words | None:
         if self._words_weights is None:
             return None
-        speech, text = self._words_weights
-        sentences = self._encoder_of(text, "sentence")
+        speech, sentences, text = self._words_weights
 
-        def load() -> tuple[Moonshine, Sentiment]:
+        def read() -> tuple[Moonshine, Sentiment]:
             return Moonshine(speech), Sentiment(text, SentenceEncoder(sentences), Vader())
 
-        return Words(f"{speech.manifest.id}+{text.manifest.id}", load)
+        return Words(f"{speech.manifest.id}+{text.manifest.id}", read)
 
-    def _find_words(self, locate: Callable[[str], Path | None]) -> tuple[Weights, Weights] | None:
+    def _find_words(self, locate: Callable[[str], Path | None]) -> tuple[Weights, Weights, Weights] | None:
         if self._settings.words == "off":
             self.words_missing = 'words = "off" under [inference]'
             return None
@@ -154,7 +158,7 @@ class Models:
                 raise
             self.words_missing = str(error)
             return None
-        return speech, text
+        return speech, self._encoder_of(text, "sentence"), text
 
     def _own_calibration(self) -> tuple[CalibrationEntry, ...]:
         if not self._settings.calibration:

@@ -9,10 +9,14 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from carillon.audio import MODEL_RATE_HZ, Pcm
+from carillon.errors import CarillonError
 from carillon.inference.fusion import WORDS_PRIOR
 from carillon.inference.moonshine import Moonshine
 from carillon.inference.sentiment import Sentiment, plain
 from carillon.inference.tone import Probabilities
+from carillon.telemetry import get_logger
+
+log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,35 +37,48 @@ NOTHING: Final = Said("", 0, WORDS_PRIOR)
 class Words:
     """Speech recognition and sentiment together. May be called from several threads at a time.
 
-    They are loaded when somebody first speaks: they take as much memory as all the other models.
+    They are loaded when somebody first speaks: they take as much memory as all the other models. If they cannot be, the
+    log says so once, and nothing is understood: no call's tone is lost for it.
 
     Args:
         words_id: of both models together.
-        load: loads them; called once.
+        read: reads them; called once.
     """
 
-    def __init__(self, words_id: str, load: Callable[[], tuple[Moonshine, Sentiment]]) -> None:
+    def __init__(self, words_id: str, read: Callable[[], tuple[Moonshine, Sentiment]]) -> None:
         self.id = words_id
-        self._load = load
+        self._read = read
         self._loading = threading.Lock()
+        self._is_tried = False
         self._loaded: tuple[Moonshine, Sentiment] | None = None
 
-    def hear(self, speech: Pcm, /) -> Said:
-        """Understand (n,) English speech at 16 kHz, one utterance of at most 30 s; none under 0.5 s is understood.
+    def load(self) -> None:
+        """Load the models now.
 
         Raises:
-            ModelBroken: the first time, if the models cannot be loaded.
+            ModelBroken, ModelUnsupported, NotInstalled: they cannot be.
         """
-        if len(speech) < MODEL_RATE_HZ // 2:
+        with self._loading:
+            self._is_tried = True
+            self._loaded = self._loaded or self._read()
+
+    def hear(self, speech: Pcm, /) -> Said:
+        """Understand (n,) English speech at 16 kHz, one utterance of at most 30 s; none under 0.5 s is understood."""
+        models = self._models() if len(speech) >= MODEL_RATE_HZ // 2 else None
+        if models is None:
             return NOTHING
-        transcriber, sentiment = self._models()
+        transcriber, sentiment = models
         heard = transcriber.transcribe(speech)
         if not heard.is_believed:
             return NOTHING
         return Said(heard.text, len(plain(heard.text).split()), sentiment.of(heard.text))
 
-    def _models(self) -> tuple[Moonshine, Sentiment]:
+    def _models(self) -> tuple[Moonshine, Sentiment] | None:
         with self._loading:
-            if self._loaded is None:
-                self._loaded = self._load()
+            if not self._is_tried:
+                self._is_tried = True
+                try:
+                    self._loaded = self._read()
+                except CarillonError as error:
+                    log.error("words.unavailable", model=self.id, reason=str(error))
             return self._loaded
