@@ -1,6 +1,6 @@
 """Words for sound that every room uses."""
 
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,9 @@ Pcm16: TypeAlias = npt.NDArray[np.int16]
 
 Embedding: TypeAlias = npt.NDArray[np.float32]
 """(d,) float32, L2 norm 1: one voice, comparable only with embeddings of the same model."""
+
+Band: TypeAlias = Literal["wb", "tel"]
+"""What carried a voice: wideband, or a telephone."""
 
 MODEL_RATE_HZ: Final = 16_000
 """Every model hears 16 kHz; other rates are resampled first."""

@@ -31,7 +31,7 @@ class SpectrumSpeaker:
     def __init__(self) -> None:
         self.heard: list[int] = []
 
-    def embed(self, speech: Pcm) -> Embedding:
+    def embed(self, speech: Pcm, band: str) -> Embedding:
         self.heard.append(len(speech))
         spectrum = np.abs(np.fft.rfft(speech, 64_000))[:64].astype(np.float32) + np.float32(1e-6)
         return spectrum / np.linalg.norm(spectrum)

@@ -53,7 +53,7 @@ def test_an_operator_plugs_in_a_model_of_their_own(tmp_path: Path) -> None:
 
 
 def test_an_unknown_model_is_named_beside_those_there_are() -> None:
-    with pytest.raises(ModelNotFound, match=r"no speaker model 'nobody'.*wespeaker-resnet34-lm-centered"):
+    with pytest.raises(ModelNotFound, match=r"no speaker model 'nobody'.*wespeaker-resnet34-lm-by-band"):
         Models(Settings(speaker="nobody"))
 
 
@@ -86,7 +86,7 @@ def test_weights_that_are_no_graph_are_refused(tmp_path: Path) -> None:
 
 
 def test_two_models_cannot_have_one_id(tmp_path: Path) -> None:
-    _plug_in(tmp_path, id='"wespeaker-resnet34-lm-centered"')
+    _plug_in(tmp_path, id='"wespeaker-resnet34-lm-by-band"')
     with pytest.raises(DuplicateModel, match="another id"):
         Catalog(tmp_path)
 

@@ -4,7 +4,7 @@ import pytest
 
 from carillon.audio import Pcm
 from carillon.inference.catalog import Input
-from carillon.inference.fbank import fbank
+from carillon.inference.fbank import fbank, without_bands_beyond
 from carillon.inference.log_mel import log_mel
 
 RESNET34 = Input(name="fbank", what="fbank", mels=80, window="hamming", scale=32_768, cmn="mean")
@@ -39,6 +39,20 @@ def test_a_tone_is_found_in_its_band(window: str) -> None:
     front_end = Input(name="fbank", what="fbank", window=window)  # type: ignore[arg-type]  # parametrized literals
     low, high = (fbank(_tone(hz), front_end).mean(axis=0).argmax() for hz in (300, 3_000))
     assert 0 < low < high < 79
+
+
+@pytest.mark.parametrize(
+    ("hz", "is_beyond"), [(120, True), (300, False), (1_000, False), (3_300, False), (5_000, True)]
+)
+def test_bands_beyond_the_telephone_say_nothing_any_more(hz: float, is_beyond: bool) -> None:
+    """A tone that comes and goes is seen in its band, unless that lies beyond."""
+    front_end = Input(name="fbank", what="fbank", cmn="none")
+    frames = fbank(np.concatenate([_tone(hz), _tone(1_000) * np.float32(0.1)]), front_end)
+    band = frames[:95].mean(axis=0).argmax()
+    narrow = without_bands_beyond(frames, (250, 3_500))
+    expected = np.full(len(frames), frames[:, band].mean()) if is_beyond else frames[:, band]
+    np.testing.assert_allclose(narrow[:, band], expected, rtol=1e-5)
+    np.testing.assert_allclose(narrow.mean(axis=0), frames.mean(axis=0), rtol=1e-4)
 
 
 def test_log_mel_agrees_with_an_independent_whisper_front_end(anna: Pcm) -> None:

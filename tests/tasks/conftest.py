@@ -184,7 +184,7 @@ class QuickModels:
     def push(self, window: Pcm, state: VadState) -> tuple[float, VadState]:
         return float(np.abs(window).mean() > 0.01), state
 
-    def embed(self, speech: Pcm) -> Embedding:
+    def embed(self, speech: Pcm, band: str) -> Embedding:
         return np.full(256, 1 / 16, np.float32)
 
     def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: str) -> float:

@@ -3,9 +3,10 @@
     python training/speaker/normalization.py DIR
 
 DIR is what calibrate.py takes. Half of the people of speechocean762 and all of LibriSpeech are the cohort, the other
-half is tested, both ways round for five halvings; figures are means over those. Compared are the bare cosine, the
-center of calibrate.py, and adaptive s-norm (Matejka et al., "Analysis of score normalization in multilingual speaker
-recognition", 2017): a score is set against the highest scores of both sides with a cohort, LibriSpeech's or the mixed.
+half is tested, both ways round for five halvings; figures are means over those. Compared are the bare cosine, one
+center for all speech, the centers of calibrate.py, one for each band, and adaptive s-norm (Matejka et al., "Analysis of
+score normalization in multilingual speaker recognition", 2017): a score is set against the highest scores of both sides
+with a cohort, LibriSpeech's or the mixed.
 """
 
 import sys
@@ -16,7 +17,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from calibrate import SOURCES, center_of, clean, listen_raw, recentered
+from calibrate import SOURCES, centers_of, clean, listen_raw, recentered
 
 from carillon.evaluation.conditions import Condition, Listened
 from carillon.evaluation.fitting import halves
@@ -46,9 +47,12 @@ def main(directory: Path) -> int:
     found: dict[tuple[Condition, str], list[tuple[float, float]]] = {}
     for half, others in halves(len(numbers)):
         cohort, test = np.concatenate([numbers[half], rest]), numbers[others]
-        centered = recentered(listened, center_of(listened, cohort.tolist(), recordings))
+        centers = centers_of(listened, cohort.tolist(), recordings)
+        centered = recentered(listened, centers)
+        one: Voices = np.mean(list(centers.values()), axis=0)
         ways: Mapping[str, tuple[Listened, npt.NDArray[np.int64] | None]] = {
             "cosine": (listened, None),
+            "one center": (recentered(listened, dict.fromkeys(centers, one)), None),
             "centered": (centered, None),
             "s-norm, LibriSpeech": (listened, rest),
             "s-norm, mixed": (listened, cohort),

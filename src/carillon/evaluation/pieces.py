@@ -15,9 +15,10 @@ from typing import Final, Literal, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from carillon.analysis.speaker import embed_piece
 from carillon.analysis.speech import FRAME_SAMPLES, SpeechGate, VadModel
 from carillon.analysis.speech.telephone import RATE_HZ, through_telephone, twin_of
-from carillon.audio import MODEL_RATE_HZ, Embedding, Pcm, Pcm16, from_pcm16
+from carillon.audio import MODEL_RATE_HZ, Embedding, Pcm, Pcm16
 from carillon.evaluation.manifest import Recording
 from carillon.evaluation.noise import Noise
 from carillon.evaluation.progress import tracked
@@ -40,8 +41,8 @@ _RECORDING_FRAMES: Final = 10**7
 class Embedder(Protocol):
     """Turns speech into a point on the unit sphere."""
 
-    def embed(self, speech: Pcm, /) -> Embedding:
-        """Embed (n,) speech at 16 kHz, n up to 80_000, as (d,), L2 norm 1."""
+    def embed(self, speech: Pcm, band: Literal["wb", "tel"], /) -> Embedding:
+        """Embed (n,) speech at 16 kHz, n up to 80_000, that came in a band, as (d,), L2 norm 1."""
         ...
 
 
@@ -125,7 +126,7 @@ def _embedded(
             for way, heard in ways:
                 for seconds in (SHORT_SECONDS, PIECE_SECONDS):
                     found[way, seconds] += [
-                        Piece(recordings[0].speaker, session, first, last, embedder.embed(from_pcm16(heard(samples))))
+                        Piece(recordings[0].speaker, session, first, last, embed_piece(embedder, heard(samples)))
                         for first, last, samples in _cut(speech, seconds)
                     ]
     return found

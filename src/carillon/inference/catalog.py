@@ -71,6 +71,10 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         "mel_windows",
         "ones_mask",
         "hidden_stats",
+        "prosody",
+        "embedding",
+        "habit",
+        "habit_seconds",
         "word_pieces",
         "sentence",
         "vader",
@@ -84,8 +88,12 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What is normalized over time, for each mel band."""
     preemphasis: float = 0.97
     layout: Literal["BTC", "BCT"] = "BTC"
+    telephone_hz: tuple[float, float] | None = None
+    """For `fbank`: what a telephone surely carries, from and to. Of less than 5 s of telephone speech the embedding is
+    the mean of two, the second with all bands beyond these at their mean. None: of one."""
     of: str = ""
-    """For `hidden_stats`: the id of the encoder whose layers are averaged. For `sentence`: of its encoder."""
+    """For `hidden_stats`: the id of the encoder whose layers are averaged. For `embedding`: of the speaker model. For
+    `sentence`: of its encoder."""
 
 
 class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,6 +106,8 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     center: bytes = b""
     """What is then subtracted from every embedding before its norm is made 1 again: `dim` float32, little-endian, in
     base64. Empty for nothing."""
+    telephone_center: bytes = b""
+    """Of speech that a telephone carried, in the place of `center`. Empty for the same."""
     layers: tuple[int, ...] = ()
     """For encoders: which of the stacked layers, counted from 0, are used."""
 
@@ -270,8 +280,9 @@ def read_manifest(path: Path) -> Manifest:
             raise ModelBroken(path, "`file` must be a name in the same folder.")
     if ".." in manifest.package.split("/") or bool(manifest.package) != bool(manifest.extra):
         raise ModelBroken(path, "`package` must be a package and a folder in it, and `extra` what installs it.")
-    if manifest.output.center and len(manifest.output.center) != 4 * manifest.output.dim:
-        raise ModelBroken(path, f"`center` must be {manifest.output.dim} float32 numbers.")
+    for name, center in (("center", manifest.output.center), ("telephone_center", manifest.output.telephone_center)):
+        if center and len(center) != 4 * manifest.output.dim:
+            raise ModelBroken(path, f"`{name}` must be {manifest.output.dim} float32 numbers.")
     if manifest.sample_rate != MODEL_RATE_HZ:
         raise ModelBroken(path, f"`sample_rate` must be {MODEL_RATE_HZ}: every model hears the same audio.")
     return manifest

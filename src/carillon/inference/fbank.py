@@ -1,11 +1,16 @@
 """Kaldi filter banks, the front end of almost every speaker model."""
 
+import math
+from typing import Final
+
 import kaldi_native_fbank
 import numpy as np
 
 from carillon.audio import MODEL_RATE_HZ, Pcm
 from carillon.inference.catalog import Input
 from carillon.inference.sessions import Tensor
+
+_LOWEST_HZ: Final = 20.0
 
 
 def fbank(speech: Pcm, front_end: Input) -> Tensor:
@@ -20,13 +25,26 @@ def fbank(speech: Pcm, front_end: Input) -> Tensor:
     options.frame_opts.preemph_coeff = front_end.preemphasis
     options.frame_opts.snip_edges = True
     options.mel_opts.num_bins = front_end.mels
-    options.mel_opts.low_freq = 20
+    options.mel_opts.low_freq = _LOWEST_HZ
     options.mel_opts.high_freq = 0  # Kaldi: up to half the rate
     bank = kaldi_native_fbank.OnlineFbank(options)
     bank.accept_waveform(MODEL_RATE_HZ, (speech * np.float32(front_end.scale)).tolist())
     bank.input_finished()
     frames: Tensor = np.stack([bank.get_frame(i) for i in range(bank.num_frames_ready)]).astype(np.float32, copy=False)
     return _normalized(frames, front_end)
+
+
+def without_bands_beyond(frames: Tensor, hz: tuple[float, float]) -> Tensor:
+    """Return (t, mels) filter banks, bands at their mean over time whose centers are not between two frequencies."""
+    low, high = _mel(_LOWEST_HZ), _mel(MODEL_RATE_HZ / 2)
+    centers = low + (high - low) * np.arange(1, frames.shape[1] + 1) / (frames.shape[1] + 1)
+    is_kept = (centers >= _mel(hz[0])) & (centers <= _mel(hz[1]))
+    flat: Tensor = np.where(is_kept, frames, frames.mean(axis=0))
+    return flat
+
+
+def _mel(hz: float) -> float:
+    return 1127.0 * math.log(1.0 + hz / 700.0)
 
 
 def _normalized(frames: Tensor, front_end: Input) -> Tensor:

@@ -36,7 +36,7 @@ class Settings:
     """A folder of manifests (*.toml) and weights to choose from besides those that travel in the package."""
     vad: str = "silero-vad-6-16k"
     """Id of the model that tells speech from everything else."""
-    speaker: str = "wespeaker-resnet34-lm-centered"
+    speaker: str = "wespeaker-resnet34-lm-by-band"
     """Id of the model that embeds voices. Profiles made with another one are not searched until they are made anew."""
     calibration: str = ""
     """File of `carillon calibrate` that stands in for the speaker model's own tables; it is bound to that model."""

@@ -5,6 +5,7 @@ Everything of a voice is sealed with its domain's key; deleting the domain delet
 `profiles.py`, the way in; `index/resident.py` tells how searches see every committed change.
 """
 
+from carillon.audio import Band
 from carillon.profiles.bulk import BulkProfiles, KnownVoice, OpenVoice, ProfileExists, VoiceChanged
 from carillon.profiles.domains import (
     Domain,
@@ -17,7 +18,6 @@ from carillon.profiles.index.resident import Channel, Match
 from carillon.profiles.profiles import Guard, Profiles
 from carillon.profiles.settings import Settings
 from carillon.profiles.sweeper import Swept
-from carillon.profiles.tables import Band
 from carillon.profiles.voice_profiles import Profile, ProfileNotFound, TooManyProfiles, WrongDomain
 from carillon.profiles.voiceprints import Voiceprint, VoiceprintExpired, VoiceprintNotFound
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.arns import Place
-from carillon.audio import Embedding, Pcm16
+from carillon.audio import Band, Embedding, Pcm16
 from carillon.clock import Clock
 from carillon.errors import AlreadyExists, StateConflict
 from carillon.profiles import domains, enrolled_voices, voice_profiles
@@ -21,8 +21,8 @@ from carillon.profiles.domains import Held
 from carillon.profiles.enrolled_voices import EnrolledVoice, sealed_row
 from carillon.profiles.sealing import seal, unseal_embedding, unseal_speech
 from carillon.profiles.settings import Settings
-from carillon.profiles.tables import Band, enrollment_speech
 from carillon.profiles.tables import enrolled_voices as _rows
+from carillon.profiles.tables import enrollment_speech
 from carillon.profiles.tables import voice_profiles as _profiles
 from carillon.profiles.voice_profiles import Profile, ProfileNotFound
 from carillon.storage import Database, Vault

@@ -24,6 +24,10 @@ _MAX_DESCRIPTION_CHARACTERS: Final = 1024
 _ADD: Final = sa.insert(domains)
 _IS_THERE: Final = domains.c.doomed_at.is_(None)
 _FIND: Final = sa.select(domains).where(domains.c.domain_id == sa.bindparam("domain_id"), _IS_THERE)
+_HOLD: Final = sa.select(domains.c.data_key, domains.c.revision, domains.c.compacted_revision).where(
+    domains.c.domain_id == sa.bindparam("domain_id"), _IS_THERE
+)
+_LOCK: Final = _HOLD.with_for_update()  # SQLite ignores it: there a writing transaction is alone anyway
 
 
 class DomainNotFound(NotFound):
@@ -219,12 +223,8 @@ def id_of_arn(arn: str, place: Place) -> str:
 
 
 async def _held(connection: AsyncConnection, domain_id: str, *, for_update: bool) -> Held:
-    query = sa.select(domains.c.data_key, domains.c.revision, domains.c.compacted_revision).where(
-        domains.c.domain_id == domain_id, _IS_THERE
-    )
-    if for_update:  # SQLite ignores it: there a writing transaction is alone anyway
-        query = query.with_for_update()
-    row = (await connection.execute(query)).one_or_none()
+    query = _LOCK if for_update else _HOLD
+    row = (await connection.execute(query, {"domain_id": domain_id})).one_or_none()
     if row is None:
         raise DomainNotFound(domain_id)
     return Held(WrappedKey(row.data_key), row.revision, row.compacted_revision)

@@ -13,10 +13,11 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from carillon.audio import Band
 from carillon.profiles import domains
 from carillon.profiles.domains import Held
 from carillon.profiles.sealing import Sealed
-from carillon.profiles.tables import Band, enrolled_voices, enrollment_speech, removed_voices
+from carillon.profiles.tables import enrolled_voices, enrollment_speech, removed_voices
 from carillon.storage.sqlite import LONG
 
 _BATCH: Final = 64  # expiring a voice overwrites some 640 kB of speech; more at once would hold up other writers

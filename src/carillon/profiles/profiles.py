@@ -16,7 +16,7 @@ from anyio import CapacityLimiter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.arns import Place
-from carillon.audio import Embedding
+from carillon.audio import Band, Embedding
 from carillon.clock import Clock
 from carillon.errors import Transient
 from carillon.profiles import domains, enrolled_voices, erasure, voice_profiles, voiceprints
@@ -27,7 +27,6 @@ from carillon.profiles.index.resident import Match, Probe, ResidentIndexes
 from carillon.profiles.sealing import Sealed, reseal
 from carillon.profiles.settings import Settings
 from carillon.profiles.sweeper import Sweeper, Swept
-from carillon.profiles.tables import Band
 from carillon.profiles.voice_profiles import Profile, ProfileNotFound, WrongDomain
 from carillon.profiles.voiceprints import KeptVoiceprint, Voiceprint
 from carillon.storage import Database, Vault, forget_tags, make_once, put_tags

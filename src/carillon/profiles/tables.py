@@ -5,16 +5,13 @@ row, everything sealed goes. Every change that a search must see takes the next 
 in this process or in another, can tell that it is behind and which rows it lacks.
 """
 
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import sqlalchemy as sa
 
 from carillon.storage import Timestamp, metadata
 
 _RowNumber: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up INTEGER keys only
-Band: TypeAlias = Literal["wb", "tel"]
-"""What a voice was heard through: wideband, or a telephone."""
-
 _NOT_WIPED: Final = sa.text("embedding IS NOT NULL")  # a sweep looks only at rows that still hold something
 
 

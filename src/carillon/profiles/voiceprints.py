@@ -14,12 +14,12 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.audio import Embedding, Pcm16
+from carillon.audio import Band, Embedding, Pcm16
 from carillon.errors import NotFound
 from carillon.profiles import domains
 from carillon.profiles.sealing import Sealed, seal
 from carillon.profiles.settings import Settings
-from carillon.profiles.tables import Band, voiceprints
+from carillon.profiles.tables import voiceprints
 from carillon.storage import Vault
 from carillon.storage.sqlite import LONG
 

@@ -12,6 +12,7 @@ from carillon.analysis.speaker.analyzer import (
     TooLittleSpeech,
     UnfitSpeech,
     VoiceprintReady,
+    embed_piece,
     embed_speech,
     twin_embedding,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "TooLittleSpeech",
     "UnfitSpeech",
     "VoiceprintReady",
+    "embed_piece",
     "embed_speech",
     "twin_embedding",
 ]

@@ -15,8 +15,8 @@ import numpy as np
 from carillon.analysis.packing import pack, unpack
 from carillon.analysis.settings import Settings
 from carillon.analysis.speaker.quality import Fault, NoiseState, quality_of
-from carillon.analysis.speech import Band, GateState, Heard, SpeechGate, VadModel, band_of, twin_of
-from carillon.audio import MODEL_RATE_HZ, Embedding, Pcm, Pcm16, from_pcm16
+from carillon.analysis.speech import GateState, Heard, SpeechGate, VadModel, band_of, twin_of
+from carillon.audio import MODEL_RATE_HZ, Band, Embedding, Pcm, Pcm16, from_pcm16
 
 PIECE_SAMPLES: Final = 5 * MODEL_RATE_HZ
 LEAST_SAMPLES: Final = MODEL_RATE_HZ // 2
@@ -30,8 +30,8 @@ Stage: TypeAlias = Literal["identification", "voiceprint"]
 class SpeakerModel(Protocol):
     """Turns speech into a point on the unit sphere."""
 
-    def embed(self, speech: Pcm, /) -> Embedding:
-        """Embed (n,) speech at 16 kHz, 8_000 <= n <= 80_000, as (d,), L2 norm 1."""
+    def embed(self, speech: Pcm, band: Band, /) -> Embedding:
+        """Embed (n,) speech at 16 kHz, 8_000 <= n <= 80_000, that came in a band, as (d,), L2 norm 1."""
         ...
 
 
@@ -206,7 +206,12 @@ class SpeakerAnalyzer:
 def embed_pieces(speaker: SpeakerModel, speech: Pcm16) -> tuple[Embedding, ...]:
     """Embed each whole piece of 5 s of (n,) speech; what is left over is not looked at."""
     starts = range(0, len(speech) - PIECE_SAMPLES + 1, PIECE_SAMPLES)
-    return tuple(speaker.embed(from_pcm16(speech[start : start + PIECE_SAMPLES])) for start in starts)
+    return tuple(embed_piece(speaker, speech[start : start + PIECE_SAMPLES]) for start in starts)
+
+
+def embed_piece(speaker: SpeakerModel, piece: Pcm16) -> Embedding:
+    """Embed (n,) speech at 16 kHz, 8_000 <= n <= 80_000, in the band that it seems to have come in."""
+    return speaker.embed(from_pcm16(piece), band_of(piece))
 
 
 def embed_speech(speaker: SpeakerModel, speech: Pcm16) -> Embedding:
@@ -227,7 +232,7 @@ def twin_embedding(speaker: SpeakerModel, speech: Pcm16, band: Band) -> Embeddin
 def _mean_of(speaker: SpeakerModel, pieces: Sequence[Embedding], rest: Pcm16) -> Embedding:
     weighted = list(pieces)
     if len(rest) >= LEAST_SAMPLES or not pieces:
-        weighted.append(speaker.embed(from_pcm16(rest)) * np.float32(len(rest) / PIECE_SAMPLES))
+        weighted.append(embed_piece(speaker, rest) * np.float32(len(rest) / PIECE_SAMPLES))
     mean: Embedding = np.stack(weighted).sum(axis=0)
     unit: Embedding = mean / np.linalg.norm(mean)
     return unit

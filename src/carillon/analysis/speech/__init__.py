@@ -3,7 +3,7 @@
 Start reading at `gate.py`; `resample.py` makes the rate right. Must not know what the speech is wanted for.
 """
 
-from carillon.analysis.speech.band import Band, band_of
+from carillon.analysis.speech.band import band_of
 from carillon.analysis.speech.gate import (
     FRAME_SAMPLES,
     FRAME_SECONDS,
@@ -19,7 +19,6 @@ from carillon.analysis.speech.telephone import twin_of
 __all__ = [
     "FRAME_SAMPLES",
     "FRAME_SECONDS",
-    "Band",
     "GateState",
     "Heard",
     "Resampler",

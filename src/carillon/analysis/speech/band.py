@@ -4,14 +4,11 @@ The share of power above the telephone's band tells: a wideband voice has some t
 skirts of a filter, also after it was resampled to 16 kHz and called wideband.
 """
 
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import numpy as np
 
-from carillon.audio import MODEL_RATE_HZ, Pcm16
-
-Band: TypeAlias = Literal["wb", "tel"]
-"""Wideband, or telephone."""
+from carillon.audio import MODEL_RATE_HZ, Band, Pcm16
 
 _WINDOW: Final = 512
 _VOICE_HZ: Final = (300.0, 3_400.0)

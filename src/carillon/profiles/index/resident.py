@@ -20,14 +20,14 @@ import sqlalchemy as sa
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.audio import Embedding
+from carillon.audio import Band, Embedding
 from carillon.clock import Clock
 from carillon.profiles import domains
 from carillon.profiles.domains import DomainNotFound, Held
 from carillon.profiles.enrolled_voices import sealed_row
 from carillon.profiles.index import Neighbor, Numbers, VoiceIndex
 from carillon.profiles.sealing import unseal_embedding
-from carillon.profiles.tables import Band, enrolled_voices, removed_voices, voice_profiles
+from carillon.profiles.tables import enrolled_voices, removed_voices, voice_profiles
 from carillon.storage import Database, Vault, WrappedKey
 
 _PAGE_ROWS: Final = 4096  # about 5 MB on its way from rows to index
@@ -257,7 +257,7 @@ class ResidentIndexes:
         while some := list(islice(remaining, _NAMES_AT_ONCE)):
             async with self._database.reading() as connection:
                 rows = await connection.execute(_OWNERS, {"numbers": [neighbor.number for neighbor in some]})
-                owners = {row.number: row for row in rows}
+                owners = {row.number: row for row in rows.all()}
             for neighbor in some:
                 owner = owners.get(neighbor.number)
                 score = None if owner is None else about(owner)
@@ -282,7 +282,7 @@ class ResidentIndexes:
             known = unseal_embedding(self._vault, key, name, voice.twin, "twin")
         else:
             known = unseal_embedding(self._vault, key, name, voice.embedding)
-        return float(np.clip(embedding @ known, -1.0, 1.0))
+        return min(1.0, max(-1.0, float(embedding @ known)))
 
     def _shed(self) -> None:
         while len(self) > self._resident_profiles and len(self._shelves) > 1:
