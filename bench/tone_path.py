@@ -8,7 +8,7 @@ model that this asks, on inputs that were recorded beforehand from that same pat
 The two take turns. Other work on a machine only ever adds to such times, so what is held against the bar is the least
 that each call took in any round.
 
-    python bench/tone_path.py [--rounds 15] [--model ID]
+    python bench/tone_path.py [--rounds 15] [--model ID] [--directory DIR]
 """
 
 import argparse
@@ -41,9 +41,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--model", default=Settings().tone, help="id of the tone model")
+    parser.add_argument("--directory", default="", help="a folder of more models, such as training/tone/research")
     options = parser.parse_args()
     configure_logging("error", "json")
-    models = Models(Settings(tone=options.model))
+    models = Models(Settings(directory=options.directory, tone=options.model))
     calls = [mu_law_call(path) for path in sorted(RECORDINGS.glob("*.flac"))]
     ratios = [report(TonePath(models, None), calls, options.rounds)]
     if models.words is None:

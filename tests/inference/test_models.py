@@ -1,7 +1,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from carillon.audio import Pcm
-from carillon.inference import Models, Settings
+from carillon.inference import Habit, Models, Settings, Sound
 
 DEFAULTS = Settings()
 
@@ -20,7 +20,15 @@ def test_everything_can_be_loaded_before_the_first_call() -> None:
 
 
 def test_threads_do_not_disturb_each_other(models: Models, anna: Pcm, bert: Pcm) -> None:
-    alone = [models.tone.probabilities(anna), models.tone.probabilities(bert)]
+    def hear(speech: Pcm) -> Sound:
+        return models.tone.hear(speech, Habit())[0]
+
+    alone = [hear(anna), hear(bert)]
     with ThreadPoolExecutor(4) as pool:
-        together = list(pool.map(models.tone.probabilities, [anna, bert] * 4))
-    assert together == alone * 4
+        assert list(pool.map(hear, [anna, bert] * 4)) == alone * 4
+
+
+def test_the_tone_model_shares_the_speaker_model_where_it_is_the_same(models: Models) -> None:
+    """Its graph is the largest of all, and what tone needs of it no manifest of centers changes."""
+    sessions = [source.__self__ for source in models.tone._sources.values() if hasattr(source, "__self__")]
+    assert models.speaker in sessions

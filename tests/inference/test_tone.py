@@ -1,14 +1,18 @@
+import hashlib
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from structlog.testing import capture_logs
 
 from carillon.analysis.packing import pack, unpack
 from carillon.audio import Pcm
-from carillon.inference import Habit, Models, Sound
+from carillon.inference import Catalog, Habit, ModelBroken, Models, ModelUnsupported, Settings, Sound
 from carillon.inference.catalog import PACKAGED
 
+RESEARCH = Path(__file__).parents[2] / "training" / "tone" / "research"
 NOBODY = Habit()
 
 
@@ -17,7 +21,8 @@ def test_the_three_probabilities_sum_to_1_and_the_rest_is_in_range(models: Model
         sound, _ = models.tone.hear(speech, NOBODY)
         assert sum(sound.probabilities) == pytest.approx(1, abs=1e-12)
         assert all(0 <= probability <= 1 for probability in sound.probabilities)
-        assert sound.arousal is None or 0 <= sound.arousal <= 1
+        assert sound.arousal is not None
+        assert 0 <= sound.arousal <= 1
         assert -1 <= sound.valence <= 1
 
 
@@ -56,7 +61,7 @@ def test_a_habit_survives_a_checkpoint_to_the_bit_and_is_not_shown(models: Model
 
 
 def test_a_habit_of_another_model_is_refused(models: Models, anna: Pcm) -> None:
-    with pytest.raises(ValueError, match="1536 numbers, not 7"):
+    with pytest.raises(ValueError, match="397 numbers, not 7"):
         models.tone.hear(anna, Habit(1.0, np.zeros(7, np.float32)))
 
 
@@ -77,7 +82,102 @@ def test_threads_do_not_disturb_each_other(models: Models, anna: Pcm, bert: Pcm)
         assert list(pool.map(hear, [anna, bert] * 4)) == alone * 4
 
 
-def test_the_model_card_says_plainly_what_the_head_cannot_do() -> None:
-    card = Path(PACKAGED / "tone_head_clean.md").read_text(encoding="utf-8")
-    assert "little better than guessing" in card
-    assert "ravdess" in card
+def test_what_was_heard_before_counts_and_counts_more_the_longer_it_was(
+    models: Models, anna: Pcm, anna_again: Pcm
+) -> None:
+    _, habit = models.tone.hear(anna, NOBODY)
+    alone = models.tone.hear(anna_again, NOBODY)[0].valence
+    after = [models.tone.hear(anna_again, Habit(seconds, habit.mean))[0].valence for seconds in (0.0, 0.1, 10, 1e6)]
+    assert after[0] == alone
+    distances = [abs(valence - alone) for valence in after]
+    assert distances == sorted(distances)
+    assert distances[1] < 0.02 < distances[3]
+
+
+def test_the_order_of_what_is_heard_matters_and_earlier_speech_is_never_judged_by_later(
+    models: Models, anna: Pcm, bert: Pcm
+) -> None:
+    first, habit = models.tone.hear(anna, NOBODY)
+    models.tone.hear(bert, habit)
+    assert models.tone.hear(anna, NOBODY)[0] == first
+    assert models.tone.hear(anna, models.tone.hear(bert, NOBODY)[1])[0] != first
+
+
+@pytest.mark.parametrize("gain", [0.05, 0.5, 1.5])
+def test_how_loud_somebody_comes_through_says_nothing(models: Models, anna: Pcm, gain: float) -> None:
+    loud, _ = models.tone.hear(anna, NOBODY)
+    changed, _ = models.tone.hear(anna * np.float32(gain), NOBODY)
+    assert changed.probabilities == pytest.approx(loud.probabilities, abs=1e-3)
+
+
+def test_no_sound_breaks_it(models: Models) -> None:
+    generator = np.random.default_rng(3)
+    square = np.sign(np.sin(np.arange(16_000) / 20)).astype(np.float32)
+    for speech in (np.zeros(8_000, np.float32), square, generator.uniform(-1, 1, 480_000).astype(np.float32)):
+        sound, habit = models.tone.hear(speech, NOBODY)
+        assert np.isfinite([*sound.probabilities, sound.arousal]).all()
+        assert np.isfinite(habit.mean).all()
+
+
+def test_a_head_without_a_habit_is_refused(tmp_path: Path) -> None:
+    _plug_in(tmp_path, 'what = "habit"', 'what = "prosody"')
+    with pytest.raises(ModelUnsupported, match="habit"):
+        assert Models(Settings(directory=str(tmp_path), tone="mine")).tone
+
+
+def test_a_graph_with_other_inputs_than_its_manifest_is_refused(tmp_path: Path) -> None:
+    _plug_in(tmp_path, 'name = "seconds"', 'name = "minutes"')
+    with pytest.raises(ModelBroken, match="seconds"):
+        assert Models(Settings(directory=str(tmp_path), tone="mine")).tone
+
+
+def test_a_front_end_that_we_cannot_compute_is_named(tmp_path: Path) -> None:
+    _plug_in(tmp_path, 'what = "prosody"', 'what = "nemo_mel"')
+    with pytest.raises(ModelUnsupported, match="nemo_mel"):
+        assert Models(Settings(directory=str(tmp_path), tone="mine")).tone
+
+
+def test_a_head_need_not_tell_arousal(tmp_path: Path, models: Models, anna: Pcm) -> None:
+    renamed = (PACKAGED / "tone_head_clean.onnx").read_bytes().replace(b"arousal", b"unasked")
+    sha256 = hashlib.sha256((PACKAGED / "tone_head_clean.onnx").read_bytes()).hexdigest()
+    _plug_in(tmp_path, sha256, hashlib.sha256(renamed).hexdigest())
+    (tmp_path / "tone_head_clean.onnx").write_bytes(renamed)
+    sound, _ = Models(Settings(directory=str(tmp_path), tone="mine")).tone.hear(anna, NOBODY)
+    assert sound.arousal is None
+    assert sound.probabilities == models.tone.hear(anna, NOBODY)[0].probabilities
+
+
+def _plug_in(folder: Path, line: str, changed: str) -> None:
+    manifest = (PACKAGED / "tone_head_clean.toml").read_text()
+    assert line in manifest
+    manifest = manifest.replace(line, changed, 1).replace('id = "tone-head-clean-2"', 'id = "mine"')
+    (folder / "tone_head_clean.toml").write_text(manifest)
+    shutil.copy(PACKAGED / "tone_head_clean.onnx", folder)
+
+
+def test_the_research_head_is_chosen_by_name_and_says_so_once(anna: Pcm) -> None:
+    models = Models(Settings(directory=str(RESEARCH), tone="tone-head-research-1", words="off"))
+    with capture_logs() as logged:
+        models.load()
+    (warning,) = [line for line in logged if line["log_level"] == "warning"]
+    assert warning["event"] == "model.not_for_commercial_use"
+    assert warning["model"] == "tone-head-research-1"
+    assert "NC" in warning["licence"]
+    sound, habit = models.tone.hear(anna, NOBODY)
+    assert sum(sound.probabilities) == pytest.approx(1, abs=1e-12)
+    assert len(habit.mean) == 1933
+
+
+def test_the_research_head_does_not_travel_in_the_package() -> None:
+    assert all(manifest.commercial_use for manifest in Catalog().manifests())
+
+
+def test_the_model_cards_say_plainly_what_the_heads_cannot_do() -> None:
+    clean, research = (
+        " ".join(card.read_text(encoding="utf-8").split())
+        for card in (PACKAGED / "tone_head_clean.md", RESEARCH / "tone_head_research.md")
+    )
+    assert "Do not decide anything about a person" in clean
+    assert "Not for commercial use" in research
+    for card in (clean, research):
+        assert all(f"| {corpus} | telephone |" in card for corpus in ("emodb", "nemo", "ravdess"))

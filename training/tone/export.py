@@ -1,120 +1,157 @@
-"""Write a trained head as ONNX, with its manifest and its model card."""
+"""Write a trained head as ONNX, with its manifest."""
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 import onnx
-from logistic import Linear
+import onnxruntime
+from habits import HALF_SECONDS, MOST
+from heads import Calibration, Head
+from listening import PARTS, Features
+from logistic import Array, softmax
 from onnx import TensorProto, helper, numpy_helper
 
-NAME: Final = "tone_head_clean"
-
-MANIFEST: Final = """\
-# Made by training/tone/train.py; {name}.md tells how good it is. Labels from EmoDB alone, which permits commercial use.
-id = "tone-head-clean-1"
+_INPUTS: Final = {
+    "hidden": 'what = "hidden_stats"\nof = "whisper-tiny-en-layers-2-3"',
+    "prosody": 'what = "prosody"',
+    "voice": 'what = "embedding"\nof = "wespeaker-resnet34-lm-by-band"',
+}
+_MANIFEST: Final = """\
+# Made by training/tone/train.py; {file}.md tells how good it is. {about}
+id = "{id}"
 kind = "tone"
-file = "{name}.onnx"
+file = "{file}.onnx"
 format = "onnx"
 sha256 = "{sha256}"
-licence = "Apache-2.0"
-attribution = "Trained for carillon on EmoDB (CC0 1.0); normalized over speechocean762 and LibriSpeech (CC BY 4.0)"
+licence = "{licence}"
+commercial_use = {commercial_use}
+trained_on = [{trained_on}]
+attribution = "{attribution}"
 version = "1"
 sample_rate = 16000
 max_seconds = 30
+{inputs}
+[[inputs]]
+name = "habit"
+what = "habit"
 
 [[inputs]]
-name = "features"
-what = "hidden_stats"
-of = "whisper-tiny-en-layers-2-3"
+name = "seconds"
+what = "habit_seconds"
 
 [output]
-name = "logits"
+name = "probabilities"
 dim = 3
 """
 
-CARD: Final = """\
-# Model card: tone-head-clean-1
 
-**In short: on English it is little better than guessing, and surer than it should be.** It is what licence-clean data
-gives today, and it is real. Do not decide anything about a person by it.
+@dataclass(frozen=True, slots=True)
+class Name:
+    """What a head is called, and on which terms it may be used."""
 
-| | |
-|---|---|
-| Hears | 0.5 to 5 s of speech: Whisper tiny.en, encoder layers 2 and 3, mean and deviation over time, 1536 numbers |
-| Says | probabilities of negative, neutral and positive, summing to 1 |
-| Is | multinomial logistic regression, 4,611 numbers |
-| Labels from | EmoDB, CC0 1.0: six German actors, 195 clips, each also through a telephone |
-| Normalized over | English speech without labels: speechocean762 and LibriSpeech, CC BY 4.0 |
-| Calibrated | temperature {temperature:.2f}, on EmoDB speakers left out of training |
-| Made by | `training/tone/train.py`, which draws no random numbers |
-
-Figures, on speakers that the head never heard. UAR is the mean recall of the three classes: guessing gives 33.3 %. Log
-loss is balanced over the classes: knowing nothing gives 1.10, so above that the head is surer than it should be. ECE is
-the expected calibration error. Telephone is 8 kHz, 300 to 3400 Hz, mu-law.
-
-| corpus | band | clips | UAR | log loss | ECE |
-|---|---|---|---|---|---|
-{rows}
-
-- `emodb`: German, held-out speakers, the corpus it was trained on: the best that can be said of it.
-- `ravdess` (English) and `nemo` (Polish): corpora that it was not trained, normalized or calibrated on. This is what to
-  expect of a call, or less: they are actors in studios, and real calls are milder. One thing was decided with these
-  figures in view, and so flatters them a little: to normalize over English speech. Without that the head calls almost
-  every English voice negative, and is sure of it:
-
-| without it | band | clips | UAR | log loss | ECE |
-|---|---|---|---|---|---|
-{plain_rows}
-
-Why it is not better: the labels. A head on the same features that is also trained on RAVDESS reaches 76 % there, but
-RAVDESS may not be used commercially, so no weights made from it travel in this package.
-
-Limits: three classes only; surprise and boredom were never heard; trained on single acted sentences; language, age,
-accent and recording shift it; a cold or a bad line sounds like a tone to it.
-"""
+    id: str
+    file: str
+    about: str
+    licence: str
+    commercial_use: bool
+    trained_on: Sequence[str]
+    attribution: str
 
 
-class Measured(Protocol):
-    """What a row of the card shows."""
-
-    corpus: str
-    band: str
-    clips: int
-    recall: float
-    loss: float
-    calibration_error: float
-
-
-def write_head(head: Linear, folder: Path) -> str:
-    """Write the head as ONNX, features (n, d) to logits (n, 3), and its manifest; return the SHA-256."""
-    weights = numpy_helper.from_array(head.weights.astype(np.float32), "weights")
-    bias = numpy_helper.from_array(head.bias.astype(np.float32), "bias")
-    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, ["batch", len(head.weights)])
-    logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])
-    node = helper.make_node("Gemm", ["features", "weights", "bias"], ["logits"], name="logits")
-    graph = helper.make_graph([node], NAME, [features], [logits], [weights, bias])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="carillon")
-    model.ir_version = 8
-    onnx.checker.check_model(model, full_check=True)
-    data: bytes = model.SerializeToString()
+def write_head(head: Head, calibration: Calibration, name: Name, folder: Path) -> str:
+    """Write the graph and its manifest; return the graph's SHA-256."""
+    data: bytes = graph_of(head, calibration).SerializeToString()
     sha256 = hashlib.sha256(data).hexdigest()
-    (folder / f"{NAME}.onnx").write_bytes(data)
-    (folder / f"{NAME}.toml").write_text(MANIFEST.format(name=NAME, sha256=sha256), encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name.file}.onnx").write_bytes(data)
+    manifest = _MANIFEST.format(
+        id=name.id,
+        file=name.file,
+        about=name.about,
+        sha256=sha256,
+        licence=name.licence,
+        commercial_use=str(name.commercial_use).lower(),
+        trained_on=", ".join(f'"{corpus}"' for corpus in name.trained_on),
+        attribution=name.attribution,
+        inputs="".join(f'\n[[inputs]]\nname = "{part}"\n{_INPUTS[part]}\n' for part in head.recipe.parts),
+    )
+    (folder / f"{name.file}.toml").write_text(manifest, encoding="utf-8")
     return sha256
 
 
-def write_card(measured: Sequence[Measured], plain: Sequence[Measured], temperature: float, folder: Path) -> None:
-    """Write the model card, with the figures of the head and of the same head normalized over EmoDB."""
-    card = CARD.format(rows=_rows(measured), plain_rows=_rows(plain), temperature=temperature)
-    (folder / f"{NAME}.md").write_text(card, encoding="utf-8")
+def check(head: Head, calibration: Calibration, features: Features, seconds: Array, folder: Path, name: Name) -> None:
+    """Make sure that the written graph says what the head says, of (n, 1933) features after what all of them have in
+    common, heard for (n,) seconds.
+    """
+    columns = head.recipe.columns(features)
+    habit = np.repeat(columns.mean(axis=0, keepdims=True), len(columns), axis=0)
+    share = (MOST * seconds / (seconds + HALF_SECONDS))[:, None]
+    heard = head.normalizer(columns) - share * head.normalizer(habit)
+    parts = {part: features[:, PARTS[part]] for part in head.recipe.parts}
+    more = {"habit": habit, "seconds": seconds[:, None].astype(np.float32)}
+    session = onnxruntime.InferenceSession(folder / f"{name.file}.onnx", providers=["CPUExecutionProvider"])
+    probabilities, arousal = session.run(["probabilities", "arousal"], parts | more)
+    excited = head.arousal(heard)[:, 0] / calibration.arousal_temperature
+    np.testing.assert_allclose(probabilities, softmax(calibration.of_tone(head.tone(heard))), atol=1e-3)
+    np.testing.assert_allclose(arousal[:, 0], 1 / (1 + np.exp(-excited)), atol=1e-3)
 
 
-def _rows(measured: Sequence[Measured]) -> str:
-    return "\n".join(
-        f"| {item.corpus} | {item.band} | {item.clips} | {item.recall:.1%} | {item.loss:.2f} | "
-        f"{item.calibration_error:.2f} |"
-        for item in measured
+def graph_of(head: Head, calibration: Calibration) -> onnx.ModelProto:
+    """Build: parts (n, d), habit (n, d) and seconds (n, 1) to probabilities (n, 3) and arousal (n, 1).
+
+    All is one linear map of `features - share * habit`, where share = MOST * seconds / (seconds + HALF_SECONDS).
+    Normalization lies in the map; what the mean adds to it is taken away in the same share as the habit.
+    """
+    divisors = np.array([*[calibration.temperature] * 3, calibration.arousal_temperature])
+    deviation = head.normalizer.deviation.astype(np.float64)
+    weights = np.hstack([head.tone.weights, head.arousal.weights]) / deviation[:, None] / divisors
+    of_mean = head.normalizer.mean.astype(np.float64) @ weights
+    own = np.concatenate([calibration.of_tone(head.tone.bias), head.arousal.bias / calibration.arousal_temperature])
+    bias = own - of_mean
+    constants = {
+        "weights": weights,
+        "bias": bias,
+        "of_mean": of_mean[None],
+        "most": np.array([[MOST]]),
+        "half_seconds": np.array([[HALF_SECONDS]]),
+    }
+    parts = list(head.recipe.parts)
+    nodes = [
+        helper.make_node("Concat", parts, ["features"], axis=1),
+        helper.make_node("Add", ["seconds", "half_seconds"], ["longer"]),
+        helper.make_node("Div", ["seconds", "longer"], ["heard"]),
+        helper.make_node("Mul", ["heard", "most"], ["share"]),
+        helper.make_node("Mul", ["share", "habit"], ["usual"]),
+        helper.make_node("Sub", ["features", "usual"], ["unusual"]),
+        helper.make_node("Gemm", ["unusual", "weights", "bias"], ["mapped"]),
+        helper.make_node("Mul", ["share", "of_mean"], ["mended"]),
+        helper.make_node("Add", ["mapped", "mended"], ["logits"]),
+        helper.make_node("Split", ["logits", "three_and_one"], ["tone", "excitement"], axis=1),
+        helper.make_node("Softmax", ["tone"], ["probabilities"], axis=1),
+        helper.make_node("Sigmoid", ["excitement"], ["arousal"]),
+    ]
+    floats = [numpy_helper.from_array(values.astype(np.float32), name) for name, values in constants.items()]
+    sizes = numpy_helper.from_array(np.array([3, 1], np.int64), "three_and_one")
+    graph = helper.make_graph(
+        nodes,
+        "tone_head",
+        [
+            *(_rows(part, PARTS[part].stop - PARTS[part].start) for part in parts),
+            _rows("habit", len(weights)),
+            _rows("seconds", 1),
+        ],
+        [_rows("probabilities", 3), _rows("arousal", 1)],
+        [*floats, sizes],
     )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="carillon")
+    model.ir_version = 8
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _rows(name: str, size: int) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", size])

@@ -1,10 +1,11 @@
-"""Multinomial logistic regression in plain numpy: convex, so the answer is the same whoever computes it."""
+"""Multinomial logistic regression: convex, so the answer is the same whoever computes it."""
 
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import minimize
 
 CLASSES: Final = 3
 
@@ -33,31 +34,42 @@ class Normalizer:
 class Linear:
     """Logits of normalized features."""
 
-    weights: Array  # (d, 3)
-    bias: Array  # (3,)
+    weights: Array  # (d, classes)
+    bias: Array  # (classes,)
 
     def __call__(self, features: Array) -> Array:
-        """Return (n, 3) logits of (n, d)."""
+        """Return (n, classes) logits of (n, d)."""
         return features @ self.weights + self.bias
 
 
-def fit(features: Array, labels: Labels, penalty: float, steps: int = 1500) -> Linear:
-    """Fit by accelerated gradient descent; every class weighs the same, however many rows it has."""
-    ones = np.column_stack([features, np.ones(len(features))])
-    row_weights = balanced(labels)
-    wanted = np.eye(CLASSES)[labels]
-    decay = np.full((ones.shape[1], 1), penalty)
-    decay[-1] = 0.0
-    lipschitz = 0.5 * np.linalg.norm(ones * np.sqrt(row_weights)[:, None], 2) ** 2 + penalty
-    current = ahead = np.zeros((ones.shape[1], CLASSES))
-    momentum = 1.0
-    for _ in range(steps):
-        error = (softmax(ones @ ahead) - wanted) * row_weights[:, None]
-        following = ahead - (ones.T @ error + decay * ahead) / lipschitz
-        next_momentum = (1.0 + np.sqrt(1.0 + 4.0 * momentum**2)) / 2.0
-        ahead = following + (momentum - 1.0) / next_momentum * (following - current)
-        current, momentum = following, next_momentum
-    return Linear(current[:-1], current[-1])
+def fit(features: Array, labels: Labels, penalty: float, row_weights: Array | None = None) -> Linear:
+    """Fit by L-BFGS to (n, d) features, float32 or float64.
+
+    Args:
+        features: normalized.
+        labels: (n,), from 0; as many classes as the highest says.
+        penalty: of half the squared weights, beside the mean log loss; the bias is free.
+        row_weights: (n,), of any sum; None: every class weighs the same, however many rows it has.
+    """
+    size = features.shape[1]
+    classes = int(labels.max()) + 1
+    weights = balanced(labels) if row_weights is None else row_weights / row_weights.sum()
+    wanted = np.eye(classes)[labels]
+
+    def loss(flat: Array) -> tuple[float, Array]:
+        current = flat.reshape(size + 1, classes)
+        logits = features @ current[:-1].astype(features.dtype) + current[-1]
+        logits -= logits.max(axis=1, keepdims=True)
+        powers = np.exp(logits)
+        total = powers.sum(axis=1, keepdims=True)
+        error = (powers / total - wanted) * weights[:, None]
+        found = -(weights[:, None] * wanted * (logits - np.log(total))).sum() + penalty / 2 * (current[:-1] ** 2).sum()
+        slope = np.vstack([features.T @ error.astype(features.dtype) + penalty * current[:-1], error.sum(axis=0)])
+        return float(found), slope.ravel().astype(np.float64)
+
+    found = minimize(loss, np.zeros((size + 1) * classes), jac=True, method="L-BFGS-B", options={"maxiter": 200})
+    best: Array = found.x.reshape(size + 1, classes)
+    return Linear(best[:-1], best[-1])
 
 
 def fit_temperature(logits: Array, labels: Labels) -> float:
@@ -68,13 +80,13 @@ def fit_temperature(logits: Array, labels: Labels) -> float:
 
 def balanced(labels: Labels) -> Array:
     """Return a weight for each row such that every class sums to the same, and all to 1."""
-    weights = 1.0 / np.bincount(labels, minlength=CLASSES)[labels]
+    weights = 1.0 / np.bincount(labels)[labels]
     normalized: Array = weights / weights.sum()
     return normalized
 
 
 def softmax(logits: Array) -> Array:
-    """Return (n, 3) probabilities."""
+    """Return (n, classes) probabilities."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities: Array = powers / powers.sum(axis=1, keepdims=True)
     return probabilities

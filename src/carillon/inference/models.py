@@ -11,16 +11,18 @@ from carillon.inference.calibration import read_calibration
 from carillon.inference.catalog import (
     CalibrationEntry,
     Catalog,
+    Input,
     ModelUnsupported,
     NotInstalled,
     Weights,
     installed_folder,
 )
 from carillon.inference.moonshine import Moonshine
+from carillon.inference.prosody import prosody
 from carillon.inference.sentences import SentenceEncoder
 from carillon.inference.sentiment import Sentiment, Vader
 from carillon.inference.speaker import SpeakerEncoder
-from carillon.inference.tone import SpeechFeatures, ToneClassifier
+from carillon.inference.tone import Source, SpeechFeatures, ToneClassifier
 from carillon.inference.vad import SileroVad
 from carillon.inference.words import Words
 from carillon.telemetry import get_logger
@@ -40,8 +42,9 @@ class Settings:
     """Id of the model that embeds voices. Profiles made with another one are not searched until they are made anew."""
     calibration: str = ""
     """File of `carillon calibrate` that stands in for the speaker model's own tables; it is bound to that model."""
-    tone: str = "tone-head-clean-1"
-    """Id of the model that judges tone."""
+    tone: str = "tone-head-clean-2"
+    """Id of the model that judges tone by its sound. A better one, not for commercial use and not in the package, is
+    "tone-head-research-1": see docs/models.md."""
     words: Literal["auto", "on", "off"] = "auto"
     """Whether tone also listens to what is said, which needs `carillon-voice[words]`: if that is installed; always, and
     do not start without it; never."""
@@ -107,8 +110,14 @@ class Models:
     @property
     def chosen(self) -> tuple[Weights, ...]:
         """The weights that the settings name, and those that these stand on."""
-        tone = (self._encoder_of(self._tone_weights), self._tone_weights)
-        return (self._vad_weights, self._speaker_weights, *tone, *(self._words_weights or ()))
+        described = [self._source_of(item) for item in self._tone_weights.manifest.inputs if item.of]
+        return (
+            self._vad_weights,
+            self._speaker_weights,
+            *described,
+            self._tone_weights,
+            *(self._words_weights or ()),
+        )
 
     def load(self) -> None:
         """Load every model now, so that no call waits; words only if the settings insist on them.
@@ -133,7 +142,27 @@ class Models:
 
     @cached_property
     def _tone(self) -> ToneClassifier:
-        return ToneClassifier(self._tone_weights, SpeechFeatures(self._encoder_of(self._tone_weights)))
+        inputs = self._tone_weights.manifest.inputs
+        found = {item.name: self._describing(item) for item in inputs if item.what not in ("habit", "habit_seconds")}
+        return ToneClassifier(self._tone_weights, found)
+
+    def _describing(self, described: Input) -> Source:
+        """Return what describes speech for one input of the tone model."""
+        if described.what == "prosody":
+            return prosody
+        weights = self._source_of(described)
+        if described.what == "hidden_stats":
+            return SpeechFeatures(weights).of
+        same = weights.manifest.sha256 == self._speaker_weights.manifest.sha256
+        return (self.speaker if same else SpeakerEncoder(weights)).uncentered
+
+    def _source_of(self, described: Input) -> Weights:
+        """Return the model that an input of the tone model is computed by."""
+        if described.what == "hidden_stats":
+            return self.catalog.find(described.of, "encoder")
+        if described.what == "embedding":
+            return self.catalog.find(described.of, "speaker")
+        raise ModelUnsupported(self._tone_weights.manifest.id, f"the front end {described.what!r}")
 
     @cached_property
     def _words(self) -> Words | None:
@@ -166,7 +195,7 @@ class Models:
         path = Path(self._settings.calibration).expanduser()
         return read_calibration(path, self._settings.speaker).calibration
 
-    def _encoder_of(self, head: Weights, what: str = "hidden_stats") -> Weights:
+    def _encoder_of(self, head: Weights, what: str) -> Weights:
         source = head.manifest.inputs[0]
         if source.what != what:
             raise ModelUnsupported(head.manifest.id, f"the front end {source.what!r}")

@@ -38,7 +38,7 @@ class Session:
             self._session: Any = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its own exception types are private and many
             raise ModelBroken(weights.path, f"ONNX Runtime cannot load the weights: {error}") from error
-        if manifest.output.name not in {output.name for output in self._session.get_outputs()}:
+        if manifest.output.name not in self.outputs():
             raise ModelBroken(weights.path, f"the graph has no output {manifest.output.name!r}.")
 
     def run(self, outputs: list[str], inputs: dict[str, npt.NDArray[Any]]) -> list[Tensor]:
@@ -49,3 +49,7 @@ class Session:
     def inputs(self) -> dict[str, tuple[int | str, ...]]:
         """Return the shape of every input of the graph: numbers, and names where the size is free."""
         return {item.name: tuple(item.shape) for item in self._session.get_inputs()}
+
+    def outputs(self) -> list[str]:
+        """Return the name of every output of the graph."""
+        return [item.name for item in self._session.get_outputs()]

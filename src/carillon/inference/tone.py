@@ -1,28 +1,38 @@
 """How does this voice sound: negative, neutral or positive; excited or calm?
 
-A pretrained encoder turns speech into vectors, one every 20 ms; their mean and standard deviation over time go through
-a small head that was trained on acted emotions. The two are separate models in the catalog, so that a better head is
-one small file.
+What is heard are a pretrained encoder's vectors, one every 20 ms, by their mean and standard deviation over time, and
+beside them plain numbers of prosody or the speaker's embedding, as a head's manifest asks. The head is small and was
+trained on acted emotions. It and the encoders are separate models in the catalog, so that a better head is one file.
 
 People sound different before they feel anything, so a head also hears how this speaker usually sounds: a `Habit`, the
 mean of the same features over what was heard before. It is handed in and out; nothing is kept here between two calls.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from carillon.audio import MODEL_RATE_HZ, Pcm
-from carillon.inference.catalog import ModelUnsupported, Weights
+from carillon.inference.catalog import ModelBroken, ModelUnsupported, Weights
 from carillon.inference.log_mel import log_mel
 from carillon.inference.sessions import Session, Tensor
 
 LABELS: Final = ("negative", "neutral", "positive")
 """The order of a head's three outputs."""
 
+AROUSAL: Final = "arousal"
+"""The output of a head that tells the probability of excitement, (1, 1); it may have none."""
+
 LEAST_SAMPLES: Final = MODEL_RATE_HZ // 2
+
+# How loud somebody comes through tells more of the line than of the tone.
+_LEVEL: Final = np.float32(0.05)  # RMS, -26 dBFS
+_SILENCE: Final = np.float32(1e-5)
+
+Source: TypeAlias = Callable[[Pcm], Tensor]
+"""Describes (n,) speech as (d,)."""
 
 Probabilities: TypeAlias = tuple[float, float, float]
 """Of negative, neutral and positive; they sum to 1."""
@@ -84,13 +94,33 @@ class SpeechFeatures:
 
 
 class ToneClassifier:
-    """A trained head on speech features. May be called from several threads at a time."""
+    """A trained head. May be called from several threads at a time.
 
-    def __init__(self, head: Weights, features: SpeechFeatures) -> None:
-        self.id = head.manifest.id
-        self._features = features
-        self._input, self._output = head.manifest.inputs[0].name, head.manifest.output.name
+    Args:
+        head: its graph takes what `sources` tell, then the habit, (1, d), zeros without one, and its seconds, (1, 1);
+            it returns probabilities, (1, 3), and perhaps `arousal`, (1, 1).
+        sources: what describes speech, by name of input, in the manifest's order; a habit is their mean in that order.
+
+    Raises:
+        ModelBroken: see `Session`; or the graph's inputs are not those of its manifest.
+        ModelUnsupported: the manifest does not name a habit and its seconds.
+    """
+
+    def __init__(self, head: Weights, sources: Mapping[str, Source]) -> None:
+        manifest = head.manifest
+        self.id = manifest.id
+        self._most_samples = int(manifest.max_seconds * MODEL_RATE_HZ)
+        self._sources = sources
         self._session = Session(head)
+        self._outputs = [manifest.output.name, *(name for name in self._session.outputs() if name == AROUSAL)]
+        names = {item.what: item.name for item in manifest.inputs}
+        if not {"habit", "habit_seconds"} <= names.keys():
+            raise ModelUnsupported(manifest.id, "a head without the inputs `habit` and `habit_seconds`")
+        self._habit, self._seconds = names["habit"], names["habit_seconds"]
+        shapes = self._session.inputs()
+        if shapes.keys() != {item.name for item in manifest.inputs}:
+            raise ModelBroken(head.path, f"the graph's inputs are {', '.join(shapes)}, which its manifest must name.")
+        self._none = np.zeros((1, int(shapes[self._habit][-1])), np.float32)
 
     def hear(self, speech: Pcm, habit: Habit, /) -> tuple[Sound, Habit]:
         """Judge (n,) speech at 16 kHz, 8_000 <= n <= 30 s, of a speaker whose earlier speech made `habit`.
@@ -98,29 +128,44 @@ class ToneClassifier:
         Returns:
             What it sounds like, and the habit with this speech in it, for the next stretch. Order matters: speech is
             judged by what came before it, never by itself or by what came after.
+
+        Raises:
+            ValueError: too little or too much speech, or the habit is another model's.
         """
-        features = self._features.of(speech)
-        if len(habit.mean) not in (0, len(features)):
-            raise ValueError(f"{self.id} knows habits of {len(features)} numbers, not {len(habit.mean)}.")
-        (logits,) = self._session.run([self._output], {self._input: features[None]})
-        negative, neutral, positive = _softmax(logits[0].astype(np.float64)).tolist()
-        return Sound((negative, neutral, positive), None), _after(habit, features, len(speech) / MODEL_RATE_HZ)
+        if not LEAST_SAMPLES <= len(speech) <= self._most_samples:
+            raise ValueError(f"{self.id} hears {LEAST_SAMPLES} to {self._most_samples} samples, not {len(speech)}.")
+        if len(habit.mean) not in (0, self._none.shape[1]):
+            raise ValueError(f"{self.id} knows habits of {self._none.shape[1]} numbers, not {len(habit.mean)}.")
+        even = leveled(speech)
+        heard = {name: source(even) for name, source in self._sources.items()}
+        inputs = {name: numbers[None] for name, numbers in heard.items()}
+        inputs[self._habit] = habit.mean[None] if len(habit.mean) else self._none
+        inputs[self._seconds] = np.array([[habit.seconds]], np.float32)
+        probabilities, *excited = self._session.run(self._outputs, inputs)
+        arousal = float(np.clip(excited[0][0, 0], 0.0, 1.0)) if excited else None
+        after = _after(habit, np.concatenate(list(heard.values())), len(speech) / MODEL_RATE_HZ)
+        return Sound(_summing_to_1(probabilities[0]), arousal), after
 
-    def probabilities(self, speech: Pcm) -> Probabilities:
-        """Judge (n,) speech at 16 kHz, n >= 8_000: negative, neutral, positive, summing to 1."""
-        return self.hear(speech, Habit())[0].probabilities
+
+def leveled(speech: Pcm) -> Pcm:
+    """Return (n,) speech at one mean level for all; what is as good as silent stays so."""
+    if not len(speech):
+        return speech
+    root_mean_square = np.sqrt(np.mean(speech**2))
+    even: Pcm = speech * (_LEVEL / np.maximum(root_mean_square, _SILENCE))
+    return even
 
 
-def _after(habit: Habit, features: Tensor, seconds: float) -> Habit:
-    """Return the habit once these features of so much more speech are in its mean."""
+def _after(habit: Habit, heard: Tensor, seconds: float) -> Habit:
+    """Return the habit once what was heard of so much more speech is in its mean."""
     if not habit.seconds:
-        return Habit(seconds, features)
+        return Habit(seconds, heard)
     total = habit.seconds + seconds
-    mean = habit.mean + (features - habit.mean) * np.float32(seconds / total)
+    mean = habit.mean + (heard - habit.mean) * np.float32(seconds / total)
     return Habit(total, mean)
 
 
-def _softmax(logits: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    powers = np.exp(logits - logits.max())
-    normalized: npt.NDArray[np.float64] = powers / powers.sum()
-    return normalized
+def _summing_to_1(probabilities: Tensor) -> Probabilities:
+    """Return the graph's float32 as three floats whose sum is 1 to the last digits."""
+    negative, neutral, positive = (probabilities.astype(np.float64) / probabilities.sum(dtype=np.float64)).tolist()
+    return negative, neutral, positive

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from carillon.evaluation.manifest import BadManifest, Recording
-from carillon.evaluation.tone.clips import Ears, answers, people_of
-from carillon.inference import fuse
+from carillon.evaluation.tone.clips import Ears, HeardTwice, answers, people_of
+from carillon.inference import Habit, fuse
 
 # The fixtures `people`, `ears`, `tone` and `words` are in conftest.py: a pitch for each tone.
 
@@ -126,3 +126,13 @@ def test_a_line_that_cannot_be_used_says_what_to_do(lines: list[tuple[str, str, 
 def _line(path: Path, valence: str, *, corpus: str = "acted", session: str = "") -> Recording:
     labels = {"path": path.name, "speaker": "anna", "valence": valence, "corpus": corpus, "session": session}
     return Recording(path, "anna", labels)
+
+
+def test_what_two_listeners_ask_for_is_judged_once(ears: Ears, tone: Any) -> None:
+    heard_twice = HeardTwice(tone)
+    one, other = np.full(16_000, 0.1, np.float32), np.full(16_000, 0.2, np.float32)
+    habit = Habit(3.0, np.zeros(1, np.float32))
+    for speech, known in ((one, Habit()), (one, Habit()), (one, habit), (other, habit), (one, habit)):
+        _, after = heard_twice.hear(speech, known)
+        assert after.seconds == known.seconds + 1
+    assert [seconds for _, seconds in tone.heard] == [0, 3, 3]

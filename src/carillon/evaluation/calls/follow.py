@@ -21,7 +21,7 @@ from carillon.analysis.speech.resample import LEAST_RATE_HZ, MOST_RATE_HZ
 from carillon.audio import Pcm
 from carillon.evaluation.calls.files import CHANNELS, BadCall, CallFile, Turn, call_files
 from carillon.evaluation.progress import tracked
-from carillon.evaluation.tone.clips import Ears
+from carillon.evaluation.tone.clips import Ears, HeardTwice
 from carillon.inference import Models, Probabilities, Said, Settings
 
 _PUSHED_SECONDS: Final = 0.1
@@ -126,8 +126,9 @@ class _Listener:
     def __init__(self, name: str, ears: Ears, rate_hz: int) -> None:
         self._name = name
         self._overheard = None if ears.words is None else _Overheard(ears.words)
-        self._worded = ToneAnalyzer(ears.vad, ears.tone, rate_hz, words=self._overheard)
-        self._bare = None if ears.words is None else ToneAnalyzer(ears.vad, ears.tone, rate_hz)
+        tone = HeardTwice(ears.tone)
+        self._worded = ToneAnalyzer(ears.vad, tone, rate_hz, words=self._overheard)
+        self._bare = None if ears.words is None else ToneAnalyzer(ears.vad, tone, rate_hz)
         self._gate = SpeechGate(ears.vad, rate_hz)
         self._is_speech: list[Flags] = []
         self._reports: list[ToneReported] = []

@@ -13,19 +13,17 @@ from typing import Final
 
 import numpy as np
 
-from carillon.analysis import ToneAnalyzer, ToneReported
+from carillon.analysis import ToneAnalyzer, ToneFinding, ToneReported
 from carillon.analysis.speech.telephone import RATE_HZ
 from carillon.audio import MODEL_RATE_HZ, Pcm
 from carillon.evaluation.pieces import Band
-from carillon.evaluation.tone.clips import Clip, Ears, Person
+from carillon.evaluation.tone.clips import Clip, Ears, HeardTwice, Person
 from carillon.evaluation.tone.measures import LABELS
 from carillon.inference import Probabilities
 
 STRETCH_SECONDS: Final = 30
 PAUSE_SECONDS: Final = 0.6
 """After each clip: an utterance ends at a pause of 0.4 s, and speech goes on for 0.1 s after it sounds like it."""
-
-_PUSHED_SECONDS: Final = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,29 +64,35 @@ def windows(person: Person, band: Band, ears: Ears) -> list[Window]:
 
 
 def _each(stretches: Sequence[Stretch], ears: Ears) -> list[Mapping[bool, Probabilities] | None]:
-    """Return the current window at the end of each stretch of one call."""
-    bare = _currents(stretches, ears, with_words=False)
-    is_english = ears.words is not None and all(stretch.is_english for stretch in stretches)
-    worded = _currents(stretches, ears, with_words=True) if is_english else bare
-    return [
-        None if one is None or other is None else {False: one, True: other}
-        for one, other in zip(bare, worded, strict=True)
-    ]
-
-
-def _currents(stretches: Sequence[Stretch], ears: Ears, *, with_words: bool) -> list[Probabilities | None]:
+    """Return the current window at the end of each stretch of one call, with words (True) and without."""
     if not stretches:
         return []
     rate_hz = stretches[0].rate_hz
-    analyzer = ToneAnalyzer(ears.vad, ears.tone, rate_hz, words=ears.words if with_words else None)
-    call = np.concatenate([stretch.samples for stretch in stretches])
-    step = rate_hz * _PUSHED_SECONDS
-    findings = [finding for at in range(0, len(call), step) for finding in analyzer.push(call[at : at + step])]
-    reports = [finding for finding in (*findings, *analyzer.end()) if isinstance(finding, ToneReported)]
-    currents = {report.current.end_ms: report.current for report in reports}
-    ends_ms = range(STRETCH_SECONDS * 1000, (len(stretches) + 1) * STRETCH_SECONDS * 1000, STRETCH_SECONDS * 1000)
-    found = [currents.get(end_ms) for end_ms in ends_ms]
-    return [None if it is None else (it.negative, it.neutral, it.positive) for it in found]
+    tone = HeardTwice(ears.tone)
+    analyzers = {False: ToneAnalyzer(ears.vad, tone, rate_hz)}
+    if ears.words is not None and all(stretch.is_english for stretch in stretches):
+        analyzers[True] = ToneAnalyzer(ears.vad, tone, rate_hz, words=ears.words)
+    currents: dict[tuple[bool, int], Probabilities] = {}
+
+    def note(with_words: bool, findings: Sequence[ToneFinding]) -> None:
+        for finding in findings:
+            if isinstance(finding, ToneReported):
+                it = finding.current
+                currents[with_words, it.end_ms] = (it.negative, it.neutral, it.positive)
+
+    for stretch in stretches:
+        for samples in np.array_split(stretch.samples, STRETCH_SECONDS):
+            for with_words, analyzer in analyzers.items():
+                note(with_words, analyzer.push(samples))
+    for with_words, analyzer in analyzers.items():
+        note(with_words, analyzer.end())
+    return [_said(currents, 1000 * STRETCH_SECONDS * number) for number in range(1, len(stretches) + 1)]
+
+
+def _said(currents: Mapping[tuple[bool, int], Probabilities], end_ms: int) -> Mapping[bool, Probabilities] | None:
+    """Return what was reported at a moment; where nobody listened to words, they change nothing."""
+    bare = currents.get((False, end_ms))
+    return None if bare is None else {False: bare, True: currents.get((True, end_ms), bare)}
 
 
 def _stretches(person: Person, band: Band) -> Iterator[Stretch]:
