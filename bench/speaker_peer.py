@@ -64,7 +64,7 @@ def main() -> int:
         print("nothing compared: name a folder of recordings and Resemblyzer's wheel (--help)")
         return 0
     recordings = read_manifest(arguments.directory, (), chosen_lines(arguments.where))
-    models, wanted = Models(), conditions(noisy=(False, True))
+    models, wanted = Models(), conditions(noisy=(False,))
     ours = listen(recordings, models.speaker, models.vad, wanted, threads=2)
     theirs = listen(recordings, Resemblyzer(arguments.wheel), models.vad, wanted, threads=2)
     print(f"{'':28}{'EER':>9}{'bar':>8}{'Resemblyzer':>13}{'rank 1':>9}{'bar':>7}{'Resemblyzer':>13}{'pairs':>7}")
@@ -75,9 +75,8 @@ def main() -> int:
             continue
         bar, rank_1_bar = _bars(condition)
         is_missed |= one.equal_error_rate > bar or one.rank_1 < rank_1_bar
-        noise = ", 10 dB" if condition.noisy else ""
         print(
-            f"{f'{condition.compared}{noise}, {condition.seconds} s':28}"
+            f"{f'{condition.compared}, {condition.seconds} s':28}"
             f"{one.equal_error_rate:9.2%}{_told(bar, 1.0):>8}{other.equal_error_rate:13.2%}"
             f"{one.rank_1:9.1%}{_told(rank_1_bar, 0.0):>7}{other.rank_1:13.1%}{one.genuine_pairs:7}"
         )
@@ -106,8 +105,6 @@ def _figures(listened: Listened, condition: Condition) -> Figures | None:
 
 def _bars(condition: Condition) -> tuple[float, float]:
     """Return the highest equal error rate and the lowest rank 1; plain "cross" is not what the product does."""
-    if condition.noisy:
-        return 1.0, 0.0
     is_searched = condition.seconds == RANK_1_SECONDS and condition.channel is not None
     return BARS.get((condition.compared, condition.seconds), 1.0), RANK_1_BAR if is_searched else 0.0
 
