@@ -28,7 +28,8 @@ class LoudnessVad:
 class SpectrumSpeaker:
     """Embeds the average spectrum; counts how much it was asked to embed."""
 
-    def __init__(self) -> None:
+    def __init__(self, model_id: str = "spectrum") -> None:
+        self.id = model_id
         self.heard: list[int] = []
 
     def embed(self, speech: Pcm, band: str) -> Embedding:

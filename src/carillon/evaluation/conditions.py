@@ -8,10 +8,11 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from carillon.analysis.speaker import Embedder
 from carillon.analysis.speech import VadModel
 from carillon.audio import Embedding
 from carillon.evaluation.manifest import BadManifest, Recording
-from carillon.evaluation.pieces import PIECE_SECONDS, Embedder, Hearing, Piece, Pieces, pieces_of
+from carillon.evaluation.pieces import PIECE_SECONDS, Hearing, Piece, Pieces, pieces_of
 from carillon.evaluation.trials import Comparison, compared, voices_of
 from carillon.inference import Channel
 

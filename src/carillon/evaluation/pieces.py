@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from carillon.analysis.speaker import embed_piece
+from carillon.analysis.speaker import Embedder, embed_piece
 from carillon.analysis.speech import FRAME_SAMPLES, SpeechGate, VadModel
 from carillon.analysis.speech.telephone import RATE_HZ, through_telephone, twin_of
-from carillon.audio import MODEL_RATE_HZ, Embedding, Pcm, Pcm16
+from carillon.audio import MODEL_RATE_HZ, Embedding, Pcm16
 from carillon.evaluation.manifest import Recording
 from carillon.evaluation.noise import Noise
 from carillon.evaluation.progress import tracked
@@ -36,14 +36,6 @@ _LEAST_SECONDS_OF_SESSION: Final = 20
 _MOST_SESSIONS: Final = 8
 _RECORDING_FRAMES: Final = 10**7
 """More frames than a recording has: numbers of frames of different recordings do not meet."""
-
-
-class Embedder(Protocol):
-    """Turns speech into a point on the unit sphere."""
-
-    def embed(self, speech: Pcm, band: Literal["wb", "tel"], /) -> Embedding:
-        """Embed (n,) speech at 16 kHz, n up to 80_000, that came in a band, as (d,), L2 norm 1."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,12 @@ from typing import Final
 
 import numpy as np
 
+from carillon.analysis.speaker import Embedder
 from carillon.analysis.speech import VadModel
 from carillon.evaluation.conditions import Compared, Listened, conditions, listen
 from carillon.evaluation.figures import Curves, Decision, Identifying, OpenSet, Verifying, figures_of, log_ratios
 from carillon.evaluation.manifest import Recording, read_manifest
-from carillon.evaluation.pieces import Embedder, Hearing
+from carillon.evaluation.pieces import Hearing
 from carillon.inference import CalibrationEntry, Channel, Models, Settings, line_of
 
 _ALL_SECONDS: Final = 20

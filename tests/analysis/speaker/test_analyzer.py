@@ -17,7 +17,7 @@ from carillon.analysis import (
     embed_speech,
 )
 from carillon.analysis.speech import GateState
-from carillon.audio import Pcm
+from carillon.audio import Band, Embedding, Pcm
 from carillon.inference import Models
 
 # The fixtures `vad`, `speaker`, `call`, `cut` and `bits` are in tests/analysis/conftest.py.
@@ -152,6 +152,34 @@ def test_the_real_models_do_not_notice_splits_or_restarts(
     found = before.push(voice[: at // 3]) + before.push(voice[at // 3 : at])
     after = SpeakerAnalyzer(models.vad, models.speaker, 16_000, _restarted(before), SHORT)
     assert bits(found + _all(after, [voice[at:]])) == bits(whole)
+
+
+class _Mirrored:
+    """Another model: every embedding backwards."""
+
+    id = "mirrored"
+
+    def __init__(self, speaker: Any) -> None:
+        self._speaker = speaker
+
+    def embed(self, speech: Pcm, band: Band) -> Embedding:
+        mirrored: Embedding = self._speaker.embed(speech, band)[::-1]
+        return mirrored
+
+
+def test_speech_that_another_model_embedded_is_embedded_anew(
+    vad: VadModel, speaker: Any, call: Callable[..., Pcm], bits: Callable[..., list[Any]]
+) -> None:
+    """Somebody changed the model while a call was on: no voice may be made of two models' pieces."""
+    samples = call((8, LOUD), (1, SOFT), (4, LOUD))
+    expected = _all(SpeakerAnalyzer(vad, _Mirrored(speaker), 8_000), [samples])
+    before = SpeakerAnalyzer(vad, speaker, 8_000)
+    assert before.push(samples[:60_000]) == []
+    assert len(before.state.pieces) == 1
+    after = SpeakerAnalyzer(vad, _Mirrored(speaker), 8_000, _restarted(before))
+    found = _all(after, [samples[60_000:]])
+    assert [type(finding) for finding in found] == [IdentificationReady, TooLittleSpeech]
+    assert bits(found) == bits(expected)
 
 
 def test_the_state_stays_small_through_an_hour_of_silence(

@@ -4,6 +4,7 @@ Start reading at `analyzer.py`. Must not know who is enrolled, nor what a match 
 """
 
 from carillon.analysis.speaker.analyzer import (
+    Embedder,
     IdentificationReady,
     SpeakerAnalyzer,
     SpeakerFinding,
@@ -18,6 +19,7 @@ from carillon.analysis.speaker.analyzer import (
 )
 
 __all__ = [
+    "Embedder",
     "IdentificationReady",
     "SpeakerAnalyzer",
     "SpeakerFinding",

@@ -7,7 +7,7 @@ the voiceprint reuses what the identification computed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, Protocol, Self, TypeAlias
 
 import numpy as np
@@ -27,11 +27,20 @@ _STATE_VERSION: Final = 2
 Stage: TypeAlias = Literal["identification", "voiceprint"]
 
 
-class SpeakerModel(Protocol):
+class Embedder(Protocol):
     """Turns speech into a point on the unit sphere."""
 
     def embed(self, speech: Pcm, band: Band, /) -> Embedding:
         """Embed (n,) speech at 16 kHz, 8_000 <= n <= 80_000, that came in a band, as (d,), L2 norm 1."""
+        ...
+
+
+class SpeakerModel(Embedder, Protocol):
+    """One with a name: embeddings of models with other names do not compare."""
+
+    @property
+    def id(self) -> str:
+        """Return the name."""
         ...
 
 
@@ -93,6 +102,7 @@ class SpeakerState:
     noise: NoiseState = field(default_factory=NoiseState)
     is_identified: bool = False
     is_done: bool = False
+    speaker_id: str = ""  # of the model whose embeddings the pieces are
 
     def to_bytes(self) -> bytes:
         """Return the state as bytes, to be sealed and stored: it holds a voice."""
@@ -115,7 +125,8 @@ class SpeakerAnalyzer:
         vad: tells speech from everything else.
         speaker: embeds speech.
         rate_hz: of the samples that will be pushed, 8000 to 48000.
-        state: where an earlier analyzer of the same task stopped.
+        state: where an earlier analyzer of the same task stopped; if that had another speaker model, the speech is
+            embedded anew.
         settings: how much speech each stage needs, and how good it must be.
 
     Raises:
@@ -132,7 +143,8 @@ class SpeakerAnalyzer:
         state: SpeakerState | None = None,
         settings: Settings | None = None,
     ) -> None:
-        self.state = state or SpeakerState()
+        state = state or SpeakerState()
+        self.state = state if state.speaker_id == speaker.id else replace(state, pieces=(), speaker_id=speaker.id)
         self._settings = settings = settings or Settings()
         self._speaker = speaker
         self._gate = SpeechGate(vad, rate_hz, self.state.gate, settings)
@@ -180,7 +192,14 @@ class SpeakerAnalyzer:
             findings.append(self._judged("identification", speech[: self._to_identify], pieces, noise))
         is_identified = self.state.is_identified or bool(findings)
         if len(speech) < self._to_remember:
-            self.state = SpeakerState(self._gate.state, speech, pieces, noise, is_identified)
+            self.state = replace(
+                self.state,
+                gate=self._gate.state,
+                speech=speech,
+                pieces=pieces,
+                noise=noise,
+                is_identified=is_identified,
+            )
             return findings
         findings.append(self._judged("voiceprint", speech, pieces, noise))
         self.state = SpeakerState(self._gate.state, is_identified=is_identified, is_done=True)
@@ -203,24 +222,24 @@ class SpeakerAnalyzer:
         return _mean_of(self._speaker, pieces[:whole], speech[whole * PIECE_SAMPLES :])
 
 
-def embed_pieces(speaker: SpeakerModel, speech: Pcm16) -> tuple[Embedding, ...]:
+def embed_pieces(speaker: Embedder, speech: Pcm16) -> tuple[Embedding, ...]:
     """Embed each whole piece of 5 s of (n,) speech; what is left over is not looked at."""
     starts = range(0, len(speech) - PIECE_SAMPLES + 1, PIECE_SAMPLES)
     return tuple(embed_piece(speaker, speech[start : start + PIECE_SAMPLES]) for start in starts)
 
 
-def embed_piece(speaker: SpeakerModel, piece: Pcm16) -> Embedding:
+def embed_piece(speaker: Embedder, piece: Pcm16) -> Embedding:
     """Embed (n,) speech at 16 kHz, 8_000 <= n <= 80_000, in the band that it seems to have come in."""
     return speaker.embed(from_pcm16(piece), band_of(piece))
 
 
-def embed_speech(speaker: SpeakerModel, speech: Pcm16) -> Embedding:
+def embed_speech(speaker: Embedder, speech: Pcm16) -> Embedding:
     """Embed (n,) speech at 16 kHz, n >= 8_000, silence already dropped, exactly as a task would."""
     whole = len(speech) // PIECE_SAMPLES
     return _mean_of(speaker, embed_pieces(speaker, speech), speech[whole * PIECE_SAMPLES :])
 
 
-def twin_embedding(speaker: SpeakerModel, speech: Pcm16, band: Band) -> Embedding | None:
+def twin_embedding(speaker: Embedder, speech: Pcm16, band: Band) -> Embedding | None:
     """Embed (n,) speech at 16 kHz, n >= 8_000, as a telephone would have carried it; None if one did.
 
     Wideband speech and the telephone's are told apart by the model as if they were two voices, a little: enrolled wide
@@ -229,7 +248,7 @@ def twin_embedding(speaker: SpeakerModel, speech: Pcm16, band: Band) -> Embeddin
     return embed_speech(speaker, twin_of(speech)) if band == "wb" else None
 
 
-def _mean_of(speaker: SpeakerModel, pieces: Sequence[Embedding], rest: Pcm16) -> Embedding:
+def _mean_of(speaker: Embedder, pieces: Sequence[Embedding], rest: Pcm16) -> Embedding:
     weighted = list(pieces)
     if len(rest) >= LEAST_SAMPLES or not pieces:
         weighted.append(embed_piece(speaker, rest) * np.float32(len(rest) / PIECE_SAMPLES))
