@@ -41,15 +41,15 @@ class Inbox:
         """Return what came for a task."""
         return [item for item in self.received if item["detail"].get("taskId") == task_id]
 
-    async def wait_for(self, task_id: str, *statuses: str, seconds: float) -> dict[str, Any]:
-        """Wait until a task has told one of these statuses; return its detail, empty if none came in time."""
+    async def wait_for(self, task_id: str, *statuses: str, seconds: float, count: int = 1) -> dict[str, Any]:
+        """Wait until a task has told one of these statuses so often; return the last's detail, empty if it is late."""
         with move_on_after(seconds):
             async with self._changed:
                 while True:
-                    for item in self.of(task_id):
-                        if item["detail"]["detailStatus"] in statuses:
-                            detail: dict[str, Any] = item["detail"]
-                            return detail
+                    told = [item for item in self.of(task_id) if item["detail"]["detailStatus"] in statuses]
+                    if len(told) >= count:
+                        detail: dict[str, Any] = told[count - 1]["detail"]
+                        return detail
                     await self._changed.wait()
         return {}
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from carillon.demo.story import CallResult
+from carillon.demo.story import LEAST_REPORTS, CallResult
 
 _LIFE: Final = ["NotStarted", "Initializing", "InProgress", "Stopping", "Stopped"]
 
@@ -77,7 +77,7 @@ def _equal(says: str, wanted: object, saw: object) -> Expectation:
 def _reports_tone(call: CallResult) -> Expectation:
     """At least five reports in a call of a minute, the last of the whole call, every score a probability."""
     sums = [sum(tone["overallAverageVoiceTone"]["voiceToneScore"].values()) for tone in call.tones]
-    holds = len(call.tones) >= 5 and all(abs(total - 1) < 1e-6 for total in sums)
+    holds = len(call.tones) >= LEAST_REPORTS and all(abs(total - 1) < 1e-6 for total in sums)
     return Expectation(f"{call.name}: tone is reported every 5 s", holds, f"{len(call.tones)} reports")
 
 
