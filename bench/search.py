@@ -3,7 +3,7 @@
 The domain is real: sealed rows in SQLite, read and opened into the index as a server does at its first search. The
 voices are drawn at random around as many centers as there are people, as embeddings of people lie.
 
-    python bench/search.py [--sizes 1000,100000,1000000] [--searches 50] [--int8-above 1000000]
+    python bench/search.py [--sizes 1000,100000,1000000] [--searches 50] [--int8-above 100000]
 """
 
 import argparse
@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from carillon import app, config
 from carillon.clock import SystemClock
-from carillon.profiles import BulkProfiles, OpenVoice, Profiles
+from carillon.profiles import BulkProfiles, OpenVoice, Profiles, Settings
 from carillon.profiles.enrolled_voices import sealed_row
 from carillon.profiles.sealing import seal
 from carillon.profiles.tables import domains, enrolled_voices, voice_profiles
@@ -51,7 +51,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="1000,100000,1000000")
     parser.add_argument("--searches", type=int, default=50)
-    parser.add_argument("--int8-above", type=int, default=1_000_000)
+    parser.add_argument("--int8-above", type=int, default=Settings().int8_above)
     options = parser.parse_args()
     configure_logging("warning", "json")
     sizes = map(int, options.sizes.split(","))

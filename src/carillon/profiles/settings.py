@@ -23,5 +23,5 @@ class Settings:
     """Searches that may run at the same time; each uses one thread."""
     resident_profiles: int = 2_000_000
     """Embeddings kept in memory over all domains, 512 bytes each; beyond, the least used domain is read again."""
-    int8_above: int = 1_000_000
+    int8_above: int = 100_000
     """Embeddings of one kind in a domain; more than these are kept in 256 bytes each. Answers stay the same."""
