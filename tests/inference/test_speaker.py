@@ -77,3 +77,11 @@ def test_a_center_of_another_length_is_refused(tmp_path: Path, name: str) -> Non
     (tmp_path / "model.toml").write_text(re.sub(rf'\n{name} = ".*"', f'\n{name} = "AAAAAA=="', text))
     with pytest.raises(ModelBroken, match=f"`{name}`"):
         read_manifest(tmp_path / "model.toml")
+
+
+@pytest.mark.parametrize("hz", ["[3500, 250]", "[0, 3500]", "[250, 250]", "[250, 9000]", "[-5, 250]"])
+def test_a_telephone_that_carries_nothing_is_refused(tmp_path: Path, hz: str) -> None:
+    text = (PACKAGED / "wespeaker_resnet34_lm.toml").read_text()
+    (tmp_path / "model.toml").write_text(text.replace("telephone_hz = [250, 3500]", f"telephone_hz = {hz}"))
+    with pytest.raises(ModelBroken, match="`telephone_hz`"):
+        read_manifest(tmp_path / "model.toml")

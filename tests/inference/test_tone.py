@@ -9,7 +9,7 @@ from structlog.testing import capture_logs
 
 from carillon.analysis.packing import pack, unpack
 from carillon.audio import Pcm
-from carillon.inference import Catalog, Habit, ModelBroken, Models, ModelUnsupported, Settings, Sound
+from carillon.inference import Catalog, Habit, ModelBroken, ModelNotFound, Models, ModelUnsupported, Settings, Sound
 from carillon.inference.catalog import PACKAGED
 
 RESEARCH = Path(__file__).parents[2] / "training" / "tone" / "research"
@@ -145,6 +145,13 @@ def test_a_head_need_not_tell_arousal(tmp_path: Path, models: Models, anna: Pcm)
     sound, _ = Models(Settings(directory=str(tmp_path), tone="mine")).tone.hear(anna, NOBODY)
     assert sound.arousal is None
     assert sound.probabilities == models.tone.hear(anna, NOBODY)[0].probabilities
+
+
+def test_a_head_that_stands_on_a_model_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
+    """Not when the first call comes: doctor and the server's start only read manifests."""
+    _plug_in(tmp_path, 'of = "wespeaker-resnet34-lm-by-band"', 'of = "nobody"')
+    with pytest.raises(ModelNotFound, match="nobody"):
+        Models(Settings(directory=str(tmp_path), tone="mine"))
 
 
 def _plug_in(folder: Path, line: str, changed: str) -> None:

@@ -283,6 +283,9 @@ def read_manifest(path: Path) -> Manifest:
     for name, center in (("center", manifest.output.center), ("telephone_center", manifest.output.telephone_center)):
         if center and len(center) != 4 * manifest.output.dim:
             raise ModelBroken(path, f"`{name}` must be {manifest.output.dim} float32 numbers.")
+    for item in manifest.inputs:
+        if item.telephone_hz and not 0 < item.telephone_hz[0] < item.telephone_hz[1] <= MODEL_RATE_HZ / 2:
+            raise ModelBroken(path, f"`telephone_hz` must be two rising frequencies up to {MODEL_RATE_HZ // 2}.")
     if manifest.sample_rate != MODEL_RATE_HZ:
         raise ModelBroken(path, f"`sample_rate` must be {MODEL_RATE_HZ}: every model hears the same audio.")
     return manifest

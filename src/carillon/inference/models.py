@@ -57,12 +57,13 @@ class Settings:
 class Models:
     """The models that the settings name. Reads manifests at once, weights when a model is first asked for.
 
-    Loading takes a few tenths of a second, so a server calls `load()` in a thread before it says that it is ready.
-    May be used from several threads.
+    Loading takes a few tenths of a second: a server calls `load()` in a thread, and no call waits for it. May be used
+    from several threads.
 
     Raises:
         ModelNotFound, ModelBroken, DuplicateModel: see `Catalog`; a model's own property may raise them too. The file
             of the calibration may be broken likewise.
+        ModelUnsupported: the tone model wants to hear what we cannot compute.
         NotInstalled: the settings insist on words, but what they need is not installed.
     """
 
@@ -75,6 +76,8 @@ class Models:
         self._vad_weights = self.catalog.find(self._settings.vad, "vad")
         self._speaker_weights = self.catalog.find(self._settings.speaker, "speaker")
         self._tone_weights = self.catalog.find(self._settings.tone, "tone")
+        self._tone_inputs = [item for item in self._tone_weights.manifest.inputs if not item.what.startswith("habit")]
+        self._tone_sources = [self._source_of(item) for item in self._tone_inputs]
         self.words_missing = ""
         """Why there are no words; empty if there are."""
         self._words_weights = self._find_words(locate)
@@ -110,11 +113,10 @@ class Models:
     @property
     def chosen(self) -> tuple[Weights, ...]:
         """The weights that the settings name, and those that these stand on."""
-        described = [self._source_of(item) for item in self._tone_weights.manifest.inputs if item.of]
         return (
             self._vad_weights,
             self._speaker_weights,
-            *described,
+            *(weights for weights in self._tone_sources if weights is not None),
             self._tone_weights,
             *(self._words_weights or ()),
         )
@@ -142,22 +144,22 @@ class Models:
 
     @cached_property
     def _tone(self) -> ToneClassifier:
-        inputs = self._tone_weights.manifest.inputs
-        found = {item.name: self._describing(item) for item in inputs if item.what not in ("habit", "habit_seconds")}
-        return ToneClassifier(self._tone_weights, found)
+        pairs = zip(self._tone_inputs, self._tone_sources, strict=True)
+        return ToneClassifier(self._tone_weights, {item.name: self._describing(weights) for item, weights in pairs})
 
-    def _describing(self, described: Input) -> Source:
-        """Return what describes speech for one input of the tone model."""
-        if described.what == "prosody":
+    def _describing(self, weights: Weights | None) -> Source:
+        """Return what describes speech by a model, or by prosody if there is none."""
+        if weights is None:
             return prosody
-        weights = self._source_of(described)
-        if described.what == "hidden_stats":
+        if weights.manifest.kind == "encoder":
             return SpeechFeatures(weights).of
         same = weights.manifest.sha256 == self._speaker_weights.manifest.sha256
         return (self.speaker if same else SpeakerEncoder(weights)).uncentered
 
-    def _source_of(self, described: Input) -> Weights:
-        """Return the model that an input of the tone model is computed by."""
+    def _source_of(self, described: Input) -> Weights | None:
+        """Return the model that an input of the tone model is computed by; None for prosody."""
+        if described.what == "prosody":
+            return None
         if described.what == "hidden_stats":
             return self.catalog.find(described.of, "encoder")
         if described.what == "embedding":
