@@ -11,6 +11,7 @@ import carillon
 ROWS: tuple[frozenset[str], ...] = (
     frozenset({"__main__"}),
     frozenset({"cli"}),
+    frozenset({"commands"}),
     frozenset({"demo"}),
     frozenset(
         {"server", "environment", "events", "push", "keys", "audit", "calibrate", "doctor", "ingest_url", "voices"}
@@ -22,7 +23,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"tasks"}),
     frozenset({"pipelines", "streams", "media", "analysis", "profiles", "notifications"}),
     frozenset({"matroska", "inference", "storage"}),
-    frozenset({"audio", "arns", "clock", "telemetry"}),
+    frozenset({"audio", "arns", "clock", "telemetry", "terminal"}),
     frozenset({"errors"}),  # A word of its own row, since the other words raise errors too.
 )
 """Top to bottom. A room imports itself and rooms of lower rows."""

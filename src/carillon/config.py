@@ -35,6 +35,7 @@ FILE_NAME: Final = "carillon.toml"
 _PREFIX: Final = "CARILLON_"
 _DATA_DIR: Final = f"{_PREFIX}DATA_DIR"
 _CONFIG: Final = f"{_PREFIX}CONFIG"
+_TRACEBACK: Final = f"{_PREFIX}TRACEBACK"  # of the command line: show where something failed
 AWS_QUOTAS: Final[Mapping[str, Mapping[str, int]]] = {
     "pipelines": {"max_configurations": 100, "max_active": 20},
     "profiles": {"max_domains": 3, "max_profiles_per_domain": 20},
@@ -51,7 +52,7 @@ AWS_QUOTAS: Final[Mapping[str, Mapping[str, int]]] = {
 }
 """Source: Amazon Chime SDK Developer Guide, "Call analytics service quotas"; Kinesis Video Streams Developer Guide,
 "Quotas"."""
-_OWN_VARIABLES: Final = frozenset({_DATA_DIR, _CONFIG})
+_OWN_VARIABLES: Final = frozenset({_DATA_DIR, _CONFIG, _TRACEBACK})
 
 
 class BadSettings(CarillonError):

@@ -3,31 +3,22 @@
 What changes is in the audit trail: each row names the key concerned, since nobody signed for it, and `cli` as source.
 """
 
-import sys
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import anyio
 import msgspec
-import typer
-from rich.console import Console
-from rich.table import Table
 
-from carillon import config
 from carillon.api.access import Policy, TrailRow, write_trail
 from carillon.api.credentials import AccessKey, change
 from carillon.app import CREDENTIALS_FILE, opened, prepare
+from carillon.config import Settings
 from carillon.errors import InvalidRequest, NotFound
-
-keys = typer.Typer(help="Make, show, rotate and disable access keys.", no_args_is_help=True)
-
-DataDir = Annotated[Path | None, typer.Option(help="Folder of the server. Default: CARILLON_DATA_DIR or ~/.carillon.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable object instead of a table.")]
-KeyId = Annotated[str, typer.Argument(help="The access key id.")]
+from carillon.terminal import Table, print_json
 
 
 class KeyUnknown(NotFound):
@@ -41,52 +32,52 @@ class PolicyUnreadable(InvalidRequest):
     """A file is not a policy document."""
 
 
-@keys.command()
-def create(
-    name: Annotated[str, typer.Option(help="What people call it.")],
-    policy: Annotated[
-        Path | None,
-        typer.Option(help="An IAM policy document, JSON. Default: everything is allowed.", exists=True, dir_okay=False),
-    ] = None,
-    hours: Annotated[
-        float | None, typer.Option(help="Make a temporary key with a session token, for so long.", min=0.01)
-    ] = None,
-    data_dir: DataDir = None,
-    as_json: Json = False,
-) -> None:
-    """Make an access key and show its secret, this one time."""
+def create(settings: Settings, name: str, policy: Path | None, hours: float | None) -> AccessKey:
+    """Make a key, and return it with its secret.
+
+    Args:
+        settings: of the server.
+        name: what people call it.
+        policy: file of an IAM policy document; None allows everything.
+        hours: how long a temporary key, with a session token, is good; None makes one that stays.
+
+    Raises:
+        PolicyUnreadable, PolicyInvalid: see `read_policy`.
+    """
     document = None if policy is None else read_policy(policy)
     now = _now()
     expires_at = None if hours is None else now + timedelta(hours=hours)
     made = AccessKey.generate(
         temporary=hours is not None, name=name, created_at=now, expires_at=expires_at, policy=document
     )
-    _change(data_dir, lambda held: [*held, made], lambda: [("CreateAccessKey", made.access_key_id)])
-    _show_secret(made, as_json=as_json)
+    _change(settings, lambda held: [*held, made], lambda: [("CreateAccessKey", made.access_key_id)])
+    return made
 
 
-@keys.command("list")
-def show_all(data_dir: DataDir = None, as_json: Json = False) -> None:
-    """Show every key, without secrets."""
-    held = prepare(config.load(data_dir).data_dir).keys
+def show(settings: Settings, *, as_json: bool) -> None:
+    """Print every key, without secrets."""
+    held = prepare(settings.data_dir).keys
     if as_json:
-        sys.stdout.write(msgspec.json.encode([_described(key) for key in held]).decode() + "\n")
+        print_json([described(key) for key in held])
         return
     table = Table("access key id", "name", "status", "created", "expires", "may do")
     for key in held:
         may = "everything" if key.policy is None else f"{_count(key.policy)} statement(s)"
         table.add_row(key.access_key_id, key.name, key.status, _text(key.created_at), _text(key.expires_at), may)
-    Console().print(table)
+    table.print()
 
 
-@keys.command()
-def rotate(
-    access_key_id: KeyId,
-    grace_minutes: Annotated[float, typer.Option(help="How long the old key goes on.", min=0)] = 60.0,
-    data_dir: DataDir = None,
-    as_json: Json = False,
-) -> None:
-    """Replace a key by a new one with the same name and policy; the old one goes on for a while."""
+def rotate(settings: Settings, access_key_id: str, grace_minutes: float) -> AccessKey:
+    """Replace a key by a new one with the same name and policy, which is returned.
+
+    Args:
+        settings: of the server.
+        access_key_id: of the key to replace.
+        grace_minutes: how long it goes on.
+
+    Raises:
+        KeyUnknown: there is no such key.
+    """
     now = _now()
     made: list[AccessKey] = []
 
@@ -108,20 +99,22 @@ def rotate(
         others.insert(others.index(ends), fresh)  # before the old one: the first active key is the default
         return others
 
-    _change(data_dir, edit, lambda: [("CreateAccessKey", made[0].access_key_id), ("RotateAccessKey", access_key_id)])
-    _show_secret(made[0], as_json=as_json)
+    _change(settings, edit, lambda: [("CreateAccessKey", made[0].access_key_id), ("RotateAccessKey", access_key_id)])
+    return made[0]
 
 
-@keys.command()
-def disable(access_key_id: KeyId, data_dir: DataDir = None) -> None:
-    """Refuse a key from now on."""
+def disable(settings: Settings, access_key_id: str) -> None:
+    """Refuse a key from now on.
+
+    Raises:
+        KeyUnknown: there is no such key.
+    """
 
     def edit(held: Sequence[AccessKey]) -> Sequence[AccessKey]:
         old = _find(held, access_key_id)
         return [replace(key, status="disabled") if key is old else key for key in held]
 
-    _change(data_dir, edit, lambda: [("DisableAccessKey", access_key_id)])
-    sys.stdout.write(f"{access_key_id} is disabled.\n")
+    _change(settings, edit, lambda: [("DisableAccessKey", access_key_id)])
 
 
 def read_policy(path: Path) -> dict[str, Any]:
@@ -140,12 +133,11 @@ def read_policy(path: Path) -> dict[str, Any]:
 
 
 def _change(
-    data_dir: Path | None,
+    settings: Settings,
     edit: Callable[[Sequence[AccessKey]], Sequence[AccessKey]],
     done: Callable[[], Sequence[tuple[str, str]]],
 ) -> None:
     """Change the keys and write down what was done: operations, each with the key concerned."""
-    settings = config.load(data_dir)
 
     async def run() -> None:
         async with opened(settings) as ground:  # first: where nothing can be written down, nothing is done
@@ -176,20 +168,7 @@ def _find(held: Sequence[AccessKey], access_key_id: str) -> AccessKey:
     raise KeyUnknown(access_key_id)
 
 
-def _show_secret(key: AccessKey, *, as_json: bool) -> None:
-    secret = {"secret_access_key": key.secret_access_key}
-    if key.session_token is not None:
-        secret["session_token"] = key.session_token
-    if as_json:
-        sys.stdout.write(msgspec.json.encode({**_described(key), **secret}).decode() + "\n")
-        return
-    sys.stdout.write(f"export AWS_ACCESS_KEY_ID={key.access_key_id}\n")
-    for name, value in secret.items():
-        sys.stdout.write(f"export AWS_{name.upper()}={value}\n")
-    Console(stderr=True).print("Keep this secret: it is not shown again.", highlight=False)
-
-
-def _described(key: AccessKey) -> dict[str, object]:
+def described(key: AccessKey) -> dict[str, object]:
     """Return what may be shown of a key at any time."""
     return {
         "access_key_id": key.access_key_id,

@@ -82,7 +82,7 @@ async def push_pipe(settings: Settings, stream: str, raw: Layout | None, endpoin
     sending.sum_up()
 
 
-def raw_layout(rate_hz: int | None, channels: int | None, encoding: SampleFormat | None) -> Layout | None:
+def raw_layout(rate_hz: int | None, channels: int | None, encoding: str | None) -> Layout | None:
     """Return what options say of samples without a header; None if they say nothing.
 
     Raises:
@@ -92,7 +92,7 @@ def raw_layout(rate_hz: int | None, channels: int | None, encoding: SampleFormat
         if channels is not None or encoding is not None:
             raise BadOptions("Say the rate of raw samples, too: --rate 8000.")
         return None
-    return Layout(encoding or SampleFormat.S16LE, rate_hz, channels or 1)
+    return Layout(SampleFormat(encoding or "s16le"), rate_hz, channels or 1)
 
 
 def client_for(settings: Settings, endpoint: str | None = None) -> KinesisVideoClient:

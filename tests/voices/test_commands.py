@@ -13,9 +13,9 @@ from typer.testing import CliRunner, Result
 
 from carillon import config
 from carillon.cli import app
+from carillon.commands.voices import PASSPHRASE_VARIABLE, PassphraseWeak
 from carillon.errors import CarillonError
 from carillon.voices.archive import ArchiveBroken
-from carillon.voices.commands import PASSPHRASE_VARIABLE, PassphraseWeak
 from carillon.voices.room import room
 
 CALLS = Path(str(files("carillon.demo") / "recordings"))
@@ -64,7 +64,7 @@ def run(command: Callable[..., Result]) -> Run:
 def enrolled(new_domain: Callable[[], str], run: Run) -> tuple[str, str]:
     """A domain, and the profile of the customer of call 1 in it."""
     domain_id = new_domain()
-    (made,) = run("enrol", CALL_1, "--domain", domain_id)
+    (made,) = run("enroll", CALL_1, "--domain", domain_id)
     assert made["fault"] is None
     return domain_id, made["voice_profile_id"]
 
@@ -110,9 +110,9 @@ def test_what_is_no_recording_or_has_no_such_channel_is_refused(
 
 def test_a_profile_is_known_by_every_voice_it_was_given(new_domain: Callable[[], str], run: Run) -> None:
     domain_id = new_domain()
-    (made,) = run("enrol", CALL_1, "--domain", domain_id)
+    (made,) = run("enroll", CALL_1, "--domain", domain_id)
     profile_id = made["voice_profile_id"]
-    (added,) = run("enrol", CALL_3, "--domain", domain_id, "--profile", profile_id, "--label", "headset")
+    (added,) = run("enroll", CALL_3, "--domain", domain_id, "--profile", profile_id, "--label", "headset")
     assert added["voice_profile_id"] == profile_id
     for call in (CALL_2, CALL_3):
         (found,) = run("identify", call, "--domain", domain_id)
@@ -122,7 +122,7 @@ def test_a_profile_is_known_by_every_voice_it_was_given(new_domain: Callable[[],
 
 def test_one_person_enrolled_twice_is_reported_and_two_people_are_not(new_domain: Callable[[], str], run: Run) -> None:
     domain_id = new_domain()
-    first, second, _ = run("enrol", CALL_1, CALL_2, CALL_3, "--domain", domain_id)
+    first, second, _ = run("enroll", CALL_1, CALL_2, CALL_3, "--domain", domain_id)
     (pair,) = run("profiles", "duplicates", "--domain", domain_id)
     assert {pair["one"], pair["other"]} == {first["voice_profile_id"], second["voice_profile_id"]}
     assert pair["confidence"] > 0.5
@@ -151,7 +151,7 @@ def test_an_archive_comes_back_after_its_domain_is_gone(
 ) -> None:
     domain_id, archive = new_domain(), tmp_path / "voices.bin"
     given = {PASSPHRASE_VARIABLE: PASSPHRASE}
-    (made,) = run("enrol", CALL_1, "--domain", domain_id)
+    (made,) = run("enroll", CALL_1, "--domain", domain_id)
     command("profiles", "export", str(archive), "--domain", domain_id, **given)
 
     async def delete() -> None:
@@ -204,7 +204,7 @@ def test_voices_of_another_model_are_embedded_anew_from_their_speech(
     new_domain: Callable[[], str], command: Callable[..., Result], run: Run, data_dir: Path
 ) -> None:
     domain_id = new_domain()
-    run("enrol", CALL_1, "--domain", domain_id)
+    run("enroll", CALL_1, "--domain", domain_id)
     with sqlite3.connect(data_dir / "carillon.db") as connection:
         connection.execute("UPDATE enrolled_voices SET model_id = 'older' WHERE domain_id = ?", (domain_id,))
     (before,) = run("identify", CALL_2, "--domain", domain_id)

@@ -1,21 +1,18 @@
-"""`carillon identify`, `carillon enrol` and `carillon profiles`: thin functions, each saying what it does."""
+"""`carillon identify`, `carillon enroll` and `carillon profiles`."""
 
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
-import anyio
-import msgspec
 import typer
-from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
-from carillon import config
+from carillon.commands.options import DataDir
+from carillon.commands.options import JsonLines as Json
 from carillon.errors import InvalidRequest
+from carillon.terminal import Table, print_json, progress
 
 if TYPE_CHECKING:
     from carillon.voices.room import Room
@@ -28,8 +25,6 @@ _LEAST_PASSPHRASE: Final = 12
 Files = Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, mp3 or ogg.", exists=True, dir_okay=False)]
 Domain = Annotated[str, typer.Option(help="Id or ARN of the voice profile domain.")]
 Channel = Annotated[int, typer.Option(help="Which channel of each recording to listen to.", min=0, max=1)]
-DataDir = Annotated[Path | None, typer.Option(help="Folder of the server. Default: CARILLON_DATA_DIR or ~/.carillon.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object a line instead of a table.")]
 
 
 class PassphraseWeak(InvalidRequest):
@@ -49,18 +44,20 @@ def identify(
         found = await opened.domain(domain)
         table = Table("recording", "voice profile", "channel", "cosine", "log ratio", "confidence")
         went_well = True
-        with _progress(len(files), "listening") as advance:
+        with progress("listening", len(files)) as advance:
             async for one in work.identify(opened, found.id, files, channel):
                 advance()
                 went_well = went_well and one.fault is None
                 if as_json:
-                    _line({"path": str(one.path), "fault": one.fault, "candidates": list(map(asdict, one.candidates))})
+                    candidates = [asdict(row) for row in one.candidates]
+                    print_json({"path": str(one.path), "fault": one.fault, "candidates": candidates})
                 for row in one.candidates:
                     numbers = (f"{row.score:.3f}", f"{row.log_ratio:.1f}", f"{row.confidence:.3f}")
                     table.add_row(one.path.name, row.profile_id, row.channel, *numbers)
                 if not one.candidates:
                     table.add_row(one.path.name, one.fault or "nobody is enrolled", "", "", "", "")
-        _show(table, as_json)
+        if not as_json:
+            table.print()
         return went_well
 
     _run(data_dir, work_in)
@@ -85,30 +82,32 @@ def enroll(
         found = await opened.domain(domain)
         table = Table("recording", "voice profile")
         went_well = True
-        with _progress(len(files), "listening") as advance:
+        with progress("listening", len(files)) as advance:
             async for one in work.enroll(opened, found.id, files, channel, profile, label):
                 advance()
                 went_well = went_well and one.fault is None
                 made = one.profile.id if one.profile else None
                 if as_json:
-                    _line({"path": str(one.path), "fault": one.fault, "voice_profile_id": made})
+                    print_json({"path": str(one.path), "fault": one.fault, "voice_profile_id": made})
                 table.add_row(one.path.name, made or one.fault or "")
-        _show(table, as_json)
+        if not as_json:
+            table.print()
         return went_well
 
     _run(data_dir, work_in)
 
 
 @profiles.command("re-embed")
-def re_embed(domain: Domain, data_dir: DataDir = None) -> None:
+def re_embed(domain: Domain, data_dir: DataDir = None, as_json: Json = False) -> None:
     """Make the embeddings of another model anew from the encrypted enrollment audio."""
     from carillon.voices import work
 
     async def work_in(opened: "Room") -> bool:
         found = await opened.domain(domain)
-        with _progress(None, "embedding") as advance:
+        with progress("embedding") as advance:
             changed = await work.re_embed(opened, found.id, advance)
-        _say(f"{changed} voice(s) embedded anew with {opened.models.speaker.id}.")
+        model = opened.models.speaker.id
+        _say(f"{changed} voice(s) embedded anew with {model}.", {"changed": changed, "model": model}, as_json)
         return True
 
     _run(data_dir, work_in)
@@ -119,6 +118,7 @@ def export(
     domain: Domain,
     file: Annotated[Path, typer.Argument(help="A new file.")],
     data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """Write the voices of a domain into an encrypted archive. The passphrase is asked for, or in the environment."""
     from carillon.voices import work
@@ -127,7 +127,7 @@ def export(
 
     async def work_in(opened: "Room") -> bool:
         count = await work.export(opened, (await opened.domain(domain)).id, file, passphrase)
-        _say(f"{count} voice(s) written to {file}.")
+        _say(f"{count} voice(s) written to {file}.", {"written": count, "path": str(file)}, as_json)
         return True
 
     _run(data_dir, work_in)
@@ -138,6 +138,7 @@ def take_in(
     domain: Domain,
     file: Annotated[Path, typer.Argument(help="An archive.", exists=True, dir_okay=False)],
     data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """Read an encrypted archive into a domain; profiles keep their ids."""
     from carillon.voices import work
@@ -146,7 +147,8 @@ def take_in(
 
     async def work_in(opened: "Room") -> bool:
         came, present = await work.take_in(opened, (await opened.domain(domain)).id, file, passphrase)
-        _say(f"{came} voice(s) came in; {present} were there already.")
+        said = f"{came} voice(s) came in; {present} were there already."
+        _say(said, {"came": came, "present": present}, as_json)
         return True
 
     _run(data_dir, work_in)
@@ -167,16 +169,20 @@ def duplicates(
         table = Table("voice profile", "and", "cosine", "confidence")
         for pair in pairs:
             if as_json:
-                _line(asdict(pair))
+                print_json(asdict(pair))
             table.add_row(pair.one, pair.other, f"{pair.score:.3f}", f"{pair.confidence:.3f}")
-        _show(table, as_json)
+        if not as_json:
+            table.print()
         return True
 
     _run(data_dir, work_in)
 
 
 def _run(data_dir: Path | None, work_in: "Callable[[Room], Awaitable[bool]]") -> None:
-    from carillon.voices.room import room  # brings the models: other commands must not wait for that
+    import anyio
+
+    from carillon import config
+    from carillon.voices.room import room
 
     async def run() -> bool:
         async with room(config.load(data_dir)) as opened:
@@ -184,21 +190,6 @@ def _run(data_dir: Path | None, work_in: "Callable[[Room], Awaitable[bool]]") ->
 
     if not anyio.run(run):
         raise typer.Exit(1)
-
-
-class _progress:  # noqa: N801 - reads as a word where it is used
-    """A bar on standard error: standard output is for the answer."""
-
-    def __init__(self, total: int | None, title: str) -> None:
-        self._bar = Progress(console=Console(stderr=True), transient=True)
-        self._task = self._bar.add_task(title, total=total)
-
-    def __enter__(self) -> Callable[[], None]:
-        self._bar.start()
-        return lambda: self._bar.advance(self._task)
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
 
 
 def _passphrase(*, confirm: bool) -> str:
@@ -210,14 +201,8 @@ def _passphrase(*, confirm: bool) -> str:
     return given
 
 
-def _line(values: object) -> None:
-    sys.stdout.write(msgspec.json.encode(values).decode() + "\n")
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-
-
-def _show(table: Table, as_json: bool) -> None:
-    if not as_json:
-        Console().print(table)
+def _say(text: str, values: Mapping[str, object], as_json: bool) -> None:
+    if as_json:
+        print_json(values)
+    else:
+        sys.stdout.write(text + "\n")

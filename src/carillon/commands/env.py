@@ -1,0 +1,16 @@
+"""`carillon env`."""
+
+import shlex
+import sys
+
+from carillon.commands.options import DataDir, Endpoint
+
+
+def env(data_dir: DataDir = None, endpoint: Endpoint = None) -> None:
+    """Print the AWS_* variables that point any AWS SDK and CLI here: eval "$(carillon env)"."""
+    from carillon import config
+    from carillon.environment import exports
+
+    for name, value in exports(config.load(data_dir), endpoint).items():
+        sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
+    sys.stdout.write("unset AWS_SESSION_TOKEN\n")  # one of another account's would be refused with our key

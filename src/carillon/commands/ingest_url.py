@@ -1,0 +1,27 @@
+"""`carillon ingest-url`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from carillon.commands.options import DataDir, Endpoint
+
+
+def ingest_url(
+    stream: Annotated[str, typer.Option(help="Name of the Kinesis video stream that the audio goes to.")],
+    target_format: Annotated[
+        str, typer.Option("--format", help="twilio: Media Streams of telephony platforms. pcm: plain 16-bit samples.")
+    ],
+    expires: Annotated[str | None, typer.Option(help="After how long: 90m, 24h, 365d. Default: never.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="Id of the access key on whose behalf; disabling it withdraws the URL.")
+    ] = None,
+    endpoint: Endpoint = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print a secret WebSocket URL to which a telephony platform or a browser may send audio, and nothing else."""
+    from carillon import config
+    from carillon.ingest_url import ingest_url as run
+
+    sys.stdout.write(run(config.load(data_dir), stream, target_format, expires, key, endpoint) + "\n")

@@ -1,0 +1,55 @@
+"""`carillon push`."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from carillon.commands.options import DataDir
+
+
+def push(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="A recording: wav, flac, mp3 or ogg. Or - for a live pipe: wav, Matroska, or raw samples.",
+            dir_okay=False,
+        ),
+    ],
+    stream: Annotated[str, typer.Option(help="Name of the Kinesis video stream.")],
+    speed: Annotated[
+        float | None,
+        typer.Option(help="Of a file: 1 (the default) is natural speed, 8 eight times as fast, 0 as fast as it goes."),
+    ] = None,
+    rate: Annotated[
+        int | None, typer.Option(help="Sample rate in Hz: to send a file at, by default its own; or of raw samples.")
+    ] = None,
+    channels: Annotated[int | None, typer.Option(help="Channels of raw samples. Default: 1.", min=1, max=2)] = None,
+    encoding: Annotated[
+        Literal["s16le", "mulaw", "alaw"] | None, typer.Option(help="How raw samples are written. Default: s16le.")
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(help="Any KVS endpoint. Default: AWS_ENDPOINT_URL or this server's.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Stream a recording, or what comes through a pipe, with PutMedia, as a telephone system would.
+
+    ffmpeg -i rtsp://camera/ -vn -ac 1 -ar 8000 -f wav - | carillon push - --stream door
+    """
+    import anyio
+
+    from carillon import config
+    from carillon import push as run
+
+    settings = config.load(data_dir)
+    if file == run.STDIN:
+        if speed is not None:
+            raise run.BadOptions("A pipe is sent as it comes: leave out --speed.")
+        anyio.run(run.push_pipe, settings, stream, run.raw_layout(rate, channels, encoding), endpoint)
+        return
+    if not file.exists():
+        raise run.BadOptions(f"There is no file {file}.")
+    if channels is not None or encoding is not None:
+        raise run.BadOptions("A file says what it is: leave out --channels and --encoding.")
+    anyio.run(run.push, settings, file, stream, 1.0 if speed is None else speed, rate, endpoint)

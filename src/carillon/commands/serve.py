@@ -1,0 +1,39 @@
+"""`carillon serve`."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from carillon.commands.options import DataDir
+
+
+def serve(
+    data_dir: DataDir = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 picks a free one.", min=0, max=65535)] = None,
+    tls_cert: Annotated[str | None, typer.Option(help="Certificate to serve https with, PEM.")] = None,
+    tls_key: Annotated[str | None, typer.Option(help="Its private key, PEM.")] = None,
+    tls: Annotated[str | None, typer.Option(help="`self-signed` makes a certificate and serves https with it.")] = None,
+) -> None:
+    """Run the server until SIGTERM; prints one line when it is ready."""
+    import anyio
+
+    from carillon import config
+    from carillon.server import serve as run
+    from carillon.telemetry import configure_logging
+    from carillon.tls import authorities
+
+    given = {"host": host, "port": port, "tls_cert": tls_cert, "tls_key": tls_key, "tls": tls}
+    settings = config.load(data_dir, {"server": {name: value for name, value in given.items() if value is not None}})
+    configure_logging(settings.server.log_level, "json" if settings.server.log_style == "json" else "console")
+
+    def say_ready(base_url: str) -> None:
+        said = f"carillon is ready at {base_url} (data in {settings.data_dir})\n"
+        bundle = authorities(settings, base_url)
+        if bundle is not None:
+            said += f"Clients trust it with AWS_CA_BUNDLE={bundle.absolute()} (carillon env prints it)\n"
+        sys.stdout.write(said)  # at once: who waits for the first line may close the pipe after it
+        sys.stdout.flush()
+
+    anyio.run(run, settings, say_ready, backend_options={"use_uvloop": True})

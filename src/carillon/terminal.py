@@ -1,0 +1,83 @@
+"""What commands print: JSON, tables that cut nothing, and a bar that only a terminal shows.
+
+Standard output is for the answer, standard error for everything else, so that an answer can be piped.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import msgspec
+
+_GAP: Final = "  "
+
+
+def print_json(value: object) -> None:
+    """Print a value as one line of JSON, at once."""
+    sys.stdout.write(msgspec.json.encode(value).decode() + "\n")
+    sys.stdout.flush()
+
+
+class Table:
+    """Rows below headings.
+
+    Nothing is ever cut or folded: an id must stay one that can be copied. On a terminal too narrow for the table each
+    row becomes a block of lines, one for each value; in a pipe a row is always one line.
+    """
+
+    def __init__(self, *headings: str) -> None:
+        self._headings = headings
+        self._rows: list[Sequence[str]] = []
+
+    def add_row(self, *cells: str) -> None:
+        """Add a row: a text for each heading."""
+        self._rows.append(cells)
+
+    def print(self) -> None:
+        """Print it; of a table without rows the headings alone."""
+        sys.stdout.write("\n".join(self._lines(_terminal_width())) + "\n")
+
+    def _lines(self, most_width: int | None) -> Iterator[str]:
+        lines = [self._headings, *self._rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        if most_width is not None and self._rows and sum(widths) + len(_GAP) * (len(widths) - 1) > most_width:
+            yield from self._blocks()
+            return
+        for line in lines:
+            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            yield _GAP.join(cells).rstrip()
+
+    def _blocks(self) -> Iterator[str]:
+        width = max(map(len, self._headings))
+        for number, row in enumerate(self._rows):
+            if number:
+                yield ""
+            for heading, cell in zip(self._headings, row, strict=True):
+                if cell:
+                    yield f"{heading.ljust(width)}{_GAP}{cell}"
+
+
+def _terminal_width() -> int | None:
+    """Return the columns of the terminal that we print to, None if it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+@contextmanager
+def progress(title: str, total: int | None = None) -> Iterator[Callable[[], None]]:
+    """Show a bar on standard error, if that is a terminal; yield what moves it on by one.
+
+    Args:
+        title: what is being done.
+        total: of how many; None where nobody knows.
+    """
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda: bar.advance(task)
