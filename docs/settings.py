@@ -8,8 +8,9 @@ import dataclasses
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_type_hints
 
+from carillon.bounds import described
 from carillon.config import rooms
 
 PAGE: Final = Path(__file__).with_name("settings.md")
@@ -24,7 +25,8 @@ variables, then the command line. A group is a table of the file and a part of t
 match_confidence = 0.8      # or CARILLON_TASKS_MATCH_CONFIDENCE=0.8
 ```
 
-A name that does not exist, or a value of the wrong kind, is an error that names it. Made by `docs/settings.py`.
+A name that does not exist, or a value of the wrong kind or out of range, is an error that names it and where it was
+set. Made by `docs/settings.py`.
 """
 
 
@@ -34,12 +36,13 @@ def page() -> str:
 
 
 def _group(name: str, kind: type[Any]) -> str:
+    kinds, docs = get_type_hints(kind, include_extras=True), _docs(kind)
     rows = [
-        f"| `{field.name}` | `{_default(field)}` | {_docs(kind).get(field.name, '')} |"
+        f"| `{field.name}` | `{_default(field)}` | {described(kinds[field.name])} | {docs.get(field.name, '')} |"
         for field in dataclasses.fields(kind)
     ]
     about = (inspect.getdoc(kind) or "").splitlines()[0]
-    return "\n".join([f"\n## [{name}]\n", about, "", "| name | default | |", "|---|---|---|", *rows, ""])
+    return "\n".join([f"\n## [{name}]\n", about, "", "| name | default | may be | |", "|---|---|---|---|", *rows, ""])
 
 
 def _default(field: dataclasses.Field[Any]) -> str:

@@ -24,6 +24,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"pipelines", "streams", "media", "analysis", "profiles", "notifications"}),
     frozenset({"matroska", "inference", "storage"}),
     frozenset({"audio", "arns", "clock", "telemetry", "terminal"}),
+    frozenset({"bounds"}),
     frozenset({"errors"}),  # A word of its own row, since the other words raise errors too.
 )
 """Top to bottom. A room imports itself and rooms of lower rows."""

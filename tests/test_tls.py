@@ -123,7 +123,6 @@ def test_a_certificate_of_the_operators_is_served(start_server: Any, tmp_path: P
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"tls": "yes"}, "self-signed"),
         ({"tls_cert": "c.pem"}, "both"),
         ({"tls_key": "k.pem"}, "both"),
         ({"tls": "self-signed", "tls_cert": "c", "tls_key": "k"}, "not both"),

@@ -1,9 +1,14 @@
 """Amazon Resource Names: parse, check, build."""
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Annotated, Self
+
+from msgspec import Meta
 
 from carillon.errors import InvalidRequest
+
+Region = Annotated[str, Meta(pattern=r"^[a-z]{2,}(-[a-z0-9]+)+\Z", description="a Region, such as eu-west-1")]
+Account = Annotated[str, Meta(pattern=r"^[0-9]{12}\Z", description="12 digits")]
 
 
 class MalformedArn(InvalidRequest):
@@ -53,9 +58,9 @@ class Arn:
 class Place:
     """Where this server says it is: the Region and account in every ARN that it makes."""
 
-    region: str = "us-east-1"
+    region: Region = "us-east-1"
     """Region of every ARN, and the one that requests must be signed for."""
-    account: str = "111122223333"
+    account: Account = "111122223333"
     """Account of every ARN, 12 digits."""
 
     def arn(self, service: str, resource: str) -> str:

@@ -7,12 +7,12 @@ A name or value that is wrong is an error that says which one: a typing mistake 
 import dataclasses
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_type_hints
 
-import msgspec
+from msgspec import Meta
 
 from carillon.analysis import Settings as AnalysisSettings
 from carillon.api.access import Settings as AuditSettings
@@ -21,6 +21,7 @@ from carillon.api.kinesis_video import Settings as PutMediaSettings
 from carillon.api.protocol import Settings as ApiSettings
 from carillon.api.throttle import Settings as RateSettings
 from carillon.arns import Place
+from carillon.bounds import OptionalSeconds, OutOfBounds, Port, Seconds, Url, checked, described
 from carillon.errors import CarillonError
 from carillon.inference import Settings as InferenceSettings
 from carillon.media import Settings as MediaSettings
@@ -52,7 +53,12 @@ AWS_QUOTAS: Final[Mapping[str, Mapping[str, int]]] = {
 }
 """Source: Amazon Chime SDK Developer Guide, "Call analytics service quotas"; Kinesis Video Streams Developer Guide,
 "Quotas"."""
+_SHOWN_CHARACTERS: Final = 60
 _OWN_VARIABLES: Final = frozenset({_DATA_DIR, _CONFIG, _TRACEBACK})
+
+_Where: TypeAlias = Callable[[str, str], str]
+"""Says of a group and a name where it was set."""
+_Source: TypeAlias = tuple[Mapping[str, Any], _Where]
 
 
 class BadSettings(CarillonError):
@@ -65,31 +71,31 @@ class ServerSettings:
 
     host: str = "127.0.0.1"
     """Address to listen on. Beyond loopback, serve with TLS, or put it in front."""
-    port: int = 8650
+    port: Port = 8650
     """Port to listen on; 0 picks a free one, which the ready line tells."""
-    public_url: str = ""
+    public_url: Url = ""
     """What GetDataEndpoint answers; empty means the address that is listened on."""
     tls_cert: str = ""
     """File of the certificate to serve https with, PEM, intermediates after it; empty means plain HTTP."""
     tls_key: str = ""
     """File of its private key, PEM, without a password."""
-    tls: str = ""
+    tls: Literal["", "self-signed"] = ""
     """`self-signed` makes a certificate in the data folder and serves https with it."""
     tls_ca: str = ""
     """File of the authorities that signed `tls_cert`, PEM, where the system does not trust them."""
-    max_head_bytes: int = 32_768
+    max_head_bytes: Annotated[int, Meta(ge=1_024, le=16_777_216)] = 32_768
     """Largest request line and headers that are taken in at all; beyond it the connection is closed."""
-    head_seconds: float = 10.0
+    head_seconds: Seconds = 10.0
     """How long they may take to arrive."""
-    stop_seconds: float = 5.0
+    stop_seconds: OptionalSeconds = 5.0
     """How long open connections may go on after SIGTERM."""
-    metrics_port: int = 0
+    metrics_port: Port = 0
     """Port of Prometheus metrics, at /metrics, without TLS or keys: they hold numbers only. 0 serves none."""
     metrics_host: str = "127.0.0.1"
     """Address that the metrics are served on."""
-    log_level: str = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
     """debug, info, warning or error."""
-    log_style: str = "console"
+    log_style: Literal["console", "json"] = "console"
     """console, or json: one object a line."""
 
     @property
@@ -104,11 +110,13 @@ class ServerSettings:
 class SourceSettings:
     """Which Kinesis Video Streams the audio comes from."""
 
-    endpoint_url: str = ""
+    endpoint_url: Annotated[
+        str, Meta(pattern=r"^(aws|https?://[^\s/]+\S*)?\Z", description='empty, "aws", or a URL: https://...')
+    ] = ""
     """Empty means the embedded streams; `aws` means the real service; else any KVS-compatible endpoint."""
-    region: str = ""
+    region: Annotated[str, Meta(pattern=r"^[a-z0-9-]*\Z", description="empty, or a Region")] = ""
     """Region of that endpoint; empty means our own."""
-    data_endpoint_url: str = ""
+    data_endpoint_url: Url = ""
     """Where media is read there, whatever its GetDataEndpoint says: behind a proxy, say; empty means as it says."""
 
 
@@ -160,21 +168,67 @@ def load(
         environment: stands in for the process's own.
 
     Raises:
-        BadSettings: an unknown room or field, or a value of the wrong kind; names it.
+        BadSettings: an unknown room or field, a value of the wrong kind or out of range, or a file that cannot be read;
+            names it, where it was set, and what may be.
     """
     environment = os.environ if environment is None else environment
-    folder = (data_dir or Path(environment.get(_DATA_DIR, "~/.carillon"))).expanduser()
-    file = Path(environment.get(_CONFIG, folder / FILE_NAME)).expanduser()
+    folder = _folder(data_dir, environment)
+    named = environment.get(_CONFIG)
+    file = _expanded(Path(named), _CONFIG) if named else folder / FILE_NAME
+    sources: Sequence[_Source] = (
+        (_from_file(file, must_exist=bool(named)), lambda *_: f"in {file}"),
+        (_from_environment(environment), lambda room, name: f"by {_PREFIX}{room.upper()}_{name.upper()}"),
+        (overrides or {}, lambda _, name: f"by --{name.replace('_', '-')}"),
+    )
     given: dict[str, dict[str, Any]] = {}
-    for source in (_from_file(file), _from_environment(environment), overrides or {}):
-        _check_names(source)
-        for room, values in source.items():
-            given.setdefault(room, {}).update(values)
+    for values, where in sources:
+        for room, fields in values.items():
+            given.setdefault(room, {}).update(_checked(room, fields, where))
+    known = rooms()
+    return _preset(Settings(folder, **{room: known[room](**fields) for room, fields in given.items()}))
+
+
+def _folder(data_dir: Path | None, environment: Mapping[str, str]) -> Path:
+    if data_dir is not None:
+        return _expanded(data_dir, "--data-dir")
+    return _expanded(Path(environment.get(_DATA_DIR) or "~/.carillon"), _DATA_DIR)
+
+
+def _expanded(path: Path, setting: str) -> Path:
     try:
-        settings = msgspec.convert({**given, "data_dir": str(folder)}, Settings, strict=False, dec_hook=_decode_path)
-    except msgspec.ValidationError as error:
-        raise BadSettings(f"A setting has a value that cannot be: {error}.") from error
-    return _preset(settings)
+        return path.expanduser()
+    except RuntimeError as error:
+        raise BadSettings(f"{path} (by {setting}) is in the home of a user that does not exist.") from error
+
+
+def _checked(room: str, fields: object, where: "_Where") -> Mapping[str, Any]:
+    """Return the values of one group, each of its kind and in its range."""
+    known = rooms()
+    if room not in known:
+        raise BadSettings(
+            f"There is no group of settings {room!r} ({where(room, '...')}). There are: {', '.join(known)}."
+        )
+    if not isinstance(fields, Mapping):
+        raise BadSettings(
+            f"{room!r} is a group of settings ({where(room, '...')}); write [{room}] and its fields below."
+        )
+    kinds = get_type_hints(known[room], include_extras=True)
+    found = {}
+    for name, value in fields.items():
+        if name not in kinds:
+            names = ", ".join(kinds)
+            raise BadSettings(f"There is no setting {name!r} in {room!r} ({where(room, name)}). There are: {names}.")
+        try:
+            found[name] = checked(value, kinds[name])
+        except OutOfBounds as error:
+            given = f"{room}.{name} = {_shown(value)} ({where(room, name)})"
+            raise BadSettings(f"{given} cannot be: it must be {described(kinds[name])}.") from error
+    return found
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
 
 
 def _preset(settings: Settings) -> Settings:
@@ -195,13 +249,18 @@ def rooms() -> Mapping[str, type[Any]]:
     return {f.name: f.type for f in dataclasses.fields(Settings) if isinstance(f.type, type) and f.name != "data_dir"}
 
 
-def _from_file(file: Path) -> Mapping[str, Any]:
+def _from_file(file: Path, *, must_exist: bool) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(file.read_text())
-    except FileNotFoundError:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if must_exist:
+            raise BadSettings(f"There is no file {file} (by {_CONFIG}).") from error
         return {}
-    except tomllib.TOMLDecodeError as error:
-        raise BadSettings(f"{file} is not TOML: {error}.") from error
+    except OSError as error:
+        raise BadSettings(f"{file} cannot be read: {error.strerror}.") from error
+    except ValueError as error:  # of TOML, and of UTF-8
+        what = "UTF-8" if isinstance(error, UnicodeDecodeError) else "TOML"
+        raise BadSettings(f"{file} is not {what}: {error}.") from error
 
 
 def _from_environment(environment: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:
@@ -212,22 +271,3 @@ def _from_environment(environment: Mapping[str, str]) -> Mapping[str, Mapping[st
             room, _, key = name.removeprefix(_PREFIX).lower().partition("_")
             found.setdefault(room, {})[key] = value
     return found
-
-
-def _check_names(given: Mapping[str, Any]) -> None:
-    known = rooms()
-    for room, values in given.items():
-        if room not in known:
-            raise BadSettings(f"There is no group of settings {room!r}. There are: {', '.join(known)}.")
-        if not isinstance(values, Mapping):
-            raise BadSettings(f"{room!r} is a group of settings; write [{room}] and its fields below.")
-        fields = [f.name for f in dataclasses.fields(known[room])]
-        for name in values:
-            if name not in fields:
-                raise BadSettings(f"There is no setting {name!r} in {room!r}. There are: {', '.join(fields)}.")
-
-
-def _decode_path(kind: type, value: object) -> object:
-    if kind is Path and isinstance(value, str):
-        return Path(value).expanduser()
-    raise TypeError(f"{value!r} is not a {kind.__name__}")

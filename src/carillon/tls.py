@@ -55,8 +55,6 @@ def certificate_of(settings: Settings) -> Certificate | None:
         TlsUnusable: only one of certificate and key is set, they do not belong together, or cannot be read.
     """
     server = settings.server
-    if server.tls not in ("", SELF_SIGNED):
-        raise TlsUnusable(f"server.tls is empty or {SELF_SIGNED}, not {server.tls[:40]!r}.")
     if server.tls and (server.tls_cert or server.tls_key):
         raise TlsUnusable(f"Give a certificate and its key, or let {SELF_SIGNED} make them; not both.")
     if server.tls:

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Annotated, Final
+
+from msgspec import Meta
 
 from carillon.api.errors import AwsError
+from carillon.bounds import Rate, Seconds
 from carillon.clock import Clock
 
 
@@ -15,21 +18,21 @@ class Settings:
     Requests a second are of one access key, and of one family of operations.
     """
 
-    configurations: float = 0.0
+    configurations: Rate = 0.0
     """Create, Get, Update, Delete and List of pipeline configurations (AWS: 5)."""
-    pipelines: float = 0.0
+    pipelines: Rate = 0.0
     """Create, Get, List and Delete of pipelines, Pause and Resume."""
-    domains: float = 0.0
+    domains: Rate = 0.0
     """Voice profile domains."""
-    profiles: float = 0.0
+    profiles: Rate = 0.0
     """Voice profiles."""
-    speaker_searches: float = 0.0
+    speaker_searches: Rate = 0.0
     """Speaker search tasks."""
-    voice_tones: float = 0.0
+    voice_tones: Rate = 0.0
     """Voice tone analysis tasks."""
-    burst_seconds: float = 1.0
+    burst_seconds: Seconds = 1.0
     """How many seconds' worth of requests may come at once."""
-    concurrent_calls: int = 0
+    concurrent_calls: Annotated[int, Meta(ge=0, le=100_000)] = 0
     """Requests at the same time that change one voice profile domain, voice profile or task (AWS: 1)."""
 
 

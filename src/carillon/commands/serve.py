@@ -26,7 +26,7 @@ def serve(
 
     given = {"host": host, "port": port, "tls_cert": tls_cert, "tls_key": tls_key, "tls": tls}
     settings = config.load(data_dir, {"server": {name: value for name, value in given.items() if value is not None}})
-    configure_logging(settings.server.log_level, "json" if settings.server.log_style == "json" else "console")
+    configure_logging(settings.server.log_level, settings.server.log_style)
 
     def say_ready(base_url: str) -> None:
         said = f"carillon is ready at {base_url} (data in {settings.data_dir})\n"

@@ -1,37 +1,48 @@
 """What an operator may change about notifications."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from carillon.bounds import Count, Days, Seconds
+
+VoiceprintReady = Literal["VoiceprintGenerationSuccess", "VoiceprintGenerationSuccessful"]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Where pipeline events go besides the pipelines' own sinks, and how patiently everything is delivered."""
 
-    event_bus_arn: str = ""
+    event_bus_arn: Annotated[str, Meta(pattern=r"^(arn:\S+)?\Z", description="empty, or an ARN")] = ""
     """EventBridge bus for `Media Insights State Change`; empty means that these events stay in the outbox."""
-    event_source: str = "carillon.chime"
+    event_source: Annotated[str, Meta(min_length=1, max_length=256, description="a text of 1 to 256 characters")] = (
+        "carillon.chime"
+    )
     """`Source` of what is put on EventBridge; the real one, `aws.chime`, is reserved there."""
-    voiceprint_ready: str = "VoiceprintGenerationSuccess"
+    voiceprint_ready: Literal["VoiceprintGenerationSuccess", "VoiceprintGenerationSuccessful"] = (
+        "VoiceprintGenerationSuccess"
+    )
     """How that status is spelled; one page of the AWS guide says VoiceprintGenerationSuccessful."""
-    connect_seconds: float = 3.0
+    connect_seconds: Seconds = 3.0
     """How long a sink may take to accept a connection."""
-    send_seconds: float = 5.0
+    send_seconds: Seconds = 5.0
     """How long one delivery may take altogether."""
-    sends_per_target: int = 4
+    sends_per_target: Count = 4
     """Deliveries to one target at the same time; those of one task keep their order."""
-    sends: int = 64
+    sends: Count = 64
     """Deliveries at the same time over all targets."""
-    batch: int = 100
+    batch: Count = 100
     """Deliveries of one target that are read at once."""
-    first_retry_seconds: float = 0.5
+    first_retry_seconds: Seconds = 0.5
     """Pause after a first failure; it doubles with each one that follows."""
-    longest_retry_seconds: float = 60.0
+    longest_retry_seconds: Seconds = 60.0
     """The pause grows no further than this."""
-    drop_after_days: float = 7.0
+    drop_after_days: Days = 7.0
     """A delivery that has failed for so long is given up."""
-    retention_days: float = 7.0
+    retention_days: Days = 7.0
     """How long events can be read back from the outbox."""
-    poll_seconds: float = 1.0
+    poll_seconds: Seconds = 1.0
     """How often the outbox is looked at even if nobody in this process has posted."""
-    commit_seconds: float = 5.0
+    commit_seconds: Seconds = 5.0
     """How long noting what was delivered may take, also while stopping."""

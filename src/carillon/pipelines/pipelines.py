@@ -4,12 +4,14 @@ import uuid
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Annotated, Final, Protocol
 
 import sqlalchemy as sa
+from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.arns import Arn, Place
+from carillon.bounds import Limit
 from carillon.clock import Clock
 from carillon.errors import LimitExceeded, NotFound
 from carillon.pipelines.configurations import ARN_KIND as CONFIGURATION
@@ -62,11 +64,11 @@ class Settings:
 
     strict_elements: bool = False
     """Demand a KinesisDataStreamSink beside every processor, as the AWS console does."""
-    max_configurations: int = 0
+    max_configurations: Limit = 0
     """Configurations; 0 means as many as wanted (AWS: 100)."""
-    max_active: int = 0
+    max_active: Limit = 0
     """Active pipelines; 0 means as many as wanted (AWS: 20)."""
-    kept_days: int = 7
+    kept_days: Annotated[int, Meta(ge=1, le=36_500)] = 7
     """How long an ended pipeline, and its tasks, can still be read."""
 
 

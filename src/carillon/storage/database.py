@@ -10,13 +10,15 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
 from anyio import CancelScope, move_on_after, sleep, to_thread
 from anyio.lowlevel import checkpoint
+from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from carillon.bounds import Seconds
 from carillon.errors import Transient
 from carillon.storage import sqlite
 from carillon.storage.groups import GroupCommit, TurnTimeout
@@ -48,11 +50,11 @@ class DatabaseBusy(Transient):
 class Settings:
     """How to reach the database."""
 
-    url: str = ""
+    url: Annotated[str, Meta(pattern=r"^(\w[\w+]*://\S*)?\Z", description="empty, or an SQLAlchemy URL")] = ""
     """SQLAlchemy URL; empty means SQLite in the data folder."""
-    readers: int = 4
+    readers: Annotated[int, Meta(ge=1, le=1_024)] = 4
     """Connections that may read at the same time."""
-    wait_seconds: float = 10.0
+    wait_seconds: Seconds = 10.0
     """How long a request may wait for a connection before it is told to come back."""
 
 

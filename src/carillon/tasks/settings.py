@@ -2,51 +2,55 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from carillon.bounds import Count, Hours, Limit, OptionalSeconds, Seconds, Share
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How tasks run and when they end."""
 
-    match_confidence: float = 0.7
+    match_confidence: Share = 0.7
     """A voice profile is reported as a match from this confidence on, in [0, 1]."""
-    match_confidence_of: Mapping[str, float] = field(default_factory=dict)
+    match_confidence_of: Mapping[str, Share] = field(default_factory=dict)
     """The same for single voice profile domains, by id or name, only in the file: `{vip = 0.9}`."""
-    known_callers: float = 0.5
+    known_callers: Annotated[float, Meta(gt=0, lt=1)] = 0.5
     """How likely a caller is enrolled in the domain, in (0, 1), before anything is heard: the prior of a confidence."""
-    match_limit: int = 10
+    match_limit: Annotated[int, Meta(ge=1, le=100)] = 10
     """Matches reported at most, best first. AWS: 10."""
     rate_mismatch: Literal["strict", "lenient"] = "strict"
     """If a stream's rate is not the declared MediaSampleRate: `strict` fails the task, `lenient` takes the stream's."""
-    checkpoint_seconds: float = 5.0
+    checkpoint_seconds: OptionalSeconds = 5.0
     """Media time between two checkpoints when nothing was found in between."""
-    silence_seconds: float = 15.0
+    silence_seconds: Seconds = 15.0
     """Wall time without a new fragment after which a pipeline in progress stops. AWS: 15."""
     watch_unused_streams: bool = True
     """Whether that rule also watches declared streams that no task listens to. AWS: "any of the streams"."""
-    longest_call_hours: float = 8.0
+    longest_call_hours: Hours = 8.0
     """A pipeline is stopped this long after its creation. AWS: 8."""
-    longest_pause_hours: float = 2.0
+    longest_pause_hours: Hours = 2.0
     """A paused pipeline is stopped after this long. AWS: 2."""
-    commit_seconds: float = 10.0
+    commit_seconds: Seconds = 10.0
     """Deadline of one commit, also when the process is stopping."""
-    queued_fragments: int = 4
+    queued_fragments: Count = 4
     """Fragments that may wait for one task before reading its stream is held back."""
-    analysis_threads: int = 2
+    analysis_threads: Annotated[int, Meta(ge=1, le=1_024)] = 2
     """Chunks that are analyzed at the same time in this process: its capacity in cores."""
-    housekeeping_seconds: float = 60.0
+    housekeeping_seconds: Seconds = 60.0
     """Time between two rounds of expiry and limits."""
     failure_events_on_stop: bool = True
     """Whether stopping a task sends the failure events of the stages that it did not reach."""
-    max_speaker_searches: int = 0
+    max_speaker_searches: Limit = 0
     """Active speaker search tasks; 0 means as many as wanted (AWS: 25)."""
-    max_voice_tones: int = 0
+    max_voice_tones: Limit = 0
     """Active voice tone analysis tasks; 0 means as many as wanted (AWS: 25)."""
     tone_languages: str = ""
     """LanguageCodes that a voice tone analysis may have besides en-US, separated by commas: an extension. Outside of
     English tone is judged by sound alone."""
-    kept_days: int = 7
+    kept_days: Annotated[int, Meta(ge=1, le=36_500)] = 7
     """How long an ended task can still be read. AWS: 7."""
 
     @property

@@ -8,15 +8,17 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import sqlalchemy as sa
 from anyio import CancelScope, Event, create_task_group, move_on_after, sleep
+from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.api.access.resources import canonical, needs
 from carillon.api.protocol.answered import Answered
 from carillon.arns import Place
+from carillon.bounds import Count, OptionalSeconds
 from carillon.clock import Clock
 from carillon.storage import Database, Timestamp, metadata
 from carillon.telemetry import get_logger
@@ -79,11 +81,11 @@ class Settings:
     """Whether there is an audit trail."""
     reads: bool = False
     """Also requests that change nothing (Get, List, Describe, Search); denied ones are always written down."""
-    kept_days: int = 365
+    kept_days: Annotated[int, Meta(ge=0, le=36_500)] = 365
     """How long; at least one day. 0 means for ever."""
-    write_seconds: float = 0.2
+    write_seconds: OptionalSeconds = 0.2
     """How long rows may wait in memory to be written together; what a crash can lose."""
-    most_waiting: int = 10_000
+    most_waiting: Count = 10_000
     """How many rows may wait; beyond it requests wait for the database."""
 
 

@@ -17,6 +17,7 @@ import anyio
 import msgspec
 
 from carillon.api.protocol import ClientGone, RawCall, route
+from carillon.bounds import OptionalSeconds, Seconds
 from carillon.clock import from_millis
 from carillon.errors import InvalidRequest
 from carillon.streams import AckKind, Acknowledgement, Recording, Refusal, Streams
@@ -39,15 +40,15 @@ class InvalidHeader(InvalidRequest):
 class Settings:
     """How long a PutMedia connection may be silent or slow."""
 
-    idle_seconds: float = 5.0
+    idle_seconds: Seconds = 5.0
     """A producer that sends nothing is told so at this interval."""
-    silence_seconds: float = 30.0
+    silence_seconds: Seconds = 30.0
     """A producer that sends nothing for this long is disconnected."""
-    write_seconds: float = 30.0
+    write_seconds: Seconds = 30.0
     """How long a producer may take to accept one acknowledgement."""
-    max_connection_seconds: float = 0.0
+    max_connection_seconds: OptionalSeconds = 0.0
     """A producer is disconnected after this long, with MAX_CONNECTION_DURATION_REACHED (AWS: 2,700); 0 means never."""
-    linger_seconds: float = 2.0
+    linger_seconds: OptionalSeconds = 2.0
     """How long a producer that was told of an error may go on sending, so that it reads it and not a reset."""
 
 

@@ -4,10 +4,11 @@ import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import anyio
 from anyio.lowlevel import checkpoint
+from msgspec import Meta
 
 from carillon.api.errors import AwsError
 from carillon.api.protocol.answered import Answered, Auditor
@@ -15,6 +16,7 @@ from carillon.api.protocol.asgi import ClientGone, Headers, Message, Receive, Sc
 from carillon.api.protocol.faults import NOWHERE, Spelling, id_headers
 from carillon.api.protocol.serialization import Response
 from carillon.api.protocol.sigv4 import Head
+from carillon.bounds import Bytes, OptionalSeconds, Seconds
 
 _PIECES_AT_ONCE: Final = 8
 """Of a streamed response: neither its body nor the server need wait, and a lost client must be noticed."""
@@ -24,19 +26,19 @@ _PIECES_AT_ONCE: Final = 8
 class Settings:
     """Limits of one request."""
 
-    max_body_bytes: int = 1024 * 1024
+    max_body_bytes: Bytes = 1024 * 1024
     """Largest body of a request that is read as a whole; PutMedia has no such limit."""
-    read_seconds: float = 20.0
+    read_seconds: Seconds = 20.0
     """How long the whole body of such a request may take to arrive."""
-    write_seconds: float = 60.0
+    write_seconds: Seconds = 60.0
     """How long a client of a streamed response may take to accept one piece of it; at most twice as long."""
-    linger_seconds: float = 1.0
+    linger_seconds: OptionalSeconds = 1.0
     """How long a refused client may go on sending, so that it reads the answer and not a reset."""
-    max_target_bytes: int = 8192
+    max_target_bytes: Bytes = 8192
     """Longest path and query together; AWS's own limit for presigned URLs is of this size."""
-    max_header_bytes: int = 16_384
+    max_header_bytes: Bytes = 16_384
     """Largest sum of all header names and values."""
-    max_headers: int = 64
+    max_headers: Annotated[int, Meta(ge=8, le=10_000)] = 64
     """Most headers of one request."""
 
 
