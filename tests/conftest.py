@@ -68,7 +68,7 @@ class ServerProcess:
     url: str
     environment: dict[str, str]
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, **options: Any) -> Any:
         """A boto3 client with nothing set but endpoint, Region and credentials."""
         return boto3.client(
             service,
@@ -77,6 +77,7 @@ class ServerProcess:
             aws_access_key_id=self.environment["AWS_ACCESS_KEY_ID"],
             aws_secret_access_key=self.environment["AWS_SECRET_ACCESS_KEY"],
             config=Config(retries={"total_max_attempts": 1}),
+            **options,
         )
 
     def kill(self) -> None:

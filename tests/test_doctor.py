@@ -42,7 +42,7 @@ async def test_a_folder_that_was_used_is_fine_and_left_as_it_is(tmp_path: Path) 
     before = contents(tmp_path)
     found = await examine(chosen)
     assert {item.state for item in found} == {"ok"}
-    assert len(of(found, "secrets")) == 2
+    assert len(of(found, "permissions")) == 1
     assert contents(tmp_path) == before
 
 
@@ -52,8 +52,37 @@ async def test_a_secret_that_others_may_read_is_a_fault(tmp_path: Path, name: st
         pass
     (tmp_path / name).chmod(0o640)
     faults = [item for item in await examine(settings(tmp_path)) if item.state == "fault"]
-    assert [item.what for item in faults] == ["secrets"]
+    assert faults[0].what == "permissions"
     assert name in faults[0].said
+    assert "rotate" in faults[0].said
+
+
+async def test_a_folder_that_others_may_write_to_is_a_fault(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o777)
+    (found,) = of(await examine(settings(tmp_path / "data")), "permissions")
+    assert found.state == "fault"
+
+
+async def test_a_root_key_that_is_not_the_databases_is_a_fault(tmp_path: Path) -> None:
+    async with opened(settings(tmp_path)):
+        pass
+    (tmp_path / ROOT_KEY_FILE).write_bytes(bytes(32))
+    (found,) = of(await examine(settings(tmp_path)), "database")
+    assert found.state == "fault"
+    assert "backup" in found.said
+
+
+async def test_a_database_that_is_damaged_inside_is_a_fault(tmp_path: Path) -> None:
+    async with opened(settings(tmp_path)):
+        pass
+    file = tmp_path / DATABASE_FILE
+    data = bytearray(file.read_bytes())
+    data[-8_192:] = bytes(8_192)  # a page that no start looks at
+    file.write_bytes(data)
+    (found,) = of(await examine(settings(tmp_path)), "database")
+    assert found.state == "fault"
+    assert "damaged" in found.said
 
 
 async def test_a_database_without_our_tables_will_be_brought_up_to_date(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from carillon import config
@@ -14,16 +15,16 @@ from carillon.api.ingest.urls import read_path
 from carillon.app import ROOT_KEY_FILE, prepare
 from carillon.clock import ManualClock, SystemClock
 from carillon.ingest_url import KeyUnusable, SpanUnreadable, ingest_url
-from carillon.storage import Vault, load_or_create_root_key
+from carillon.storage import Vault
 
 
 def _made(folder: Path, expires: str | None = None, key: str | None = None, **server: Any) -> str:
     settings = config.load(folder, {"server": server}, environment={})
-    return ingest_url(settings, "door", "twilio", expires, key, None)
+    return anyio.run(ingest_url, settings, "door", "twilio", expires, key, None)
 
 
 def _issuer(folder: Path, url: str, after: timedelta = timedelta()) -> str:
-    vault = Vault(load_or_create_root_key(folder / ROOT_KEY_FILE))
+    vault = Vault((folder / ROOT_KEY_FILE).read_bytes())
     target = read_path(url.partition("/ingest/")[1].encode() + url.partition("/ingest/")[2].encode())
     assert target is not None
     clock = ManualClock(SystemClock().now() + after)
@@ -68,4 +69,4 @@ def test_a_key_that_does_not_exist_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("stream", "format_"), [("a/b", "twilio"), ("", "pcm"), ("é", "pcm"), ("door", "wav")])
 def test_what_is_no_stream_or_no_format_is_refused(tmp_path: Path, stream: str, format_: str) -> None:
     with pytest.raises(NotUnderstood):
-        ingest_url(config.load(tmp_path, environment={}), stream, format_, None, None, None)
+        anyio.run(ingest_url, config.load(tmp_path, environment={}), stream, format_, None, None, None)

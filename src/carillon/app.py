@@ -24,7 +24,8 @@ from carillon.media import FragmentReader, KinesisVideoClient, Position
 from carillon.notifications import Dispatcher, Outbox
 from carillon.pipelines import Pipelines
 from carillon.profiles import Profiles
-from carillon.storage import Database, Vault, load_or_create_root_key, migrate
+from carillon.storage import Database, Vault, migrate, unlock
+from carillon.storage.files import make_folder
 from carillon.streams import Streams
 from carillon.tasks import Analyses, Lifecycle, Supervisor, Tasks, TaskStore
 from carillon.tls import authorities
@@ -55,9 +56,8 @@ class Ground:
 
 
 def prepare(data_dir: Path) -> KeyRing:
-    """Make the data folder, readable by this user alone, with its root key and access keys; return the latter."""
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    load_or_create_root_key(data_dir / ROOT_KEY_FILE)
+    """Make the data folder, readable by this user alone, with its access keys; return them."""
+    make_folder(data_dir)
     return credentials.load_or_create(data_dir / CREDENTIALS_FILE)
 
 
@@ -69,7 +69,7 @@ async def opened(settings: Settings) -> AsyncIterator[Ground]:
     database = Database(url, settings.storage)
     try:
         await migrate(database)
-        yield Ground(database, Vault(load_or_create_root_key(settings.data_dir / ROOT_KEY_FILE)), keys)
+        yield Ground(database, await unlock(database, settings.data_dir / ROOT_KEY_FILE), keys)
     finally:
         await database.close()
 

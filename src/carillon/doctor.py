@@ -4,7 +4,6 @@ import importlib.util
 import ipaddress
 import shutil
 import socket
-import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -17,13 +16,25 @@ from rich.console import Console
 from rich.table import Table
 
 from carillon import __version__
-from carillon.app import CREDENTIALS_FILE, DATABASE_FILE, ROOT_KEY_FILE
+from carillon.app import CREDENTIALS_FILE, DATABASE_FILE, ROOT_KEY_FILE, STREAMS_FOLDER
 from carillon.config import FILE_NAME, Settings
 from carillon.errors import CarillonError
 from carillon.inference import Manifest, Models
-from carillon.storage import Database, known_revisions, revision_of
+from carillon.storage import Database, check_root_key, known_revisions, revision_of
+from carillon.storage.permissions import MOST_EXPOSED, exposed
+from carillon.tls import FOLDER as TLS_FOLDER
 
 State: TypeAlias = Literal["ok", "note", "fault"]
+
+_OURS: Final = (
+    ROOT_KEY_FILE,
+    CREDENTIALS_FILE,
+    *(f"{DATABASE_FILE}{beside}" for beside in ("", "-wal", "-shm")),
+    STREAMS_FOLDER,
+    TLS_FOLDER,
+    "calibration.toml",
+)
+"""What we write into the data folder."""
 
 _LEAST_FREE_BYTES: Final = 1_000_000_000
 _CONNECT_SECONDS: Final = 1.0
@@ -81,18 +92,20 @@ def _folder(folder: Path) -> Iterator[Checked]:
     settings_file = folder / FILE_NAME
     if settings_file.exists():
         yield Checked("settings", "ok", str(settings_file))
-    for name in (ROOT_KEY_FILE, CREDENTIALS_FILE):
-        yield from _secret(folder / name)
+    yield _permissions(folder)
 
 
-def _secret(path: Path) -> Iterator[Checked]:
-    if not path.exists():
-        return
-    readers = stat.S_IMODE(path.stat().st_mode) & 0o077
-    if readers:
-        yield Checked("secrets", "fault", f"{path} may be read by others: chmod 600 it, and rotate what it holds")
-    else:
-        yield Checked("secrets", "ok", f"{path}, for this user alone")
+def _permissions(folder: Path) -> Checked:
+    if folder.stat().st_mode & 0o022:
+        return Checked("permissions", "fault", f"others may put files into {folder}: chmod 700 {folder}")
+    found = exposed(folder / name for name in _OURS)
+    if not found:
+        return Checked("permissions", "ok", f"what is kept in {folder} is for this user alone")
+    count = f"{MOST_EXPOSED} or more" if len(found) == MOST_EXPOSED else str(len(found))
+    said = f"{count} open to others, such as {found[0]}: chmod -R go= {found[0]}"
+    if secrets := [path.name for path in found if path.name in (ROOT_KEY_FILE, CREDENTIALS_FILE)]:
+        said += f", and rotate what others may have read in {' and '.join(secrets)}"
+    return Checked("permissions", "fault", said)
 
 
 async def _database(settings: Settings) -> Checked:
@@ -101,13 +114,21 @@ async def _database(settings: Settings) -> Checked:
         return Checked("database", "ok", f"{file} does not exist yet; the first start makes it")
     where = "of storage.url" if settings.storage.url else str(file)
     database = Database(settings.storage.url or f"sqlite:///{file}", settings.storage)
+    known = known_revisions()
     try:
         found = await revision_of(database)
+        faults = await database.integrity_faults()
+        if found == known[-1]:
+            await check_root_key(database, settings.data_dir / ROOT_KEY_FILE)
+    except CarillonError as error:
+        return Checked("database", "fault", str(error))
     except Exception as error:  # whatever the driver has to say: the URL may hold a password, so only the kind is told
         return Checked("database", "fault", f"the one {where} cannot be read: {type(error).__name__}")
     finally:
         await database.close()
-    known = known_revisions()
+    if faults:
+        said = f"{where} is damaged: put a backup in its place, and remove the -wal and -shm beside it ({faults[0]})"
+        return Checked("database", "fault", said)
     if found == known[-1]:
         return Checked("database", "ok", f"{where}, at revision {found}")
     if found is None or found in known:

@@ -5,10 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from carillon.api.ingest import KEY_PURPOSE, IngestTokens, websocket_url
-from carillon.app import ROOT_KEY_FILE, prepare
+from carillon.app import opened
 from carillon.config import Settings
 from carillon.errors import InvalidRequest, NotFound
-from carillon.storage import Vault, load_or_create_root_key
 
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
@@ -28,7 +27,7 @@ class KeyUnusable(NotFound):
         super().__init__(f"There is no active access key {access_key_id[:40]}. See: carillon keys list")
 
 
-def ingest_url(
+async def ingest_url(
     settings: Settings,
     stream: str,
     target_format: str,
@@ -51,14 +50,13 @@ def ingest_url(
         KeyUnusable: no such active key.
         NotUnderstood: no such format, or no name of a stream.
     """
-    ring = prepare(settings.data_dir)
-    key = ring.default if access_key_id is None else ring.find(access_key_id)
-    if key is None:
-        raise KeyUnusable(access_key_id or "")
     expires_at = None if expires is None else datetime.now(UTC) + _span(expires)
-    vault = Vault(load_or_create_root_key(settings.data_dir / ROOT_KEY_FILE))
-    tokens = IngestTokens(vault.derive(KEY_PURPOSE), settings.ingest.generation)
-    path = tokens.make(target_format, stream, key.access_key_id, expires_at)
+    async with opened(settings) as ground:
+        key = ground.keys.default if access_key_id is None else ground.keys.find(access_key_id)
+        if key is None:
+            raise KeyUnusable(access_key_id or "")
+        tokens = IngestTokens(ground.vault.derive(KEY_PURPOSE), settings.ingest.generation)
+        path = tokens.make(target_format, stream, key.access_key_id, expires_at)
     return websocket_url(endpoint or settings.server.url, path)
 
 

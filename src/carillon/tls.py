@@ -5,7 +5,6 @@ this one certificate, and nothing that anybody could make later.
 """
 
 import ipaddress
-import os
 import secrets
 import socket
 import ssl
@@ -24,6 +23,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from carillon.config import Settings
 from carillon.errors import CarillonError
+from carillon.storage.files import make_folder, replace_file
 
 FOLDER: Final = "tls"
 BUNDLE: Final = "ca-bundle.pem"
@@ -88,7 +88,7 @@ def _check(given: Certificate) -> None:
 
 def _self_signed(settings: Settings) -> Certificate:
     folder = settings.data_dir / FOLDER
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder)
     made = Certificate(folder / _CERTIFICATE, folder / _KEY)
     names = list(dict.fromkeys(_names(settings)))
     if not _is_good(made, names) or not (folder / BUNDLE).exists():
@@ -143,11 +143,11 @@ def _make(folder: Path, names: Sequence[str]) -> None:
     )
     pem = serialization.Encoding.PEM
     private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    _write(folder / _KEY, private, 0o600)
-    _write(folder / _CERTIFICATE, certificate.public_bytes(pem), 0o644)
+    replace_file(folder / _KEY, private)
+    replace_file(folder / _CERTIFICATE, certificate.public_bytes(pem))
     # AWS_CA_BUNDLE replaces what an SDK trusts, and the same process may well talk to the real AWS.
     others = Path(get_cert_path(True)).read_bytes()
-    _write(folder / BUNDLE, authority.public_bytes(pem) + others, 0o644)
+    replace_file(folder / BUNDLE, authority.public_bytes(pem) + others)
 
 
 def _builder(
@@ -187,14 +187,3 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    """Write a file that is never seen half-written, nor with another mode."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

@@ -1,10 +1,6 @@
-import stat
-from pathlib import Path
-
 import pytest
 
-from carillon.errors import CarillonError
-from carillon.storage import SealBroken, Vault, load_or_create_root_key
+from carillon.storage import SealBroken, Vault
 
 
 def test_what_is_sealed_opens_again_and_is_never_the_same_twice(vault: Vault) -> None:
@@ -34,30 +30,6 @@ def test_derived_keys_differ_by_purpose_and_last(vault: Vault) -> None:
     assert vault.derive("tokens") == Vault(bytes(range(32))).derive("tokens")
     assert vault.derive("tokens") != vault.derive("other")
     assert len(vault.derive("tokens")) == 32
-
-
-def test_the_root_key_is_made_once_for_this_user_alone(tmp_path: Path) -> None:
-    path = tmp_path / "root.key"
-    key = load_or_create_root_key(path)
-    assert load_or_create_root_key(path) == key
-    assert len(key) == 32
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-
-
-def test_a_root_key_that_others_may_read_is_refused_with_the_mending_command(tmp_path: Path) -> None:
-    path = tmp_path / "root.key"
-    load_or_create_root_key(path)
-    path.chmod(0o644)
-    with pytest.raises(CarillonError, match="chmod 600"):
-        load_or_create_root_key(path)
-
-
-def test_a_torn_root_key_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "root.key"
-    path.touch(0o600)
-    path.write_bytes(b"short")
-    with pytest.raises(CarillonError, match="32 bytes"):
-        load_or_create_root_key(path)
 
 
 def test_nothing_shows_the_root_key(vault: Vault) -> None:

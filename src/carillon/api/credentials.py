@@ -5,7 +5,7 @@ import os
 import secrets
 import string
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ import msgspec
 from carillon.api.access.policies import Policy
 from carillon.clock import Clock
 from carillon.errors import CarillonError
+from carillon.storage.files import create_file, replace_file
 from carillon.telemetry import get_logger
 
 _PREFIX: Final = "CRLN"  # As long as AWS's own (20 in all), and not to be taken for one of them.
@@ -179,7 +180,7 @@ def load_or_create(path: Path) -> KeyRing:
         CredentialsUnusable: others may read the file, or it is not what we write.
     """
     if not path.exists():
-        _create(path)
+        create_file(path, _encoded([AccessKey.generate()]))
     return KeyRing(_read(path).keys)
 
 
@@ -195,28 +196,11 @@ def change(path: Path, edit: Callable[[Sequence[AccessKey]], Sequence[AccessKey]
         keys = list(edit(_read(path).keys))
         if not keys:
             raise CredentialsUnusable("The last access key cannot be removed; disable it instead.")
-        with _draft(path, keys) as draft:
-            draft.replace(path)
+        replace_file(path, _encoded(keys))
 
 
-def _create(path: Path) -> None:
-    with _draft(path, [AccessKey.generate()]) as draft, suppress(FileExistsError):
-        os.link(draft, path)  # Unlike a rename, this fails where somebody else was faster.
-
-
-@contextmanager
-def _draft(path: Path, keys: list[AccessKey]) -> Iterator[Path]:
-    """Yield a complete file beside the one at `path`; gone afterwards, if it is still there."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(_File(keys, _VERSION))) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        yield draft
-    finally:
-        draft.unlink(missing_ok=True)
+def _encoded(keys: Sequence[AccessKey]) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(_File(list(keys), _VERSION))) + b"\n"
 
 
 @contextmanager

@@ -21,7 +21,10 @@ def ingest_url(
     data_dir: DataDir = None,
 ) -> None:
     """Print a secret WebSocket URL to which a telephony platform or a browser may send audio, and nothing else."""
+    import anyio
+
     from carillon import config
     from carillon.ingest_url import ingest_url as run
 
-    sys.stdout.write(run(config.load(data_dir), stream, target_format, expires, key, endpoint) + "\n")
+    url = anyio.run(run, config.load(data_dir), stream, target_format, expires, key, endpoint)
+    sys.stdout.write(url + "\n")

@@ -12,6 +12,7 @@ from carillon.evaluation.manifest import Recording
 from carillon.evaluation.tables import as_toml, entries_of
 from carillon.evaluation.trials import Pairs, pairs_of
 from carillon.inference import CalibrationEntry, Channel, Models, line_of, read_calibration
+from carillon.storage.files import replace_file
 
 
 class CalibrationRefused(InvalidRequest):
@@ -84,7 +85,7 @@ def write_calibration(calibrated: Calibrated, file: Path, made_on: date) -> None
         f'# channels.\nmodel = "{calibrated.model}"\nmade_on = "{made_on:%Y-%m-%d}"\npeople = {calibrated.people}\n\n'
     )
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(head + as_toml(entries_of(fits, calibrated.in_force)), encoding="utf-8")
+    replace_file(file, (head + as_toml(entries_of(fits, calibrated.in_force))).encode())
     read_calibration(file, calibrated.model)
 
 

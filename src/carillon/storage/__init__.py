@@ -5,19 +5,31 @@ them, which declares its tables on `metadata`. Start reading at `database.py`; `
 folder useless.
 """
 
-from carillon.storage.database import Database, DatabaseBusy, Settings, Timestamp, metadata
+from carillon.storage.database import (
+    Database,
+    DatabaseBarred,
+    DatabaseBusy,
+    DatabaseDamaged,
+    Settings,
+    Timestamp,
+    metadata,
+)
 from carillon.storage.groups import NotCommitted
 from carillon.storage.idempotency import Claim, TokenReused, TokenSpent, made_before, make_once
+from carillon.storage.root_key import RootKeyUnusable, check_root_key, unlock
 from carillon.storage.schema import NewerDatabase, known_revisions, migrate, revision_of
 from carillon.storage.tags import TooManyResourceTags, forget_tags, put_tags, remove_tags, tags_of
-from carillon.storage.vault import SealBroken, Vault, WrappedKey, load_or_create_root_key
+from carillon.storage.vault import SealBroken, Vault, WrappedKey
 
 __all__ = [
     "Claim",
     "Database",
+    "DatabaseBarred",
     "DatabaseBusy",
+    "DatabaseDamaged",
     "NewerDatabase",
     "NotCommitted",
+    "RootKeyUnusable",
     "SealBroken",
     "Settings",
     "Timestamp",
@@ -26,9 +38,9 @@ __all__ = [
     "TooManyResourceTags",
     "Vault",
     "WrappedKey",
+    "check_root_key",
     "forget_tags",
     "known_revisions",
-    "load_or_create_root_key",
     "made_before",
     "make_once",
     "metadata",
@@ -37,4 +49,5 @@ __all__ = [
     "remove_tags",
     "revision_of",
     "tags_of",
+    "unlock",
 ]

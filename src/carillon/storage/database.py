@@ -19,7 +19,7 @@ from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from carillon.bounds import Seconds
-from carillon.errors import Transient
+from carillon.errors import CarillonError, Transient
 from carillon.storage import sqlite
 from carillon.storage.groups import GroupCommit, TurnTimeout
 
@@ -44,6 +44,23 @@ class DatabaseBusy(Transient):
 
     def __init__(self) -> None:
         super().__init__("The database is busy. Try again in a moment.")
+
+
+class DatabaseBarred(Transient):
+    """The database's file cannot be read or written where it lies: rights, a full disk, a folder in its place."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(f"The database {path} cannot be used: {reason}.")
+
+
+class DatabaseDamaged(CarillonError):
+    """The database's file is not what SQLite wrote: it was cut, overwritten, or the disk lost something of it."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"The database {path} is damaged, or no database. Stop the server, then put {path} from a backup in its "
+            f"place and remove {path}-wal and {path}-shm; root.key stays. `carillon doctor` says more."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +119,10 @@ class Database:
 
         Raises:
             DatabaseBusy: no connection came free in time.
+            DatabaseBarred, DatabaseDamaged: the file cannot be used.
             NotCommitted: the commit failed.
         """
-        with _told_when_busy():
+        with self._in_our_words():
             async with self._groups.transaction() if self._groups else self._writer.begin() as connection:
                 yield connection
 
@@ -114,9 +132,10 @@ class Database:
 
         Raises:
             DatabaseBusy: no connection came free in time.
+            DatabaseBarred, DatabaseDamaged: the file cannot be used.
         """
         await checkpoint()  # SQLite answers at once: others must get their turn between transactions
-        with _told_when_busy():
+        with self._in_our_words():
             connection = await self._reader.connect()
             try:
                 yield connection
@@ -141,19 +160,27 @@ class Database:
                 await sleep(_SCRUB_PAUSE_SECONDS)
         return False
 
+    async def integrity_faults(self) -> list[str]:
+        """Return what is wrong inside SQLite's file, in its words, the first few; empty if nothing is, or elsewhere."""
+        return await to_thread.run_sync(sqlite.integrity_faults, self._path) if self._is_sqlite else []
+
     async def close(self) -> None:
         """Give the connections back; SQLite folds its log into the file."""
         await self._reader.dispose()
         await self._writer.dispose()
 
-
-@contextmanager
-def _told_when_busy() -> Iterator[None]:
-    try:
-        yield
-    except (sa.exc.TimeoutError, TurnTimeout) as error:
-        raise DatabaseBusy from error
-    except sa.exc.OperationalError as error:
-        if sqlite.is_busy(error.orig):
+    @contextmanager
+    def _in_our_words(self) -> Iterator[None]:
+        try:
+            yield
+        except (sa.exc.TimeoutError, TurnTimeout) as error:
             raise DatabaseBusy from error
-        raise
+        except (sa.exc.DBAPIError, sqlite.Error) as error:
+            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            if sqlite.is_busy(cause):
+                raise DatabaseBusy from error
+            if sqlite.is_damaged(cause):
+                raise DatabaseDamaged(self._path) from error
+            if reason := sqlite.barred(cause):
+                raise DatabaseBarred(self._path, reason) from error
+            raise

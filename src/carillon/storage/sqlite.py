@@ -6,7 +6,9 @@ marked `LONG` goes to a thread, too: for what touches more rows than a request m
 """
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Mapping
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any, Final
 
 from anyio import CapacityLimiter, sleep, to_thread
@@ -17,6 +19,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor, Execution
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 from sqlalchemy.util import await_only
 
+from carillon.storage.files import make_private
+
 DRIVER: Final = "sqlite+inline"
 _LONG: Final = "carillon_long"
 LONG: Final = {_LONG: True}
@@ -24,6 +28,19 @@ LONG: Final = {_LONG: True}
 
 _PRAGMAS: Final = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON")
 _RETRY_SECONDS: Final = 0.01
+_MOST_FAULTS: Final = 5
+_DAMAGED: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_BARRED: Final[Mapping[int, str]] = {
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: something else lies there, or this user may not use the folder",
+    sqlite3.SQLITE_PERM: "this user may not use it",
+    sqlite3.SQLITE_READONLY: "this user may not write to it",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the disk does not do what it should",
+}
+_WITH_IT: Final = ("-wal", "-shm")
+"""What SQLite keeps beside the file; it gives them the mode of the file."""
+
+Error = sqlite3.Error
 
 
 class _Cursor(sqlite3.Cursor):
@@ -65,7 +82,9 @@ class InlineDialect(SQLiteDialect_pysqlite):
         return cls
 
     def connect(self, *arguments: Any, **options: Any) -> DBAPIConnection:  # noqa: ANN401
-        """Open the file, with BEGIN said by us alone: the driver's own would be deferred."""
+        """Open the file, for this user alone, with BEGIN said by us alone: the driver's own would be deferred."""
+        with suppress(OSError):  # what is in the way, SQLite says better
+            _make_private(arguments[0])
         options |= {"factory": _Connection, "isolation_level": None, "check_same_thread": False}
         options["timeout"] = self._wait_seconds
         connection = super().connect(*arguments, **options)
@@ -146,9 +165,42 @@ def _has_begun(connection: sqlite3.Connection, *, or_fail: bool) -> bool:
     return True
 
 
+def _make_private(path: str) -> None:
+    if not path or path == ":memory:":
+        return
+    make_private(Path(path))
+    for beside in _WITH_IT:
+        with suppress(FileNotFoundError):
+            Path(path + beside).chmod(0o600)
+
+
+def integrity_faults(path: str) -> list[str]:
+    """Return what SQLite finds wrong with a file, in its words, the first few. Reads all of it: call it in a thread."""
+    try:
+        with closing(sqlite3.connect(f"{Path(path).absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            found = [str(row[0]) for row in connection.execute(f"PRAGMA integrity_check({_MOST_FAULTS})")]
+    except sqlite3.Error as error:
+        return [str(error)]
+    return [] if found == ["ok"] else found
+
+
 def is_busy(error: BaseException | None) -> bool:
     """Tell whether SQLite refused because another process is writing."""
     return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
+
+
+def is_damaged(error: BaseException | None) -> bool:
+    """Tell whether SQLite found that the file is not what it should be."""
+    return _code(error) in _DAMAGED
+
+
+def barred(error: BaseException | None) -> str | None:
+    """Return why the file cannot be used where it lies, in words; None if that is not what is wrong."""
+    return _BARRED.get(_code(error))
+
+
+def _code(error: BaseException | None) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # the upper bits say more than we want to know
 
 
 registry.register("sqlite.inline", __name__, InlineDialect.__name__)

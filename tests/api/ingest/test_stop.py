@@ -19,7 +19,7 @@ pytestmark = pytest.mark.anyio
 async def test_a_stop_loses_nothing_of_what_came(start_server: Any, tmp_path: Path) -> None:
     server = start_server(tmp_path)
     server.client("kinesisvideo").create_stream(StreamName="call", DataRetentionInHours=1)
-    url = ingest_url(config.load(tmp_path, environment={}), "call", "pcm", None, None, server.url)
+    url = await ingest_url(config.load(tmp_path, environment={}), "call", "pcm", None, None, server.url)
     samples = bytes(range(1, 251)) * 80  # 1.25 s
     async with connect(url + "?rate=8000", proxy=None) as client:
         await client.send(samples)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from carillon.storage.permissions import exposed
 from carillon.streams.segments import journal as module
 from carillon.streams.segments.journal import Entry, Journal
 
@@ -218,3 +219,13 @@ def test_a_part_is_closed_at_its_size(make: Make, tmp_path: Path, monkeypatch: p
     lose_what_was_not_synced(tmp_path)
     make(tmp_path)
     assert contents(tmp_path) == {"a/1": bytes(240), "b/1": bytes(240)}
+
+
+def test_the_journal_and_the_files_are_for_this_user_alone_whatever_the_umask(tmp_path: Path, make: Make) -> None:
+    before = os.umask(0)
+    try:
+        append(make(tmp_path / "streams"), ("a/1", 0, b"one"), ("b/1", 0, b"two"))
+    finally:
+        os.umask(before)
+    assert list((tmp_path / "streams" / Journal.FOLDER).iterdir())
+    assert exposed([tmp_path / "streams"]) == []

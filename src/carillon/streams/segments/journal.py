@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from carillon.storage.files import open_new
+
 _HEAD: Final = struct.Struct(">IQII")  # length of the name, offset in the file, length of the data, checksum of all
 _MAX_BYTES: Final = 64_000_000
 """Of one part, which is closed then."""
@@ -146,7 +148,7 @@ class Journal:
     def _begin(self) -> _Part:
         self._count += 1
         path = self._own / str(self._count)
-        self._part = _Part(path, path.open("xb"))
+        self._part = _Part(path, open_new(path))
         sync(self._own)
         return self._part
 
