@@ -9,12 +9,13 @@ from typing import Any
 import anyio
 import boto3
 import pytest
-from anyio import create_task_group, create_tcp_listener, fail_after, move_on_after, sleep_forever
+from anyio import create_task_group, create_tcp_listener, fail_after, move_on_after, sleep_forever, to_thread
 from anyio.abc import SocketAttribute
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from carillon.clock import ManualClock, SystemClock
-from carillon.notifications import Dispatcher, Event, Outbox, Sender, SendFailed, Settings, SinkTarget
+from carillon.notifications import Dispatcher, Event, EventRefused, Outbox, Sender, SendFailed, Settings, SinkTarget
 from carillon.notifications.deliveries import Deliveries, Outcome
 from carillon.notifications.sending import pause
 from carillon.storage import Database, DatabaseBusy
@@ -93,10 +94,14 @@ def outbox(database: Database) -> Outbox:
 
 @asynccontextmanager
 async def dispatching(
-    outbox: Outbox, senders: Mapping[str, Sender] | None, settings: Settings = QUICK, clock: Any = None
+    outbox: Outbox,
+    senders: Mapping[str, Sender] | None,
+    settings: Settings = QUICK,
+    clock: Any = None,
+    jitter: Callable[[], float] = lambda: 0.5,
 ) -> AsyncIterator[None]:
     async with create_task_group() as group:
-        await group.start(Dispatcher(outbox, clock or SystemClock(), settings, senders, lambda: 0.5).run)
+        await group.start(Dispatcher(outbox, clock or SystemClock(), settings, senders, jitter).run)
         yield
         group.cancel_scope.cancel()
 
@@ -256,13 +261,12 @@ async def test_a_restart_tries_at_once_whatever_was_waiting(
     patient = Settings(first_retry_seconds=600, longest_retry_seconds=600)
     dead = Refusing(down=True)
 
-    async def one_waits() -> bool:
-        return bool(dead.attempts) and len(await outbox.deliveries.due(A, 10)) == 1
+    async def all_wait() -> bool:
+        return len(dead.attempts) == 2 and not await outbox.deliveries.due(A, 10)
 
     async with dispatching(outbox, {"A": dead}, patient):
         await post(make_event(1), make_event(2))
-        await eventually(one_waits)
-    assert len(dead.attempts) == 1
+        await eventually(all_wait)
     alive = Recorder()
     async with dispatching(outbox, {"A": alive}, patient):
         await alive.until(2)
@@ -286,18 +290,143 @@ async def test_tasks_go_side_by_side_and_each_keeps_its_order(
         assert [event_id for event_id in slow.ids if event_id in of_task] == of_task
 
 
-async def test_what_has_failed_for_a_week_is_given_up(
+async def test_what_has_failed_for_a_week_is_set_aside_with_its_last_reason(
     database: Database, make_event: MakeEvent, clock: ManualClock
 ) -> None:
-    outbox = Outbox(database, clock)
+    outbox = Outbox(database, clock, Settings(retention_days=30))
     dead = Refusing(down=True)
     async with database.transaction() as connection:
         await outbox.post(connection, make_event(), [A])
-    clock.advance(timedelta(days=7))
     async with dispatching(outbox, {"A": dead}, clock=clock):
+
+        async def has_failed() -> bool:
+            return (await outbox.deliveries.of_events([1]))[1][0].attempts == 1
+
+        await eventually(has_failed)
+        clock.advance(timedelta(days=7))
+        await outbox.sweep()
         await settled(outbox)
-    assert len(dead.attempts) == 1
-    assert len(await outbox.events()) == 1
+    (report,) = (await outbox.deliveries.of_events([1]))[1]
+    assert (report.state, report.reason) == ("set_aside", "down")
+
+
+class Choosy(Recorder):
+    """Will never take some events."""
+
+    def __init__(self, *refused: str) -> None:
+        super().__init__()
+        self.refused = refused
+
+    async def before(self, event: Event) -> None:
+        if event.id in self.refused:
+            raise EventRefused("send will not take it: TooLarge.")
+
+
+async def test_an_event_that_is_never_taken_is_set_aside_at_once_and_keeps_nobody(
+    outbox: Outbox, post: Callable[..., Any], make_event: MakeEvent
+) -> None:
+    patient = Settings(first_retry_seconds=600, longest_retry_seconds=600)
+    events = [make_event(number) for number in range(10)]  # of one task: in order
+    choosy = Choosy(events[0].id, events[4].id, events[9].id)
+    async with dispatching(outbox, {"A": choosy}, patient):
+        ids = await post(*events)
+        await choosy.until(7)
+        await settled(outbox)
+    assert choosy.attempts == ids  # each tried once
+    assert choosy.ids == [event_id for event_id in ids if event_id not in choosy.refused]
+    reports = await outbox.deliveries.of_events(range(1, 11))
+    assert [reports[sequence][0].state for sequence in (1, 2, 5, 10)] == [
+        "set_aside",
+        "delivered",
+        "set_aside",
+        "set_aside",
+    ]
+    (report,) = reports[5]
+    assert (report.target, report.attempts, report.reason) == (A, 1, "send will not take it: TooLarge.")
+
+
+async def test_one_event_that_fails_for_ever_keeps_no_newer_one_waiting(
+    outbox: Outbox, post: Callable[..., Any], make_event: MakeEvent
+) -> None:
+    patient = Settings(first_retry_seconds=600, longest_retry_seconds=600)
+    poison, *good = [make_event(number) for number in range(6)]
+    picky = Refusing(poison.id)
+    async with dispatching(outbox, {"A": picky}, patient):
+        await post(poison)
+        await eventually(lambda: len(picky.attempts) == 1)
+        for number, event in enumerate(good):
+            await post(event)
+            await picky.until(number + 1)
+    assert picky.ids == [event.id for event in good]
+    assert picky.attempts.count(poison.id) <= 2  # tried once more when the target answered
+
+
+async def test_something_new_ends_the_pause_of_a_silent_target(
+    outbox: Outbox, post: Callable[..., Any], make_event: MakeEvent
+) -> None:
+    patient = Settings(first_retry_seconds=0.01, longest_retry_seconds=600)
+    dead = Refusing(down=True)
+    async with dispatching(outbox, {"A": dead}, patient, jitter=lambda: 0.0):
+        await post(*[make_event(number) for number in range(2)])
+        await eventually(lambda: len(dead.attempts) >= 12)  # pauses are some 10 s by now
+        dead.down = False
+        await post(make_event(3))
+        with fail_after(4):
+            await dead.until(3)
+
+
+async def test_a_target_that_does_not_answer_is_a_warning_once_and_again_when_it_answers(
+    outbox: Outbox, post: Callable[..., Any], make_event: MakeEvent
+) -> None:
+    dead = Refusing(down=True)
+    with capture_logs() as logs:
+        async with dispatching(outbox, {"A": dead}):
+            await post(*[make_event(number) for number in range(5)])
+            await eventually(lambda: len(dead.attempts) >= 8)
+            dead.down = False
+            await dead.until(5)
+            await settled(outbox)
+    warnings = [line["event"] for line in logs if line["log_level"] == "warning"]
+    assert warnings == ["sink.fails", "sink.answers_again"]
+    assert next(line for line in logs if line["event"] == "sink.fails")["reason"] == "down"
+
+
+async def test_an_event_that_fails_by_itself_warns_no_second_time(
+    outbox: Outbox, post: Callable[..., Any], make_event: MakeEvent
+) -> None:
+    poison, *good = [make_event(number) for number in range(6)]
+    picky = Refusing(poison.id)
+    with capture_logs() as logs:
+        async with dispatching(outbox, {"A": picky}):
+            await post(poison)
+            await eventually(lambda: len(picky.attempts) == 1)
+            for number, event in enumerate(good):
+                await post(event)
+                await picky.until(number + 1)
+                tried = picky.attempts.count(poison.id)
+                await eventually(lambda tried=tried: picky.attempts.count(poison.id) > tried)
+    warnings = [line["event"] for line in logs if line["log_level"] == "warning"]
+    assert warnings == ["sink.fails", "sink.answers_again"]
+
+
+async def test_the_age_of_the_oldest_is_what_it_is_when_it_is_asked_for(
+    database: Database, make_event: MakeEvent, clock: ManualClock
+) -> None:
+    outbox = Outbox(database, clock)
+    hanging = Hanging(down=True)
+
+    def age() -> float | None:
+        return REGISTRY.get_sample_value("carillon_outbox_oldest_seconds")
+
+    async with dispatching(outbox, {"A": hanging}, Settings(send_seconds=60), clock):
+        assert await to_thread.run_sync(age) == 0
+        async with database.transaction() as connection:
+            await outbox.post(connection, make_event(), [A])
+        outbox.wake()
+        clock.advance(timedelta(seconds=5))
+        assert await to_thread.run_sync(age) == 5
+        clock.advance(timedelta(seconds=7))
+        assert await to_thread.run_sync(age) == 12
 
 
 async def test_what_a_sink_breaks_on_is_tried_again_like_any_failure(
@@ -380,7 +509,6 @@ async def test_deliveries_are_counted(outbox: Outbox, post: Callable[..., Any], 
         await refusing.until(1)
     assert counted("delivered") - delivered == 1
     assert counted("failed") - failed == len(refusing.attempts) - 1 >= 1
-    assert REGISTRY.get_sample_value("carillon_outbox_oldest_seconds") is not None
 
 
 @pytest.mark.parametrize(

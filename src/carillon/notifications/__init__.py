@@ -6,7 +6,7 @@ an operator asks for them. Start reading at `events.py` for what is
 said, at `outbox.py` for how it is kept, and at `dispatcher.py` for how it leaves.
 """
 
-from carillon.notifications.deliveries import SinkTarget
+from carillon.notifications.deliveries import DeliveryReport, SinkTarget
 from carillon.notifications.dispatcher import Dispatcher
 from carillon.notifications.events import (
     ElementStatus,
@@ -21,17 +21,19 @@ from carillon.notifications.events import (
     voice_tone_event,
 )
 from carillon.notifications.outbox import Outbox
-from carillon.notifications.sending import Sender, SendFailed
+from carillon.notifications.sending import EventRefused, Sender, SendFailed
 from carillon.notifications.settings import Settings
 from carillon.notifications.sinks import SINKS, open_senders
 from carillon.notifications.tone import SpokenWords, ToneExtension, ToneWindow, VoiceMeasures, WindowMeasures
 
 __all__ = [
     "SINKS",
+    "DeliveryReport",
     "Dispatcher",
     "ElementStatus",
     "Event",
     "EventContext",
+    "EventRefused",
     "Outbox",
     "PipelineEventType",
     "ProfileMatch",

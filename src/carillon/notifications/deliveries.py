@@ -1,10 +1,10 @@
 """Queries about what must still go where. Used by the dispatcher and its lanes."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 import sqlalchemy as sa
@@ -18,6 +18,8 @@ from carillon.storage import Database
 
 DATABASE_TROUBLE: Final = (Transient, sa.exc.OperationalError)
 """What a database may do to a dispatcher without stopping it: it tries again."""
+
+DeliveryState: TypeAlias = Literal["pending", "delivered", "set_aside"]
 
 _REASON_CHARACTERS: Final = 512
 _PENDING: Final = deliveries.c.settled_at.is_(None)
@@ -46,7 +48,7 @@ class Result(Enum):
 
     DELIVERED = "delivered"
     FAILED = "failed"
-    DROPPED = "dropped"
+    SET_ASIDE = "set_aside"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,19 @@ class Outcome:
     delivery_id: int
     result: Result
     retry_at: datetime | None = None  # when to try again, for FAILED
-    reason: str | None = field(default=None)  # for FAILED and DROPPED
+    reason: str | None = None  # for FAILED and SET_ASIDE
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """How far one event has come on its way to one target."""
+
+    target: SinkTarget
+    state: DeliveryState
+    """`set_aside`: the target will never take it, or has failed to for too long; it is not tried again."""
+    attempts: int
+    reason: str | None
+    """Why it is pending still, after a first attempt, or was set aside."""
 
 
 class Deliveries:
@@ -118,33 +132,23 @@ class Deliveries:
         return posted_at
 
     async def settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Note how attempts ended, in one transaction; noting the same twice changes nothing."""
+        """Note how attempts ended, in one transaction; what has ended already stays as it is."""
         if not outcomes:
             return
         now = self._clock.now()
         async with self._database.transaction() as connection:
-            for result in (Result.DELIVERED, Result.DROPPED):
-                settled = [outcome for outcome in outcomes if outcome.result is result]
-                if settled:
-                    await connection.execute(
-                        deliveries.update()
-                        .where(deliveries.c.delivery_id == sa.bindparam("id"))
-                        .values(settled_at=now, outcome=result.value, reason=sa.bindparam("why")),
-                        [{"id": outcome.delivery_id, "why": _short(outcome.reason)} for outcome in settled],
-                    )
-            failed = [outcome for outcome in outcomes if outcome.result is Result.FAILED]
-            if failed:
-                await connection.execute(
-                    deliveries.update()
-                    .where(deliveries.c.delivery_id == sa.bindparam("id"))
-                    .values(
-                        attempts=deliveries.c.attempts + 1, due_at=sa.bindparam("retry_at"), reason=sa.bindparam("why")
-                    ),
-                    [
-                        {"id": outcome.delivery_id, "retry_at": outcome.retry_at, "why": _short(outcome.reason)}
-                        for outcome in failed
-                    ],
-                )
+            for result in Result:
+                if rows := [_row(outcome) for outcome in outcomes if outcome.result is result]:
+                    await connection.execute(_noted(result, now), rows)
+
+    async def of_events(self, sequences: Collection[int]) -> dict[int, list[DeliveryReport]]:
+        """Return how far these events have come, by sequence number: one report for each of their targets."""
+        query = sa.select(deliveries).where(deliveries.c.sequence.in_(sequences)).order_by(deliveries.c.delivery_id)
+        found: dict[int, list[DeliveryReport]] = {sequence: [] for sequence in sequences}
+        async with self._database.reading() as connection:
+            for row in await connection.execute(query):
+                found[row.sequence].append(_report(row))
+        return found
 
     async def hurry(self, target: SinkTarget | None = None) -> None:
         """Make pending deliveries due at once: of a target that answers again, or of all after a restart."""
@@ -155,26 +159,47 @@ class Deliveries:
         async with self._database.transaction() as connection:
             await connection.execute(deliveries.update().where(waiting).values(due_at=now))
 
-    async def drop_posted_before(
+    async def set_aside_posted_before(
         self, connection: AsyncConnection, posted_before: datetime
     ) -> list[tuple[SinkTarget, int]]:
-        """Give up what was posted long ago, within the caller's transaction; return how many of each target."""
+        """Set aside what was posted long ago, within the caller's transaction; return how many of each target."""
         old = sa.select(events.c.sequence).where(events.c.posted_at <= posted_before)
-        given_up = _PENDING & deliveries.c.sequence.in_(old)
+        too_old = _PENDING & deliveries.c.sequence.in_(old)
         counts = (
             sa.select(deliveries.c.kind, deliveries.c.target_arn, sa.func.count().label("pending"))
-            .where(given_up)
+            .where(too_old)
             .group_by(deliveries.c.kind, deliveries.c.target_arn)
         )
-        dropped = [(SinkTarget(row.kind, row.target_arn), row.pending) for row in await connection.execute(counts)]
+        found = [(SinkTarget(row.kind, row.target_arn), row.pending) for row in await connection.execute(counts)]
         await connection.execute(
-            deliveries.update().where(given_up).values(settled_at=self._clock.now(), outcome=Result.DROPPED.value)
+            deliveries.update().where(too_old).values(settled_at=self._clock.now(), outcome=Result.SET_ASIDE.value)
         )
-        return dropped
+        return found
 
 
 def _to(target: SinkTarget) -> sa.ColumnElement[bool]:
     return (deliveries.c.kind == target.kind) & (deliveries.c.target_arn == target.arn)
+
+
+def _noted(result: Result, now: datetime) -> sa.Update:
+    attempted = (
+        deliveries.update()
+        .where(deliveries.c.delivery_id == sa.bindparam("id"), _PENDING)
+        .values(attempts=deliveries.c.attempts + 1, reason=sa.bindparam("why"))
+    )
+    if result is Result.FAILED:
+        return attempted.values(due_at=sa.bindparam("retry_at"))
+    return attempted.values(settled_at=now, outcome=result.value)
+
+
+def _row(outcome: Outcome) -> dict[str, object]:
+    retry_at = {} if outcome.retry_at is None else {"retry_at": outcome.retry_at}
+    return {"id": outcome.delivery_id, "why": _short(outcome.reason), **retry_at}
+
+
+def _report(row: sa.Row[Any]) -> DeliveryReport:
+    state: DeliveryState = "pending" if row.settled_at is None else row.outcome
+    return DeliveryReport(SinkTarget(row.kind, row.target_arn), state, row.attempts, row.reason)
 
 
 def _short(reason: str | None) -> str | None:

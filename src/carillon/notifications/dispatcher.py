@@ -4,12 +4,15 @@ It keeps nothing that a restart would miss: what is pending, how often it was tr
 Delivered is noted after the other side has it, so a crash in between delivers again, under the same event id.
 """
 
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+import math
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import CancelledError
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 from anyio import TASK_STATUS_IGNORED, CapacityLimiter, create_task_group, current_time, move_on_after, sleep
 from anyio.abc import TaskGroup, TaskStatus
+from anyio.from_thread import BlockingPortal
 from prometheus_client import Gauge
 
 from carillon.clock import Clock
@@ -25,6 +28,7 @@ from carillon.telemetry import get_logger
 log = get_logger()
 
 _LOOK_AT_ALL_SECONDS: Final = 30.0
+_SCRAPE_SECONDS: Final = 5.0
 _OLDEST: Final = Gauge("carillon_outbox_oldest_seconds", "Age of the oldest notification that is still on its way.")
 
 
@@ -64,6 +68,7 @@ class Dispatcher:
             if senders is None:
                 senders = await stack.enter_async_context(open_senders(self._settings))
             self._lanes.clear()
+            await stack.enter_async_context(self._age_told())
             async with create_task_group() as group:
                 group.start_soon(self._ledger.run)
                 task_status.started()
@@ -82,7 +87,6 @@ class Dispatcher:
                 if seen is None or current_time() >= look_at_all_at:
                     look_at_all_at = current_time() + _LOOK_AT_ALL_SECONDS
                     targets = await self._deliveries.pending_targets()
-                    await self._tell_age()
                 else:
                     targets = await self._deliveries.pending_targets(seen) if newest > seen else []
                 seen = newest
@@ -117,6 +121,23 @@ class Dispatcher:
         await lane.run()
         del self._lanes[target]  # in the same breath as the lane's last look, so no wake is lost
 
-    async def _tell_age(self) -> None:
+    @asynccontextmanager
+    async def _age_told(self) -> AsyncIterator[None]:
+        """Let whoever reads the metric, from another thread, have it as it is at that moment."""
+        async with BlockingPortal() as portal:
+
+            def age() -> float:
+                try:
+                    return portal.start_task_soon(self._oldest_seconds).result(_SCRAPE_SECONDS)
+                except (RuntimeError, TimeoutError, CancelledError, *DATABASE_TROUBLE):  # busy, or about to end
+                    return math.nan
+
+            _OLDEST.set_function(age)
+            try:
+                yield
+            finally:
+                _OLDEST.set_function(lambda: math.nan)
+
+    async def _oldest_seconds(self) -> float:
         oldest = await self._deliveries.oldest_posted_at()
-        _OLDEST.set(0.0 if oldest is None else (self._clock.now() - oldest).total_seconds())
+        return 0.0 if oldest is None else (self._clock.now() - oldest).total_seconds()

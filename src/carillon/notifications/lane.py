@@ -1,13 +1,17 @@
 """One target's deliveries: their order, their pace, their retries. What happens here holds up no other target.
 
-A lane that has just begun or has just failed is on trial: it sends one event, and only a success opens it to batches.
-So a dead target costs one attempt now and then, however much waits for it. Each delivery has its own retry time, and
-a trial takes the one that was tried least, so an event that a healthy target refuses steps aside for those behind it.
+A lane that has just begun or has just failed is on trial: it sends one event, and only an answer opens it to batches. A
+trial takes the event that was tried least, and each delivery has its own retry time. So one that fails steps aside for
+those behind it, and only when a second one fails, too, is it the target that does not answer: then the lane pauses, for
+longer each time, and costs one attempt now and then, however much waits. Something new ends a pause early, though not
+at once. An event that the target will never take is set aside: no retry would change that.
+
 The price: the first event after an outage may overtake others of its task; consumers order by `time`, as AWS asks them.
 """
 
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from typing import Final
 
 import anyio
@@ -17,14 +21,12 @@ from prometheus_client import Counter
 from carillon.clock import Clock
 from carillon.notifications.deliveries import DATABASE_TROUBLE, Deliveries, Delivery, Outcome, Result, SinkTarget
 from carillon.notifications.ledger import Ledger
-from carillon.notifications.sending import Jitter, Sender, SendFailed, pause
+from carillon.notifications.sending import EventRefused, Jitter, Sender, SendFailed, pause
 from carillon.notifications.settings import Settings
 from carillon.telemetry import get_logger
 
 log = get_logger()
 
-_DAY_SECONDS: Final = 86_400.0
-_LONG_SILENCE: Final = 3  # failures in a row after which a success makes everything that waits due at once
 _SHORTEST_WAIT_SECONDS: Final = 0.01
 _DELIVERIES: Final = Counter(
     "carillon_deliveries", "Attempts to deliver a notification, by kind of sink and result.", ["sink", "result"]
@@ -62,7 +64,10 @@ class Lane:
         self._log = log.bind(sink=target.kind, target_arn=target.arn)
         self._posted = anyio.Event()
         self._on_trial = True
-        self._failures = 0  # batches in a row without any success
+        self._has_answered = False
+        self._is_silent = False  # and somebody was told so
+        self._suspects: set[int] = set()  # up to two deliveries that have failed since the last answer
+        self._failures = 0  # trials in a row since the target is taken to be silent
 
     def wake(self) -> None:
         """Say that something new is pending."""
@@ -110,31 +115,45 @@ class Lane:
             with suppress(*DATABASE_TROUBLE), move_on_after(seconds, shield=True):  # else what arrived is sent again
                 await self._deliveries.settle(outcomes)
             raise
-        await self._judge(any(outcome.result is Result.DELIVERED for outcome in outcomes))
+        if any(outcome.result is not Result.FAILED for outcome in outcomes):
+            await self._answered()
+        else:
+            tried = {outcome.delivery_id for outcome in outcomes}
+            await self._failed(outcomes, is_new=any(one.attempts == 0 and one.id in tried for one in batch))
 
     async def _deliver_in_order(self, deliveries: Sequence[Delivery], outcomes: list[Outcome]) -> None:
         own, overall = self._limiters
         for delivery in deliveries:
             async with own, overall:
-                if any(outcome.result is not Result.DELIVERED for outcome in outcomes):
+                if any(outcome.result is Result.FAILED for outcome in outcomes):
                     return  # something is wrong: what has not been tried yet waits without a mark against it
                 outcomes.append(await self._attempt(delivery))
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
-        reason = None
+        outcome = await self._tried(delivery)
+        _DELIVERIES.labels(self._target.kind, outcome.result.value).inc()
+        if outcome.result is not Result.DELIVERED:
+            attempts, about = delivery.attempts + 1, {"event_id": delivery.event.id, "reason": outcome.reason}
+            if outcome.result is Result.SET_ASIDE:
+                self._log.warning("delivery.set_aside", attempts=attempts, **about)
+            else:
+                self._log.info("delivery.failed", attempts=attempts, **about)
+        return outcome
+
+    async def _tried(self, delivery: Delivery) -> Outcome:
         try:
             with fail_after(self._settings.send_seconds):
                 await self._send(delivery)
+        except EventRefused as error:
+            return Outcome(delivery.id, Result.SET_ASIDE, reason=str(error))
         except SendFailed as error:
-            reason = str(error)
+            return self._failure(delivery, str(error))
         except TimeoutError:
-            reason = f"No answer within {self._settings.send_seconds} s."
+            return self._failure(delivery, f"No answer within {self._settings.send_seconds} s.")
         except Exception as error:  # a sink's own fault must not stop the deliveries to others
             self._log.exception("delivery.broke", event_id=delivery.event.id)
-            reason = type(error).__name__
-        outcome = Outcome(delivery.id, Result.DELIVERED) if reason is None else self._failure(delivery, reason)
-        _DELIVERIES.labels(self._target.kind, outcome.result.value).inc()
-        return outcome
+            return self._failure(delivery, type(error).__name__)
+        return Outcome(delivery.id, Result.DELIVERED)
 
     async def _send(self, delivery: Delivery) -> None:
         if self._sender is None:
@@ -142,21 +161,36 @@ class Lane:
         await self._sender.send(self._target, delivery.event)
 
     def _failure(self, delivery: Delivery, reason: str) -> Outcome:
-        now = self._clock.now()
-        attempts = delivery.attempts + 1
-        if (now - delivery.posted_at).total_seconds() >= self._settings.drop_after_days * _DAY_SECONDS:
-            self._log.warning("delivery.dropped", event_id=delivery.event.id, attempts=attempts, reason=reason)
-            return Outcome(delivery.id, Result.DROPPED, reason=reason)
-        self._log.info("delivery.failed", event_id=delivery.event.id, attempts=attempts, reason=reason)
-        return Outcome(delivery.id, Result.FAILED, now + pause(self._settings, attempts, self._jitter), reason)
+        retry_at = self._clock.now() + self._pause(delivery.attempts + 1)
+        return Outcome(delivery.id, Result.FAILED, retry_at, reason)
 
-    async def _judge(self, got_through: bool) -> None:
-        self._on_trial = not got_through
-        if got_through:
-            was_silent, self._failures = self._failures >= _LONG_SILENCE, 0
-            if was_silent:
-                self._log.info("sink.answers_again")
-                await self._deliveries.hurry(self._target)
-            return
-        self._failures += 1
-        await anyio.sleep(pause(self._settings, self._failures, self._jitter).total_seconds())
+    async def _answered(self) -> None:
+        """Open the lane: what waits because of the target's silence is due at once."""
+        was_silent, self._is_silent = self._is_silent, False
+        self._has_answered, self._on_trial, self._failures = True, False, 0
+        self._suspects.clear()
+        if was_silent:
+            self._log.warning("sink.answers_again")
+            await self._deliveries.hurry(self._target)
+
+    async def _failed(self, outcomes: Sequence[Outcome], *, is_new: bool) -> None:
+        """Put the lane on trial, and let it pause if it is not about one event alone.
+
+        Args:
+            outcomes: all failed.
+            is_new: one of them was a first attempt; later ones of the same event say nothing new of the target.
+        """
+        self._on_trial = True
+        self._suspects = set(sorted(self._suspects | {outcome.delivery_id for outcome in outcomes})[:2])
+        is_silent = len(self._suspects) > 1
+        if not self._is_silent and (is_silent or is_new or not self._has_answered):
+            self._is_silent = True
+            self._log.warning("sink.fails", reason=outcomes[0].reason)
+        if is_silent:
+            self._failures += 1
+            with move_on_after(self._pause(self._failures).total_seconds()):
+                await anyio.sleep(self._settings.first_retry_seconds)
+                await self._posted.wait()
+
+    def _pause(self, failures: int) -> timedelta:
+        return pause(self._settings, failures, self._jitter)

@@ -85,14 +85,14 @@ class Outbox:
             return [event_from(row) for row in await connection.execute(query)]
 
     async def sweep(self) -> int:
-        """Give up deliveries that are too old, delete events that were kept long enough; return how many events."""
+        """Set aside deliveries that are too old, delete events that were kept long enough; return how many events."""
         now = self._clock.now()
         async with self._database.transaction() as connection:
-            dropped = await self.deliveries.drop_posted_before(
+            too_old = await self.deliveries.set_aside_posted_before(
                 connection, now - timedelta(days=self._settings.drop_after_days)
             )
-        for target, count in dropped:
-            log.warning("deliveries.dropped", sink=target.kind, target_arn=target.arn, count=count)
+        for target, count in too_old:
+            log.warning("deliveries.set_aside", sink=target.kind, target_arn=target.arn, count=count)
         old = (
             sa.select(events.c.sequence)
             .where(events.c.posted_at <= now - timedelta(days=self._settings.retention_days))

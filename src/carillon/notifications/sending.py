@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final, Protocol
 
-from carillon.errors import Transient
+from carillon.errors import CarillonError, Transient
 from carillon.notifications.deliveries import SinkTarget
 from carillon.notifications.events import Event
 from carillon.notifications.settings import Settings
@@ -21,6 +21,10 @@ class SendFailed(Transient):
     """A sink did not take an event; it will be tried again."""
 
 
+class EventRefused(CarillonError):
+    """A sink will never take this event, too large or malformed for it as it is; the next one may well be taken."""
+
+
 class Sender(Protocol):
     """One kind of sink."""
 
@@ -29,6 +33,7 @@ class Sender(Protocol):
 
         Raises:
             SendFailed: the other side did not take it, or is not there.
+            EventRefused: the other side answered that it never will.
         """
         ...
 

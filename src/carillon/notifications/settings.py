@@ -39,7 +39,7 @@ class Settings:
     longest_retry_seconds: Seconds = 60.0
     """The pause grows no further than this."""
     drop_after_days: Days = 7.0
-    """A delivery that has failed for so long is given up."""
+    """A delivery that has failed for so long is set aside."""
     retention_days: Days = 7.0
     """How long events can be read back from the outbox."""
     poll_seconds: Seconds = 1.0

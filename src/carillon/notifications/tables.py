@@ -52,4 +52,4 @@ deliveries: Final = sa.Table(
     ),
     sqlite_autoincrement=True,
 )
-"""One event on its way to one target; pending until `settled_at`. `outcome`: delivered or dropped."""
+"""One event on its way to one target; pending until `settled_at`. `outcome`: delivered or set_aside."""

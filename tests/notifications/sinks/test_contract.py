@@ -16,6 +16,7 @@ from carillon.arns import Place
 from carillon.notifications import (
     SINKS,
     Event,
+    EventRefused,
     PipelineEventType,
     SendFailed,
     Settings,
@@ -277,7 +278,22 @@ async def test_a_bus_gets_type_detail_and_our_own_source(peer: Peer) -> None:
     assert arrived["detail"] == event.body["detail"]
 
 
-async def test_an_entry_that_a_bus_refuses_is_a_failed_send(aws: str, make_event: MakeEvent) -> None:
+TOO_LARGE = 2_000_000  # beyond what any service takes
+LIMITED = ["EventBridge", "SnsTopicSink", "SqsQueueSink"]  # moto's streams and our functions take anything
+
+
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # of aiohttp, from 1 MiB on
+@pytest.mark.parametrize("peer", LIMITED, indirect=True)
+async def test_what_is_too_large_for_a_target_is_refused_for_ever(peer: Peer, make_event: MakeEvent) -> None:
+    target, event = SinkTarget(peer.kind, peer.create()), make_event()
+    event.body["detail"]["statusMessage"] = "x" * TOO_LARGE
+    async with open_senders(Settings()) as senders:
+        with pytest.raises(EventRefused):
+            await senders[peer.kind].send(target, event)
+        await senders[peer.kind].send(target, make_event())
+
+
+async def test_an_entry_that_a_bus_refuses_for_our_settings_is_a_failed_send(aws: str, make_event: MakeEvent) -> None:
     async with open_senders(Settings(event_source="")) as senders:
         with pytest.raises(SendFailed, match="InvalidArgument"):
             await senders["EventBridge"].send(SinkTarget("EventBridge", _arn("EventBridge")), make_event())

@@ -16,7 +16,7 @@ import pytest
 from anyio import create_task_group, create_tcp_listener, fail_after, move_on_after
 from anyio.abc import SocketAttribute
 
-from carillon.notifications import SINKS, Event, SendFailed, Settings, SinkTarget, open_senders
+from carillon.notifications import SINKS, Event, EventRefused, SendFailed, Settings, SinkTarget, open_senders
 
 pytestmark = pytest.mark.anyio
 
@@ -191,6 +191,62 @@ async def test_a_refusal_names_the_code_and_is_not_repeated_here(
     stranger.answers(429, named if kind == "SnsTopicSink" else b'{"__type": "Throttled"}', "Throttled")
     assert "refused: Throttled" in await _failure(kind)
     assert len(stranger.asked) == 1
+
+
+NEVER = {  # as the services say it
+    "SqsQueueSink": (
+        400,
+        b'{"__type": "InvalidParameterValue", "message": "Message too long"}',
+    ),
+    "SnsTopicSink": (
+        400,
+        b"<ErrorResponse><Error><Code>InvalidParameter</Code><Message>Too long</Message></Error></ErrorResponse>",
+    ),
+    "KinesisDataStreamSink": (
+        400,
+        b'{"__type": "ValidationException", "message": "Value at \'data\' failed to satisfy constraint"}',
+    ),
+    "LambdaFunctionSink": (413, b'{"Type": "User", "message": "Request must be smaller than 1048576 bytes"}'),
+    "EventBridge": (
+        400,
+        b'{"__type": "ValidationException", "message": "Total size is over the limit"}',
+    ),
+}
+MENDABLE = {  # errors of the same names that are about the target
+    "SqsQueueSink": (400, b'{"__type": "InvalidParameterValue", "message": "The value of QueueUrl is not valid"}'),
+    "SnsTopicSink": (
+        400,
+        b"<ErrorResponse><Error><Code>InvalidParameter</Code><Message>No TopicArn</Message></Error></ErrorResponse>",
+    ),
+    "KinesisDataStreamSink": (400, b'{"__type": "ValidationException", "message": "Value at \'streamARN\' failed"}'),
+    "EventBridge": (400, b'{"__type": "ValidationException", "message": "Value at \'eventBusName\' failed"}'),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_refusal_of_the_event_itself_is_for_ever(kind: str, stranger: Stranger) -> None:
+    stranger.answers(*NEVER[kind], "RequestTooLargeException" if kind == "LambdaFunctionSink" else "")
+    with pytest.raises(EventRefused, match="will not take it"):
+        await _send(kind)
+
+
+@pytest.mark.parametrize("kind", sorted(MENDABLE))
+async def test_a_refusal_that_is_about_the_target_may_be_over_another_time(kind: str, stranger: Stranger) -> None:
+    stranger.answers(*MENDABLE[kind])
+    assert "refused" in await _failure(kind)
+
+
+async def test_an_entry_that_a_bus_will_never_take_is_told_from_one_that_it_cannot_take_now(
+    stranger: Stranger,
+) -> None:
+    def entry(code: str) -> bytes:
+        return json.dumps({"FailedEntryCount": 1, "Entries": [{"ErrorCode": code, "ErrorMessage": "no"}]}).encode()
+
+    stranger.answers(200, entry("MalformedDetail"))
+    with pytest.raises(EventRefused):
+        await _send("EventBridge")
+    stranger.answers(200, entry("ThrottlingException"))
+    assert "ThrottlingException" in await _failure("EventBridge")
 
 
 @pytest.mark.parametrize("kind", ["LambdaFunctionSink", "SqsQueueSink"])

@@ -1,8 +1,8 @@
 """AWS clients, made at first use, and the one place where their errors become ours."""
 
 from collections import defaultdict
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
@@ -16,7 +16,7 @@ from botocore.parsers import ResponseParserError
 from carillon import __version__
 from carillon.arns import Arn
 from carillon.errors import InvalidRequest
-from carillon.notifications.sending import SendFailed
+from carillon.notifications.sending import EventRefused, SendFailed
 from carillon.notifications.settings import Settings
 
 Client: TypeAlias = Any  # botocore makes its clients at run time, so there is no type to name
@@ -24,6 +24,36 @@ Answer: TypeAlias = Mapping[str, Any]
 
 _CLOSE_SECONDS: Final = 2.0
 _CODE_CHARACTERS: Final = 100  # AWS's longest is well below; a stranger's answer may be anything
+
+_NEVER_TAKEN: Final = frozenset(
+    {
+        "413",
+        "InvalidArgument",
+        "InvalidArgumentException",
+        "InvalidMessageContents",
+        "InvalidParameter",
+        "InvalidParameterValue",
+        "InvalidRequestContentException",
+        "MalformedDetail",
+        "RequestEntityTooLarge",
+        "RequestEntityTooLargeException",
+        "RequestTooLargeException",
+        "UnsupportedMediaTypeException",
+        "ValidationError",
+        "ValidationException",
+    }
+)
+"""What services call an event that is too large for them or not in order, by whichever operation."""
+_SETUP: Final = (
+    "topicarn",
+    "streamarn",
+    "queueurl",
+    "eventbusname",
+    "functionname",
+    "messagegroupid",
+    "parameter source",
+)
+"""Parameters that are not the event's but the target's: what is wrong with them, an operator mends."""
 
 # botocore's parsers trust the peer, and break on what is not UTF-8, not an object, not of the service's shape.
 _UNPARSED: Final = (ResponseParserError, ValueError, LookupError, TypeError, AttributeError)
@@ -86,22 +116,26 @@ class AwsClients:
             parameters: in AWS's spelling, `QueueUrl`.
 
         Raises:
-            Refused: the service answered with an error.
+            EventRefused: the service will never take what it was given.
+            Refused: the service answered with another error.
             Unintelligible: what answered is not the service.
             SendFailed: it could not be reached, or there are no credentials.
         """
-        try:
+        with _told(operation):
             client = await self._client(service, region)
             answer = await _call(client, service, operation, parameters)
-        except ClientError as error:
-            raise Refused(operation, error.response.get("Error", {}).get("Code")) from error
-        except CredentialRetrievalError as error:  # its text quotes the program that was asked for them
-            raise SendFailed("AWS credentials could not be retrieved. Check the AWS profile and its source.") from error
-        except BotoCoreError as error:
-            raise SendFailed(f"{operation} failed: {error}") from error
         if proof not in answer:
             raise Unintelligible(operation, service)
         return answer
+
+    async def endpoint(self, service: str, region: str) -> str:
+        """Return the base URL that a service is called at, without a trailing slash.
+
+        Raises:
+            SendFailed: there are no credentials, or settings that make no client.
+        """
+        with _told(f"A client for {service}"):
+            return str((await self._client(service, region)).meta.endpoint_url).rstrip("/")
 
     async def _client(self, service: str, region: str) -> Client:
         key = (service, region)
@@ -115,6 +149,29 @@ class AwsClients:
                 except (ValueError, OSError) as error:  # an endpoint that is no URL, a file that cannot be read
                     raise SendFailed(f"The AWS settings do not make a client for {service}: {error}") from error
         return self._clients[key]
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Make botocore's errors ours, about an operation or what comes before it."""
+    try:
+        yield
+    except ClientError as error:
+        said = error.response.get("Error", {})
+        raise refusal(what, said.get("Code"), said.get("Message")) from error
+    except CredentialRetrievalError as error:  # its text quotes the program that was asked for them
+        raise SendFailed("AWS credentials could not be retrieved. Check the AWS profile and its source.") from error
+    except BotoCoreError as error:
+        raise SendFailed(f"{what} failed: {error}") from error
+
+
+def refusal(operation: str, code: object, message: object) -> Refused | EventRefused:
+    """Return the error that an error of AWS is: of the event itself, or of anything that may be over another time."""
+    refused = Refused(operation, code)
+    text = str(message).lower()
+    if refused.code in _NEVER_TAKEN and not any(parameter in text for parameter in _SETUP):
+        return EventRefused(f"{operation} will not take it: {refused.code}.")
+    return refused
 
 
 async def _call(client: Client, service: str, operation: str, parameters: Mapping[str, object]) -> Answer:

@@ -6,7 +6,7 @@ from carillon.notifications.deliveries import SinkTarget
 from carillon.notifications.events import Event
 from carillon.notifications.sending import Sender
 from carillon.notifications.settings import Settings
-from carillon.notifications.sinks.aws import Answer, AwsClients, Refused, parsed
+from carillon.notifications.sinks.aws import Answer, AwsClients, parsed, refusal
 
 
 class _Buses:
@@ -28,7 +28,7 @@ class _Buses:
         answer = await self._clients.call("events", parsed(target.arn).region, "put_events", "Entries", Entries=[entry])
         result: Answer = next(filter(None, answer["Entries"]), {})
         if answer.get("FailedEntryCount") or "EventId" not in result:
-            raise Refused("put_events", result.get("ErrorCode"))
+            raise refusal("put_events", result.get("ErrorCode"), result.get("ErrorMessage"))
 
 
 def connect(clients: AwsClients, settings: Settings) -> Sender:
