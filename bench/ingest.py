@@ -21,6 +21,7 @@ import boto3
 from websockets.asyncio.client import connect
 
 from carillon import config
+from carillon.app import prepare
 from carillon.demo.process import running_server
 from carillon.environment import exports
 from carillon.ingest_url import ingest_url
@@ -45,6 +46,7 @@ async def measure(calls: int, seconds: int) -> float:
     messages = list(call(seconds))
     with TemporaryDirectory() as folder:
         settings = config.load(Path(folder), environment={})
+        prepare(settings.data_dir)
         environment = exports(settings)
         async with running_server(Path(folder), {**environment, "CARILLON_STREAMS_RING_SECONDS": "5"}) as server:
             video = boto3.client(

@@ -23,6 +23,7 @@ from anyio import create_task_group
 
 from carillon import config
 from carillon.analysis.speaker import IdentificationReady, SpeakerAnalyzer
+from carillon.app import prepare
 from carillon.audio import Pcm
 from carillon.clock import SystemClock
 from carillon.demo import CALLS, SPEED
@@ -54,6 +55,7 @@ async def run(speed: float) -> int:
 
     with TemporaryDirectory() as folder:
         async with receiving(note) as inbox:
+            prepare(Path(folder))
             environment = {**exports(config.load(Path(folder))), "AWS_ENDPOINT_URL_LAMBDA": inbox.url}
             async with running_server(Path(folder), environment) as server:
 

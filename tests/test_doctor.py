@@ -1,5 +1,6 @@
 """`carillon doctor` finds what is wrong, and changes nothing."""
 
+import importlib.util
 import socket
 from dataclasses import replace
 from pathlib import Path
@@ -165,3 +166,22 @@ async def test_a_model_that_does_not_exist_is_a_fault(tmp_path: Path) -> None:
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
+
+
+async def test_what_is_in_brackets_is_printed_and_no_model_twice(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "av" else found_spec(name))
+    assert await show(settings(tmp_path, port=_free_port()), as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert any("pip install 'carillon-voice[codecs]'" in line for line in lines)
+    models = [line for line in lines if "model: " in line]
+    assert len(set(models)) == len(models) > 5
+    assert len({line.split(",")[0] for line in models}) == len(models)
+
+
+@pytest.mark.parametrize("folder", ["/proc", "/proc/nowhere", "/etc/passwd", "/etc/passwd/below"])
+async def test_a_folder_that_cannot_be_written_is_a_fault(folder: str) -> None:
+    (found,) = of(await examine(settings(Path(folder), port=_free_port())), "data folder")
+    assert found.state == "fault"

@@ -17,6 +17,7 @@ ROWS: tuple[frozenset[str], ...] = (
         {"server", "environment", "events", "push", "keys", "audit", "calibrate", "doctor", "ingest_url", "voices"}
     ),  # What a command does, each in a module.
     frozenset({"app"}),
+    frozenset({"running"}),
     frozenset({"tls", "heads", "sockets"}),
     frozenset({"config"}),
     frozenset({"api", "console", "cluster", "evaluation"}),

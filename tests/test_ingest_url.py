@@ -20,6 +20,7 @@ from carillon.storage import Vault
 
 def _made(folder: Path, expires: str | None = None, key: str | None = None, **server: Any) -> str:
     settings = config.load(folder, {"server": server}, environment={})
+    prepare(folder)
     return anyio.run(ingest_url, settings, "door", "twilio", expires, key, None)
 
 
@@ -68,5 +69,6 @@ def test_a_key_that_does_not_exist_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("stream", "format_"), [("a/b", "twilio"), ("", "pcm"), ("é", "pcm"), ("door", "wav")])
 def test_what_is_no_stream_or_no_format_is_refused(tmp_path: Path, stream: str, format_: str) -> None:
+    prepare(tmp_path)
     with pytest.raises(NotUnderstood):
         anyio.run(ingest_url, config.load(tmp_path, environment={}), stream, format_, None, None, None)

@@ -90,8 +90,9 @@ def test_pushing_to_a_stream_that_does_not_exist_says_so(server: Any, carillon: 
     assert "nowhere does not exist" in " ".join(done.stderr.split())
 
 
-def test_events_of_an_empty_outbox_are_none(server: Any, carillon: Any, tmp_path: Path) -> None:
-    assert carillon("events", "--data-dir", str(tmp_path), "--json").stdout == ""
+def test_events_of_an_empty_outbox_are_none(start_server: Any, carillon: Any, tmp_path: Path) -> None:
+    start_server(tmp_path / "data").kill()
+    assert carillon("events", "--data-dir", str(tmp_path / "data"), "--json").stdout == ""
 
 
 def test_metrics_are_served_on_a_port_of_their_own_and_only_if_asked_for(start_server: Any, tmp_path: Path) -> None:

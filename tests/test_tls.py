@@ -16,6 +16,7 @@ from botocore.exceptions import SSLError
 from cryptography import x509
 
 from carillon import config
+from carillon.app import prepare
 from carillon.environment import exports
 from carillon.tls import BUNDLE, FOLDER, TlsUnusable, certificate_of
 
@@ -115,7 +116,12 @@ def test_a_certificate_of_the_operators_is_served(start_server: Any, tmp_path: P
         CARILLON_SERVER_TLS_CA=str(bundle),
     )
     assert client(server, "kinesisvideo", verify=str(bundle)).list_streams()["StreamInfoList"] == []
-    found = exports(settings(tmp_path / "data", tls_cert="x", tls_key="y", tls_ca=str(bundle)))
+    told = settings(tmp_path / "data", tls_cert="x", tls_key="y", tls_ca=str(bundle))
+    found = exports(told)
+    assert found["AWS_CA_BUNDLE"] == str(bundle)
+    assert found["AWS_ENDPOINT_URL_KINESIS_VIDEO"] == server.url
+    server.stop()
+    found = exports(told)
     assert found["AWS_CA_BUNDLE"] == str(bundle)
     assert found["AWS_ENDPOINT_URL_KINESIS_VIDEO"] == "https://127.0.0.1:8650"
 
@@ -148,6 +154,7 @@ def test_the_ready_lines_say_how_clients_trust_the_server(tmp_path: Path) -> Non
 
 def test_without_tls_nothing_changes(tmp_path: Path) -> None:
     assert certificate_of(settings(tmp_path)) is None
+    prepare(tmp_path)
     assert "AWS_CA_BUNDLE" not in exports(settings(tmp_path))
     endpoints = {name: url for name, url in exports(settings(tmp_path)).items() if "ENDPOINT_URL" in name}
     assert endpoints

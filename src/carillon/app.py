@@ -19,13 +19,14 @@ from carillon.api.tags import TagOperations
 from carillon.api.throttle import Throttle
 from carillon.clock import Clock, SystemClock
 from carillon.config import Settings
+from carillon.errors import CarillonError
 from carillon.inference import Models
 from carillon.media import FragmentReader, KinesisVideoClient, Position
 from carillon.notifications import Dispatcher, Outbox
 from carillon.pipelines import Pipelines
 from carillon.profiles import Profiles
+from carillon.running import make_data_folder
 from carillon.storage import Database, Vault, migrate, unlock
-from carillon.storage.files import make_folder
 from carillon.streams import Streams
 from carillon.tasks import Analyses, Lifecycle, Supervisor, Tasks, TaskStore
 from carillon.tls import authorities
@@ -55,16 +56,50 @@ class Ground:
     keys: KeyRing
 
 
+class NoDataFolder(CarillonError):
+    """Nothing of carillon is in the folder that should be its data folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(
+            f"{folder} is no data folder of carillon: no server has run there. Name another with --data-dir or "
+            f"CARILLON_DATA_DIR, or make it: carillon serve --data-dir {folder}"
+        )
+
+
 def prepare(data_dir: Path) -> KeyRing:
-    """Make the data folder, readable by this user alone, with its access keys; return them."""
-    make_folder(data_dir)
+    """Make the data folder, readable by this user alone, with its access keys; return them.
+
+    Raises:
+        FolderUnusable: the operating system does not let us.
+    """
+    make_data_folder(data_dir)
+    return credentials.load_or_create(data_dir / CREDENTIALS_FILE)
+
+
+def keys_of(data_dir: Path) -> KeyRing:
+    """Return the access keys of a data folder that was made before.
+
+    Raises:
+        NoDataFolder: it was not.
+    """
+    if not any((data_dir / name).exists() for name in (CREDENTIALS_FILE, DATABASE_FILE)):
+        raise NoDataFolder(data_dir)
     return credentials.load_or_create(data_dir / CREDENTIALS_FILE)
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Ground]:
-    """Open the data folder: make it if need be, and bring its tables up to date."""
-    keys = prepare(settings.data_dir)
+async def opened(settings: Settings, *, must_exist: bool = False) -> AsyncIterator[Ground]:
+    """Open the data folder, and bring its tables up to date.
+
+    Args:
+        settings: of the server.
+        must_exist: whether a folder that was not made before is refused; else it is made.
+
+    Raises:
+        NoDataFolder: it does not exist, and must.
+        FolderUnusable: it cannot be made.
+    """
+    keys = keys_of(settings.data_dir) if must_exist else prepare(settings.data_dir)
     url = settings.storage.url or f"sqlite:///{settings.data_dir / DATABASE_FILE}"
     database = Database(url, settings.storage)
     try:

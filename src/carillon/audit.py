@@ -35,7 +35,7 @@ async def show(settings: Settings, since: str | None, action: str, as_json: bool
     """
     at = None if since is None else read_time(since, datetime.now(UTC))
     console = Console(highlight=False, soft_wrap=True)
-    async with opened(settings) as ground:
+    async with opened(settings, must_exist=True) as ground:
         after = 0
         while True:
             found = await read_trail(ground.database, after, _PAGE, at, action)

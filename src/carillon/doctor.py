@@ -5,23 +5,25 @@ import ipaddress
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
+from textwrap import fill
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-import msgspec
-from rich.console import Console
-from rich.table import Table
+import typer
 
 from carillon import __version__
 from carillon.app import CREDENTIALS_FILE, DATABASE_FILE, ROOT_KEY_FILE, STREAMS_FOLDER
 from carillon.config import FILE_NAME, Settings
 from carillon.errors import CarillonError
 from carillon.inference import Manifest, Models
+from carillon.running import running
 from carillon.storage import Database, check_root_key, known_revisions, revision_of
 from carillon.storage.permissions import MOST_EXPOSED, exposed
+from carillon.terminal import print_json, terminal_width
 from carillon.tls import FOLDER as TLS_FOLDER
 
 State: TypeAlias = Literal["ok", "note", "fault"]
@@ -38,6 +40,7 @@ _OURS: Final = (
 
 _LEAST_FREE_BYTES: Final = 1_000_000_000
 _CONNECT_SECONDS: Final = 1.0
+_STATE_WIDTH: Final = 5
 _COLORS: Final[dict[State, str]] = {"ok": "green", "note": "yellow", "fault": "red"}
 
 
@@ -68,19 +71,28 @@ async def show(settings: Settings, as_json: bool) -> bool:
     """Print what was found; return whether nothing is at fault."""
     found = await examine(settings)
     if as_json:
-        sys.stdout.write(msgspec.json.encode([asdict(item) for item in found]).decode() + "\n")
+        print_json([asdict(item) for item in found])
     else:
-        table = Table(box=None, pad_edge=False)
-        for heading in ("", "what", "found"):
-            table.add_column(heading, overflow="fold")
-        for item in found:
-            table.add_row(f"[{_COLORS[item.state]}]{item.state}[/]", item.what, item.said)
-        Console(highlight=False).print(table)
+        _print(found)
     return all(item.state != "fault" for item in found)
 
 
+def _print(found: Sequence[Checked]) -> None:
+    width = max(len(item.what) for item in found)
+    for item in found:
+        typer.secho(f"{item.state:<{_STATE_WIDTH}}", nl=False, fg=_COLORS[item.state])
+        indent = " " * (_STATE_WIDTH + width + 4)
+        said = f"{indent}{item.said}"
+        if (columns := terminal_width()) is not None:
+            said = fill(said, columns, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+        typer.echo(f"  {item.what:<{width}}  {said.removeprefix(indent)}")
+
+
 def _folder(folder: Path) -> Iterator[Checked]:
-    if not folder.is_dir():
+    if fault := _unwritable(folder):
+        yield Checked("data folder", "fault", f"{folder} cannot be written: {fault}; name another with --data-dir")
+        return
+    if not folder.exists():
         yield Checked("data folder", "ok", f"{folder} does not exist yet; the first start makes it")
         return
     free_bytes = shutil.disk_usage(folder).free
@@ -93,6 +105,15 @@ def _folder(folder: Path) -> Iterator[Checked]:
     if settings_file.exists():
         yield Checked("settings", "ok", str(settings_file))
     yield _permissions(folder)
+
+
+def _unwritable(folder: Path) -> str | None:
+    """Return why nothing can be written in a folder, or the one it would be made in; nothing stays of the attempt."""
+    try:
+        with TemporaryFile(dir=next(path for path in (folder, *folder.absolute().parents) if path.exists())):
+            return None
+    except OSError as error:
+        return error.strerror or type(error).__name__
 
 
 def _permissions(folder: Path) -> Checked:
@@ -143,10 +164,13 @@ def _address(settings: Settings) -> Checked:
     if not (has_tls or _is_loopback(server.host)):
         said = f"{server.host} is beyond this machine and has no TLS: set server.tls, or put TLS in front"
         return Checked("address", "note", said)
+    if (ours := running(settings.data_dir)) is not None:
+        return Checked("address", "ok", f"{ours.url}: carillon serves there, pid {ours.pid}")
     split = urlsplit(server.url)
     try:
         with socket.create_connection((split.hostname or "", split.port or 443), _CONNECT_SECONDS):
-            return Checked("address", "ok", f"{server.url}: something answers there")
+            said = f"{server.url}: something else answers there, no server of this data folder; set server.port"
+            return Checked("address", "note", said)
     except OSError:
         return Checked("address", "ok", f"{server.url}: nothing answers there; `carillon serve` would")
 

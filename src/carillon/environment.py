@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Final
 
-from carillon.app import prepare
+from carillon.app import keys_of
 from carillon.config import Settings
-from carillon.tls import authorities
+from carillon.running import reached
 
 SERVED: Final = (
     "CHIME_SDK_MEDIA_PIPELINES",
@@ -22,11 +22,13 @@ def exports(settings: Settings, endpoint: str | None = None) -> Mapping[str, str
 
     Args:
         settings: of the server.
-        endpoint: its base URL; None means what its settings say.
+        endpoint: its base URL; None means that of the server that runs on the data folder, else what its settings say.
+
+    Raises:
+        NoDataFolder: no server has ever run there.
     """
-    base_url = endpoint or settings.server.url
-    bundle = authorities(settings, base_url)
-    key = prepare(settings.data_dir).default
+    key = keys_of(settings.data_dir).default
+    base_url, bundle = reached(settings, endpoint)
     return {
         "AWS_ACCESS_KEY_ID": key.access_key_id,
         "AWS_SECRET_ACCESS_KEY": key.secret_access_key,

@@ -20,7 +20,7 @@ _POLL_SECONDS: Final = 0.5
 async def show(settings: Settings, follow: bool, as_json: bool) -> None:
     """Print notifications, oldest first; with `follow`, until interrupted."""
     console = Console(highlight=False)
-    async with opened(settings) as ground:
+    async with opened(settings, must_exist=True) as ground:
         outbox = Outbox(ground.database, SystemClock(), settings.notifications)
         after = 0
         while True:

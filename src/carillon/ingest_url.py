@@ -8,6 +8,7 @@ from carillon.api.ingest import KEY_PURPOSE, IngestTokens, websocket_url
 from carillon.app import opened
 from carillon.config import Settings
 from carillon.errors import InvalidRequest, NotFound
+from carillon.running import reached
 
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
@@ -43,21 +44,22 @@ async def ingest_url(
         target_format: one of `carillon.api.ingest.FORMATS`.
         expires: after how long it is good for nothing: 90m, 24h, 365d; None means never.
         access_key_id: of the key on whose behalf, and no longer than which, audio is taken; None means the default.
-        endpoint: base URL of the server; None means what its settings say.
+        endpoint: base URL of the server; None means that of the running one, else what its settings say.
 
     Raises:
         SpanUnreadable: `expires` is no span of time.
         KeyUnusable: no such active key.
+        NoDataFolder: no server has ever run there.
         NotUnderstood: no such format, or no name of a stream.
     """
     expires_at = None if expires is None else datetime.now(UTC) + _span(expires)
-    async with opened(settings) as ground:
+    async with opened(settings, must_exist=True) as ground:
         key = ground.keys.default if access_key_id is None else ground.keys.find(access_key_id)
         if key is None:
             raise KeyUnusable(access_key_id or "")
         tokens = IngestTokens(ground.vault.derive(KEY_PURPOSE), settings.ingest.generation)
         path = tokens.make(target_format, stream, key.access_key_id, expires_at)
-    return websocket_url(endpoint or settings.server.url, path)
+    return websocket_url(reached(settings, endpoint)[0], path)
 
 
 def _span(text: str) -> timedelta:

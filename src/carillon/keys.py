@@ -15,7 +15,7 @@ import msgspec
 
 from carillon.api.access import Policy, TrailRow, write_trail
 from carillon.api.credentials import AccessKey, change
-from carillon.app import CREDENTIALS_FILE, opened, prepare
+from carillon.app import CREDENTIALS_FILE, keys_of, opened, prepare
 from carillon.config import Settings
 from carillon.errors import InvalidRequest, NotFound
 from carillon.terminal import Table, print_json
@@ -45,6 +45,7 @@ def create(settings: Settings, name: str, policy: Path | None, hours: float | No
         PolicyUnreadable, PolicyInvalid: see `read_policy`.
     """
     document = None if policy is None else read_policy(policy)
+    prepare(settings.data_dir)  # keys may be made before the first start
     now = _now()
     expires_at = None if hours is None else now + timedelta(hours=hours)
     made = AccessKey.generate(
@@ -56,7 +57,7 @@ def create(settings: Settings, name: str, policy: Path | None, hours: float | No
 
 def show(settings: Settings, *, as_json: bool) -> None:
     """Print every key, without secrets."""
-    held = prepare(settings.data_dir).keys
+    held = keys_of(settings.data_dir).keys
     if as_json:
         print_json([described(key) for key in held])
         return
@@ -140,7 +141,9 @@ def _change(
     """Change the keys and write down what was done: operations, each with the key concerned."""
 
     async def run() -> None:
-        async with opened(settings) as ground:  # first: where nothing can be written down, nothing is done
+        async with opened(
+            settings, must_exist=True
+        ) as ground:  # first: where nothing can be written down, nothing is done
             change(settings.data_dir / CREDENTIALS_FILE, edit)
             if settings.audit.is_on:
                 await write_trail(ground.database, [_row(operation, key_id) for operation, key_id in done()])

@@ -14,13 +14,13 @@ from anyio.abc import TaskStatus
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
-from carillon.app import prepare
+from carillon.app import keys_of
 from carillon.config import Settings
 from carillon.errors import InvalidRequest
 from carillon.media import Acknowledgement, AcknowledgementType, KinesisVideoClient, as_live, put_media, read_recording
 from carillon.media.pipe import read_pipe
 from carillon.media.splicer import Layout, SampleFormat
-from carillon.tls import authorities
+from carillon.running import reached
 
 STDIN: Final = Path("-")
 _ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_KINESIS_VIDEO", "AWS_ENDPOINT_URL")
@@ -97,20 +97,19 @@ def raw_layout(rate_hz: int | None, channels: int | None, encoding: str | None) 
 
 def client_for(settings: Settings, endpoint: str | None = None) -> KinesisVideoClient:
     """Return a client of the endpoint asked for, of the AWS environment's, or of the local server with its own key."""
-    from_environment = next((os.environ[name] for name in _ENDPOINT_VARIABLES if name in os.environ), None)
-    url = endpoint or from_environment
+    given = endpoint or next((url for name in _ENDPOINT_VARIABLES if (url := os.environ.get(name))), None)
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or settings.place.region
     if "AWS_ACCESS_KEY_ID" in os.environ or "AWS_PROFILE" in os.environ:
-        return KinesisVideoClient(endpoint_url=url, region=region, settings=settings.media)
-    key = prepare(settings.data_dir).default
-    url = url or settings.server.url
+        return KinesisVideoClient(endpoint_url=given, region=region, settings=settings.media)
+    key = keys_of(settings.data_dir).default
+    url, bundle = reached(settings, given)
     return KinesisVideoClient(
         endpoint_url=url,
         region=settings.place.region,
         access_key_id=key.access_key_id,
         secret_access_key=key.secret_access_key,
         settings=settings.media,
-        ca_bundle=None if "AWS_CA_BUNDLE" in os.environ else authorities(settings, url),
+        ca_bundle=None if given and "AWS_CA_BUNDLE" in os.environ else bundle,
     )
 
 
@@ -120,15 +119,20 @@ class _Sending:
     def __init__(self, settings: Settings, stream: str, endpoint: str | None) -> None:
         self._settings = settings
         self._stream = stream
-        self._endpoint = endpoint
         self._console = Console(stderr=True)
+        self._client = client_for(settings, endpoint)
         self._counts = dict.fromkeys(AcknowledgementType, 0)
 
     def bar(self, *columns: ProgressColumn) -> Progress:
-        return Progress(TextColumn("{task.description}"), *columns, console=self._console)
+        return Progress(
+            TextColumn("{task.description}", markup=False),
+            *columns,
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
 
     async def send(self, body: AsyncIterator[bytes], started_at: datetime | None) -> None:
-        async with client_for(self._settings, self._endpoint) as client:
+        async with self._client as client:
             await put_media(
                 client, self._stream, body, self._count, started_at=started_at, settings=self._settings.media
             )

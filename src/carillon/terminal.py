@@ -37,7 +37,7 @@ class Table:
 
     def print(self) -> None:
         """Print it; of a table without rows the headings alone."""
-        sys.stdout.write("\n".join(self._lines(_terminal_width())) + "\n")
+        sys.stdout.write("\n".join(self._lines(terminal_width())) + "\n")
 
     def _lines(self, most_width: int | None) -> Iterator[str]:
         lines = [self._headings, *self._rows]
@@ -59,7 +59,7 @@ class Table:
                     yield f"{heading.ljust(width)}{_GAP}{cell}"
 
 
-def _terminal_width() -> int | None:
+def terminal_width() -> int | None:
     """Return the columns of the terminal that we print to, None if it is none."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 

@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from carillon import config
+from carillon.app import prepare
 from carillon.cli import app
 from carillon.commands.voices import PASSPHRASE_VARIABLE, PassphraseWeak
 from carillon.errors import CarillonError
@@ -35,6 +36,7 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def new_domain(data_dir: Path) -> Callable[[], str]:
     def make() -> str:
         async def create() -> str:
+            prepare(data_dir)
             async with room(config.load(data_dir, environment={})) as opened:
                 return (await opened.profiles.create_domain("callers", None, KEY_ARN)).id
 

@@ -20,6 +20,7 @@ def serve(
     import anyio
 
     from carillon import config
+    from carillon.running import held
     from carillon.server import serve as run
     from carillon.telemetry import configure_logging
     from carillon.tls import authorities
@@ -28,12 +29,15 @@ def serve(
     settings = config.load(data_dir, {"server": {name: value for name, value in given.items() if value is not None}})
     configure_logging(settings.server.log_level, settings.server.log_style)
 
-    def say_ready(base_url: str) -> None:
-        said = f"carillon is ready at {base_url} (data in {settings.data_dir})\n"
-        bundle = authorities(settings, base_url)
-        if bundle is not None:
-            said += f"Clients trust it with AWS_CA_BUNDLE={bundle.absolute()} (carillon env prints it)\n"
-        sys.stdout.write(said)  # at once: who waits for the first line may close the pipe after it
-        sys.stdout.flush()
+    with held(settings.data_dir) as tell_others:
 
-    anyio.run(run, settings, say_ready, backend_options={"use_uvloop": True})
+        def say_ready(base_url: str) -> None:
+            bundle = authorities(settings, base_url)
+            tell_others(base_url, bundle)
+            said = f"carillon is ready at {base_url} (data in {settings.data_dir})\n"
+            if bundle is not None:
+                said += f"Clients trust it with AWS_CA_BUNDLE={bundle.absolute()} (carillon env prints it)\n"
+            sys.stdout.write(said)  # at once: who waits for the first line may close the pipe after it
+            sys.stdout.flush()
+
+        anyio.run(run, settings, say_ready, backend_options={"use_uvloop": True})

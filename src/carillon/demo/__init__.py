@@ -16,6 +16,7 @@ from anyio import to_thread
 from rich.console import Console
 
 from carillon import config
+from carillon.app import prepare
 from carillon.clock import SystemClock
 from carillon.demo.display import Display, show_summary
 from carillon.demo.process import running_server
@@ -42,6 +43,7 @@ async def run(realtime: bool, as_json: bool) -> bool:
         began = clock.monotonic()
         async with receiving(display.notify) as inbox:
             settings = config.load(Path(folder))
+            prepare(settings.data_dir)
             environment = {**exports(settings), "AWS_ENDPOINT_URL_LAMBDA": inbox.url}
             async with running_server(Path(folder), environment) as server:
                 player = _Player(server.url, environment, display, 1.0 if realtime else SPEED)

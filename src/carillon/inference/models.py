@@ -112,14 +112,10 @@ class Models:
 
     @property
     def chosen(self) -> tuple[Weights, ...]:
-        """The weights that the settings name, and those that these stand on."""
-        return (
-            self._vad_weights,
-            self._speaker_weights,
-            *(weights for weights in self._tone_sources if weights is not None),
-            self._tone_weights,
-            *(self._words_weights or ()),
-        )
+        """The weights that the settings name, and those that these stand on, each once."""
+        sources = (weights for weights in self._tone_sources if weights is not None)
+        named = (self._vad_weights, self._speaker_weights, *sources, self._tone_weights, *(self._words_weights or ()))
+        return tuple({weights.manifest.id: weights for weights in named}.values())
 
     def load(self) -> None:
         """Load every model now, so that no call waits; words only if the settings insist on them.

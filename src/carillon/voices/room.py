@@ -64,7 +64,7 @@ class Room:
 async def room(settings: Settings) -> AsyncIterator[Room]:
     """Open the data folder for commands on voices."""
     models, clock = Models(settings.inference), SystemClock()
-    async with opened(settings) as ground:
+    async with opened(settings, must_exist=True) as ground:
         parts = (ground.database, ground.vault, settings.place, clock, settings.profiles)
         async with Profiles(*parts) as profiles:
             listener = Listener(models, settings.analysis)
