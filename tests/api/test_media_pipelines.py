@@ -216,6 +216,12 @@ SENTIMENT = {"RuleName": "rule", "SentimentType": "NEGATIVE", "TimePeriod": 60}
 ALERTS = {"Disabled": False, "Rules": [{"Type": "Sentiment", "SentimentConfiguration": SENTIMENT}]}
 
 
+def test_alerts_that_are_sent_disabled_need_nothing(desk: Desk) -> None:
+    """As Live Call Analytics sends them."""
+    alerts = {"Disabled": True}
+    assert desk.configure(VOICE_ANALYTICS, RealTimeAlertConfiguration=alerts)["RealTimeAlertConfiguration"] == alerts
+
+
 @pytest.mark.parametrize(
     ("says", "elements", "more"),
     [
@@ -224,6 +230,7 @@ ALERTS = {"Disabled": False, "Rules": [{"Type": "Sentiment", "SentimentConfigura
         ("exclude each other", [TRANSCRIBE, CALL_ANALYTICS], {}),
         ("needs an S3RecordingSink", [VOICE_ANALYTICS, {"Type": "VoiceEnhancementSink"}], {}),
         ("Transcribe", [VOICE_ANALYTICS], {"RealTimeAlertConfiguration": ALERTS}),
+        ("Transcribe", [VOICE_ANALYTICS], {"RealTimeAlertConfiguration": {"Rules": ALERTS["Rules"]}}),
         ("FIFO", [VOICE_ANALYTICS, sink("SqsQueueSink", f"{QUEUE}.fifo")], {}),
         ("FIFO", [VOICE_ANALYTICS, sink("SnsTopicSink", f"arn:aws:sns:{PLACE}:t.fifo")], {}),
         ("ARN of kinesis", [VOICE_ANALYTICS, sink("KinesisDataStreamSink", QUEUE)], {}),

@@ -1,7 +1,7 @@
 """Reusable settings of pipelines: which analyses may run and where their notifications go."""
 
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -81,6 +81,7 @@ class Configurations:
         clock: Clock,
         *,
         strict: bool = False,
+        accounts: Container[str] = (),
         most: int = 0,
         new_id: Callable[[], uuid.UUID] = uuid.uuid4,
     ) -> None:
@@ -88,6 +89,7 @@ class Configurations:
         self._place = place
         self._clock = clock
         self._strict = strict
+        self._accounts = accounts
         self._most = most
         self._new_id = new_id
 
@@ -108,7 +110,7 @@ class Configurations:
             TokenReused: the token came with other parameters before.
             TokenSpent: the configuration that the token made has been deleted.
         """
-        check_elements(elements, self._place, strict=self._strict)
+        check_elements(elements, self._place, strict=self._strict, accounts=self._accounts)
         now = self._clock.now()
         new = Configuration(
             id=str(self._new_id()),
@@ -139,7 +141,7 @@ class Configurations:
         """
         async with self._database.transaction() as connection:
             found = await _find(connection, identifier, for_update=True)
-            check_elements(elements, self._place, strict=self._strict)
+            check_elements(elements, self._place, strict=self._strict, accounts=self._accounts)
             values = {"role_arn": role_arn, "elements": dump(elements), "updated_at": self._clock.now()}
             await connection.execute(configurations.update().where(configurations.c.id == found.id).values(**values))
             return await _find_by_id(connection, found.id)

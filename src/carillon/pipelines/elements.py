@@ -5,7 +5,7 @@ create call analytics configurations".
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -84,29 +84,35 @@ class Elements:
         return next((item for item in self.items if item.kind is ElementKind.VOICE_ANALYTICS), None)
 
     @property
+    def has_alerts(self) -> bool:
+        """Tell whether there are real-time alerts; such as are sent disabled need nothing."""
+        return self.alerts is not None and not self.alerts.get("Disabled", False)
+
+    @property
     def sinks(self) -> tuple[Element, ...]:
         """Return the sinks that notifications go to."""
         return tuple(item for item in self.items if item.kind in SINK_SERVICES and item.target_arn)
 
 
-def check_elements(elements: Elements, place: Place, *, strict: bool) -> None:
+def check_elements(elements: Elements, place: Place, *, strict: bool, accounts: Container[str] = ()) -> None:
     """Raise unless the elements go together.
 
     Args:
         elements: what was sent.
         place: the Region and account that every sink must be in.
         strict: also demand the Kinesis data stream that the AWS console treats as the base output.
+        accounts: others that a sink may be in.
 
     Raises:
         BrokenRule: which rule, and how to keep it.
     """
     kinds = [item.kind for item in elements.items]
-    _check_combination(kinds, has_alerts=elements.alerts is not None)
+    _check_combination(kinds, has_alerts=elements.has_alerts)
     if strict:
         _check_strict(frozenset(kinds))
     for item in elements.items:
         if item.kind in SINK_SERVICES:
-            _check_sink(item, place)
+            _check_sink(item, place, accounts)
 
 
 def _check_combination(kinds: Sequence[ElementKind], *, has_alerts: bool) -> None:
@@ -133,16 +139,17 @@ def _check_strict(present: frozenset[ElementKind]) -> None:
         raise BrokenRule("Lambda, SQS and SNS sinks serve only the VoiceAnalyticsProcessor; add one.")
 
 
-def _check_sink(item: Element, place: Place) -> None:
+def _check_sink(item: Element, place: Place, accounts: Container[str]) -> None:
     if item.target_arn is None:
         raise BrokenRule(f"{item.kind.value} needs an InsightsTarget.")
     arn = Arn.parse(item.target_arn)
     service = SINK_SERVICES[item.kind]
     if arn.service != service:
         raise BrokenRule(f"InsightsTarget of {item.kind.value} must be an ARN of {service}, not of {arn.service}.")
-    if not place.owns(arn):
+    if arn.region != place.region or (arn.account != place.account and arn.account not in accounts):
         raise BrokenRule(
-            f"InsightsTarget {item.target_arn} must be in account {place.account} and Region {place.region}."
+            f"InsightsTarget {item.target_arn} must be in account {place.account} and Region {place.region}. "
+            "Let others in with the setting pipelines.sink_accounts."
         )
     if arn.resource.endswith(".fifo"):
         raise BrokenRule("FIFO topics and queues are not supported; use a standard one.")

@@ -64,12 +64,21 @@ class Settings:
 
     strict_elements: bool = False
     """Demand a KinesisDataStreamSink beside every processor, as the AWS console does."""
+    sink_accounts: Annotated[
+        str, Meta(pattern=r"^([0-9]{12}( *, *[0-9]{12})*)?\Z", description="accounts of 12 digits, separated by commas")
+    ] = ""
+    """Accounts that a sink may be in besides that of `[place]`, such as the fixed one of an emulator, 000000000000."""
     max_configurations: Limit = 0
     """Configurations; 0 means as many as wanted (AWS: 100)."""
     max_active: Limit = 0
     """Active pipelines; 0 means as many as wanted (AWS: 20)."""
     kept_days: Annotated[int, Meta(ge=1, le=36_500)] = 7
     """How long an ended pipeline, and its tasks, can still be read."""
+
+    @property
+    def other_sink_accounts(self) -> frozenset[str]:
+        """Return those accounts, one by one."""
+        return frozenset(name for part in self.sink_accounts.split(",") if (name := part.strip()))
 
 
 class Pipelines:
@@ -97,6 +106,7 @@ class Pipelines:
             place,
             clock,
             strict=self._settings.strict_elements,
+            accounts=self._settings.other_sink_accounts,
             most=self._settings.max_configurations,
             new_id=new_id,
         )
