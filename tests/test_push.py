@@ -1,7 +1,9 @@
 """`carillon push` with a live pipe, as a shell would run it."""
 
 import io
+import os
 import signal
+import struct
 import subprocess
 import sys
 import wave
@@ -10,14 +12,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from carillon.matroska import BlockRead, Demuxer
 
 SAMPLES = np.random.default_rng(7).integers(-20_000, 20_000, 20_000, np.int16).tobytes()  # 2.5 s at 8 kHz
+EMPTY = b"RIFF$\0\0\0WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8_000, 16_000, 2, 16) + b"data\0\0\0\0"
 
 
 def _push(server: Any, stream: str, *options: str, **changed: Any) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "carillon", "push", "-", "--stream", stream, "--data-dir", str(server.data_dir)]
+    command = [sys.executable, "-m", "carillon", "push", changed.get("source", "-"), "--stream", stream]
+    command += ["--data-dir", str(server.data_dir)]
     server.client("kinesisvideo").create_stream(StreamName=stream, DataRetentionInHours=1)
     return subprocess.Popen(
         [*command, "--endpoint", server.url, *options],
@@ -49,6 +54,35 @@ def test_a_wav_through_a_pipe_is_streamed_to_its_end(server: Any) -> None:
     assert _stored(server, "push-wav") == SAMPLES
 
 
+@pytest.mark.parametrize("format_", ["WAV", "FLAC", "W64"])
+def test_a_recording_of_any_kind_is_the_same_from_a_file_and_from_a_pipe(
+    server: Any, tmp_path: Path, format_: str
+) -> None:
+    path = tmp_path / "call"
+    soundfile.write(path, np.frombuffer(SAMPLES, np.int16), 8_000, "PCM_24", format=format_)
+    for name, source in (("pipe", "-"), ("file", str(path))):
+        stream = f"push-{format_}-{name}"
+        with path.open("rb") as file:
+            pushing = _push(server, stream, *(["--speed", "0"] if name == "file" else []), source=source, stdin=file)
+            _, errors = pushing.communicate(timeout=60)
+        assert pushing.returncode == 0, errors
+        assert _stored(server, stream) == SAMPLES
+
+
+def test_a_named_pipe_is_sent_as_it_comes(server: Any, tmp_path: Path) -> None:
+    os.mkfifo(path := tmp_path / "fifo")
+    pushing = _push(server, "push-fifo", "--rate", "8000", source=str(path))
+    with path.open("wb") as fifo:
+        fifo.write(SAMPLES[:32_000])
+        fifo.flush()
+        while len(_stored(server, "push-fifo")) < 32_000:
+            assert pushing.poll() is None
+        fifo.write(SAMPLES[32_000:])
+    _, errors = pushing.communicate(timeout=60)
+    assert pushing.returncode == 0, errors
+    assert _stored(server, "push-fifo") == SAMPLES
+
+
 def test_raw_samples_from_a_file_are_streamed_to_its_end(server: Any, tmp_path: Path) -> None:
     (tmp_path / "raw").write_bytes(SAMPLES)
     with (tmp_path / "raw").open("rb") as file:
@@ -77,6 +111,8 @@ def test_what_came_before_an_interrupt_is_stored(server: Any) -> None:
     ("options", "data", "said"),
     [
         ([], b"some samples", "has no header"),
+        ([], EMPTY, "holds no sound"),
+        (["--rate", "-8000"], b"1234", "--rate is from 1"),
         ([], b"", "Nothing came through the pipe"),
         (["--speed", "2"], b"", "leave out --speed"),
         (["--channels", "2"], b"", "--rate 8000"),
@@ -88,6 +124,20 @@ def test_what_cannot_be_pushed_is_said_in_one_line(carillon: Any, options: list[
     assert done.returncode == 1
     assert said in " ".join(done.stderr.decode().split())
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("speed", ["-3", "nan", "inf", "-inf", "1e-9"])
+def test_there_is_no_speed_but_zero_and_sensible_ones(carillon: Any, recordings: Path, speed: str) -> None:
+    done = carillon("push", str(recordings / "call_1.flac"), "--stream", "x", "--speed", speed, check=False)
+    assert done.returncode == 1
+    assert "--speed is 0, or from 0.01 to 10000" in " ".join(done.stderr.split())
+
+
+def test_a_file_without_samples_fails_in_one_line(carillon: Any, tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").write_bytes(EMPTY)
+    done = carillon("push", str(tmp_path / "empty.wav"), "--stream", "x", check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [f"carillon: {tmp_path}/empty.wav holds no sound."]
 
 
 def test_a_file_says_itself_what_it_is(carillon: Any, recordings: Path) -> None:

@@ -19,12 +19,15 @@ from carillon.config import Settings
 from carillon.errors import InvalidRequest
 from carillon.media import Acknowledgement, AcknowledgementType, KinesisVideoClient, as_live, put_media, read_recording
 from carillon.media.pipe import read_pipe
+from carillon.media.sound import MAX_RATE_HZ
 from carillon.media.splicer import Layout, SampleFormat
 from carillon.running import reached
 
 STDIN: Final = Path("-")
 _ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_KINESIS_VIDEO", "AWS_ENDPOINT_URL")
 _READ_BYTES: Final = 65_536
+_SLOWEST: Final = 0.01
+_FASTEST: Final = 10_000.0
 
 
 class BadOptions(InvalidRequest):
@@ -55,21 +58,24 @@ async def push(
     sending.sum_up()
 
 
-async def push_pipe(settings: Settings, stream: str, raw: Layout | None, endpoint: str | None) -> None:
-    """Stream what comes through standard input, as it comes, until its end or SIGINT, and say what became of it.
+async def push_pipe(
+    settings: Settings, stream: str, raw: Layout | None, endpoint: str | None, pipe: Path = STDIN
+) -> None:
+    """Stream what comes through a pipe, as it comes, until its end or SIGINT, and say what became of it.
 
     Args:
         settings: how fragments are cut.
         stream: name of the stream.
         raw: what samples without a header are; None if there must be one.
         endpoint: any KVS endpoint.
+        pipe: a named one, or standard input.
 
     Raises:
-        UnreadablePipe: nothing came that can be streamed.
+        UnreadableRecording: nothing came that can be streamed.
         StreamNotFound, NotAuthorized, RequestRefused, StreamUnavailable, PutMediaRefused: what the endpoint said.
     """
     sending = _Sending(settings, stream, endpoint)
-    async with _standard_input() as source:
+    async with _input(pipe) as source:
         with sending.bar(TextColumn("{task.completed:.0f} s")) as bar:
             task = bar.add_task(f"pipe -> {stream}", total=None)
             piped = await read_pipe(
@@ -82,16 +88,31 @@ async def push_pipe(settings: Settings, stream: str, raw: Layout | None, endpoin
     sending.sum_up()
 
 
+def checked_speed(speed: float | None) -> float:
+    """Return the speed that a file is played at: natural, if nobody says.
+
+    Raises:
+        BadOptions: there is no such speed.
+    """
+    if speed is None:
+        return 1.0
+    if not (speed == 0 or _SLOWEST <= speed <= _FASTEST):  # also what is no number
+        raise BadOptions(f"--speed is 0, or from {_SLOWEST:g} to {_FASTEST:g}, not {speed:g}.")
+    return speed
+
+
 def raw_layout(rate_hz: int | None, channels: int | None, encoding: str | None) -> Layout | None:
     """Return what options say of samples without a header; None if they say nothing.
 
     Raises:
-        BadOptions: the rate is missing.
+        BadOptions: the rate is missing, or none that can be.
     """
     if rate_hz is None:
         if channels is not None or encoding is not None:
             raise BadOptions("Say the rate of raw samples, too: --rate 8000.")
         return None
+    if not 1 <= rate_hz <= MAX_RATE_HZ:
+        raise BadOptions(f"--rate is from 1 to {MAX_RATE_HZ} Hz, not {rate_hz}.")
     return Layout(SampleFormat(encoding or "s16le"), rate_hz, channels or 1)
 
 
@@ -148,10 +169,10 @@ class _Sending:
 
 
 class _Input:
-    """Standard input, which SIGINT ends: what has come by then is sent."""
+    """A pipe, which SIGINT ends: what has come by then is sent."""
 
-    def __init__(self) -> None:
-        self._file = sys.stdin.fileno()
+    def __init__(self, file: int) -> None:
+        self._file = file
         self._waiting = CancelScope()
         self._is_over = False
 
@@ -176,8 +197,9 @@ class _Input:
 
 
 @asynccontextmanager
-async def _standard_input() -> AsyncIterator[_Input]:
-    source = _Input()
+async def _input(pipe: Path) -> AsyncIterator[_Input]:
+    file = sys.stdin.fileno() if pipe == STDIN else os.open(pipe, os.O_RDONLY)  # which waits for a writer
+    source = _Input(file)
     failure: Exception | None = None
     async with create_task_group() as group:
         await group.start(source.end_on_signal)
@@ -186,5 +208,7 @@ async def _standard_input() -> AsyncIterator[_Input]:
         except Exception as error:  # out of the group first, which would wrap it
             failure = error
         group.cancel_scope.cancel()
+    if pipe != STDIN:
+        os.close(file)
     if failure is not None:
         raise failure

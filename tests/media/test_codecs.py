@@ -4,7 +4,8 @@ import pytest
 
 from carillon.matroska import Track
 from carillon.media import UnsupportedMedia
-from carillon.media.codecs import Codec, Encoding, codec_of
+from carillon.media.codecs import Codec, codec_of
+from carillon.media.encodings import Encoding
 
 OPUS_HEAD = bytes.fromhex("4f7075734865616401023801401f0000000000")
 
@@ -15,6 +16,12 @@ def track(codec_id: str, private: bytes = b"", rate_hz: float = 8_000.0, bit_dep
 
 def wave_format(tag: int, channels: int = 1, rate_hz: int = 8_000, bits: int = 0) -> bytes:
     return struct.pack("<HHIIHHH", tag, channels, rate_hz, 0, 0, bits, 0)
+
+
+def extensible(tag: int, bits: int) -> bytes:
+    """A WAVEFORMATEXTENSIBLE: the true format is the beginning of a GUID."""
+    guid = struct.pack("<H", tag) + bytes.fromhex("000000001000800000aa00389b71")
+    return struct.pack("<HHIIHHHHI", 0xFFFE, 1, 8_000, 0, bits // 8, bits, 22, bits, 4) + guid
 
 
 @pytest.mark.parametrize(
@@ -39,6 +46,13 @@ def wave_format(tag: int, channels: int = 1, rate_hz: int = 8_000, bits: int = 0
             track("A_MS/ACM", bytes.fromhex("0700 0100 401f0000 401f0000 0100 0800 0000")),
             Codec(Encoding.MU_LAW, 8_000, 1),
         ),
+        (track("A_MS/ACM", wave_format(6, bits=16)), Codec(Encoding.A_LAW, 8_000, 1)),
+        (track("A_MS/ACM", wave_format(7, bits=12)), Codec(Encoding.MU_LAW, 8_000, 1)),
+        (track("A_MS/ACM", wave_format(1, bits=12)), Codec(Encoding.S16LE, 8_000, 1)),
+        (track("A_MS/ACM", wave_format(0xFFFE, bits=16)), Codec(Encoding.S16LE, 8_000, 1)),
+        (track("A_MS/ACM", extensible(1, 16)), Codec(Encoding.S16LE, 8_000, 1)),
+        (track("A_MS/ACM", extensible(3, 32)), Codec(Encoding.F32LE, 8_000, 1)),
+        (track("A_MS/ACM", extensible(7, 8)), Codec(Encoding.MU_LAW, 8_000, 1)),
         (track("A_MS/ACM", wave_format(7, 0, 0), rate_hz=11_025.0), Codec(Encoding.MU_LAW, 11_025, 1)),
         (track("A_AAC", b"\x15\x88"), Codec(Encoding.AAC, None, 1, b"\x15\x88")),
         (track("A_OPUS", OPUS_HEAD), Codec(Encoding.OPUS, 48_000, 2, OPUS_HEAD)),
@@ -62,7 +76,9 @@ def test_a_track_tells_how_it_is_read(declared: Track, codec: Codec) -> None:
         track("A_PCM/FLOAT/IEEE", bit_depth=16),
         track("A_MS/ACM"),
         track("A_MS/ACM", wave_format(2)),
-        track("A_MS/ACM", wave_format(1, bits=12)),
+        track("A_MS/ACM", wave_format(1, bits=48)),
+        track("A_MS/ACM", wave_format(3, bits=16)),
+        track("A_MS/ACM", extensible(0x11, 4)),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_what_can(declared: Track) -> None:

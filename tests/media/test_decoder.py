@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from carillon.audio import Pcm
 from carillon.matroska import BlockRead, ClusterTimecode, Demuxer, Track, TracksRead
 from carillon.media import ChannelDecoder, ChannelSource, Chunk, DecoderState, Fragment, RateMismatch, UnsupportedMedia
-from carillon.media.codecs import Encoding
+from carillon.media.encodings import Encoding
 from carillon.media.pcm import to_pcm
 
 SAID_AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -17,7 +18,7 @@ import soundfile
 from carillon.clock import ManualClock
 from carillon.matroska import BlockRead, ClusterTimecode, Demuxer, TracksRead
 from carillon.media import BadFragmentLength, Recording, UnreadableRecording, as_live, read_recording
-from carillon.media import files as files_module
+from carillon.media import sound as sound_module
 
 pytestmark = pytest.mark.anyio
 
@@ -158,11 +159,11 @@ def test_what_is_no_recording_is_named(tmp_path: Path, a_call: Write) -> None:
     quiet, _ = a_call(0.0, name="quiet.wav")
     crowd, _ = a_call(1.0, channels=3, name="crowd.wav")
     for path, reason in (
-        (tmp_path / "missing.wav", "not a wav"),
-        (tmp_path, "not a wav"),
+        (tmp_path / "missing.wav", "No such file"),
+        (tmp_path, "Is a directory"),
         (content(tmp_path / "text.wav", b"no sound" * 100), "not a wav"),
-        (content(tmp_path / "empty.wav", b""), "not a wav"),
-        (content(tmp_path / "samples.raw", bytes(100)), "no header"),
+        (content(tmp_path / "empty.wav", b""), "is empty"),
+        (content(tmp_path / "samples.raw", bytes(100)), "without a header"),
         (quiet, "no sound"),
         (crowd, "3 channels"),
     ):
@@ -192,39 +193,41 @@ async def test_a_file_that_was_cut_off_is_played_as_far_as_it_goes(a_call: Write
     np.testing.assert_array_equal(samples(await play(recording)), recorded[:8_000])
 
 
+def open_files(path: Path) -> int:
+    """How often this process has a file open."""
+    return sum(link.resolve() == path for link in Path("/proc/self/fd").iterdir())
+
+
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Every sound file that was opened, with the thread that read it."""
-    found: list[Any] = []
+def readers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The threads in which samples were read."""
+    found: list[int] = []
+    decode = sound_module.to_pcm
 
-    class Watched(soundfile.SoundFile):
-        def __init__(self, *arguments: Any, **parameters: Any) -> None:
-            super().__init__(*arguments, **parameters)
-            self.threads: set[int] = set()
-            found.append(self)
+    def watched(*arguments: Any) -> Any:
+        found.append(threading.get_ident())
+        return decode(*arguments)
 
-        def read(self, *arguments: Any, **parameters: Any) -> Any:
-            self.threads.add(threading.get_ident())
-            return super().read(*arguments, **parameters)
-
-    monkeypatch.setattr(files_module.soundfile, "SoundFile", Watched)
+    monkeypatch.setattr(sound_module, "to_pcm", watched)
     return found
 
 
-async def test_files_are_read_in_threads_and_closed(a_call: Write, opened: list[Any]) -> None:
-    recording = read_recording(a_call(3.0)[0])
-    opened.clear()
+@pytest.mark.parametrize("name", ["call.wav", "call.flac"])
+async def test_files_are_read_in_threads_and_closed(a_call: Write, readers: list[int], name: str) -> None:
+    path, _ = a_call(3.0, name=name)
+    recording = await anyio.to_thread.run_sync(read_recording, path)
     await play(recording)
     async with aclosing(as_live(recording, 0, wait=no_wait)) as live:
         for _ in range(2):
             await anext(live)
-    assert [file.closed for file in opened] == [True] * 2
-    assert all(file.threads and threading.get_ident() not in file.threads for file in opened)
+        assert open_files(path) == 1
+    assert open_files(path) == 0
+    assert threading.get_ident() not in readers
+    assert bool(readers) == (name == "call.wav")
 
 
-async def test_being_stopped_closes_the_file(a_call: Write, opened: list[Any]) -> None:
-    recording = read_recording(a_call(3.0)[0])
-    opened.clear()
+async def test_being_stopped_closes_the_file(a_call: Write) -> None:
+    path, _ = a_call(3.0)
     started = anyio.Event()
 
     async def wait(_: float) -> None:
@@ -232,7 +235,7 @@ async def test_being_stopped_closes_the_file(a_call: Write, opened: list[Any]) -
         await anyio.sleep_forever()
 
     async def listen() -> None:
-        async with aclosing(as_live(recording, 1, wait=wait)) as live:
+        async with aclosing(as_live(read_recording(path), 1, wait=wait)) as live:
             async for _ in live:
                 pass
 
@@ -241,7 +244,7 @@ async def test_being_stopped_closes_the_file(a_call: Write, opened: list[Any]) -
             group.start_soon(listen)
             await started.wait()
             group.cancel_scope.cancel()
-    assert [file.closed for file in opened] == [True]
+    assert open_files(path) == 0
 
 
 async def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import soxr
 
 from carillon.matroska import AUDIO, Track
 from carillon.media import UnsupportedMedia
-from carillon.media.codecs import Codec, Encoding, codec_of
+from carillon.media.codecs import Codec, codec_of
+from carillon.media.encodings import Encoding
 from carillon.media.packets import Decoded, PacketDecoder, Planes
 
 MANY = 10_000_000

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from carillon.media.codecs import Encoding
+from carillon.media.encodings import Encoding
 from carillon.media.pcm import bytes_per_sample, to_pcm
 
 PLAIN = [encoding for encoding in Encoding if not encoding.is_compressed]
 SUBTYPES = {
+    Encoding.S8: ("PCM_S8", "LITTLE"),
     Encoding.U8: ("PCM_U8", "LITTLE"),
     Encoding.S16LE: ("PCM_16", "LITTLE"),
     Encoding.S16BE: ("PCM_16", "BIG"),
@@ -20,6 +21,8 @@ SUBTYPES = {
     Encoding.S32LE: ("PCM_32", "LITTLE"),
     Encoding.S32BE: ("PCM_32", "BIG"),
     Encoding.F32LE: ("FLOAT", "LITTLE"),
+    Encoding.F32BE: ("FLOAT", "BIG"),
+    Encoding.F64BE: ("DOUBLE", "BIG"),
     Encoding.F64LE: ("DOUBLE", "LITTLE"),
     Encoding.A_LAW: ("ALAW", "LITTLE"),
     Encoding.MU_LAW: ("ULAW", "LITTLE"),

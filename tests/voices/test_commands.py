@@ -104,7 +104,7 @@ def test_what_is_no_recording_or_has_no_such_channel_is_refused(
 ) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("hello")
-    for arguments, says in (([str(text)], "not a recording"), ([str(text), "--channel", "1"], "not a recording")):
+    for arguments, says in (([str(text)], "not a wav"), ([str(text), "--channel", "1"], "not a wav")):
         result = command("identify", *arguments, "--domain", enrolled[0])
         assert isinstance(result.exception, CarillonError)
         assert says in str(result.exception)

@@ -12,7 +12,7 @@ def push(
     file: Annotated[
         Path,
         typer.Argument(
-            help="A recording: wav, flac, mp3 or ogg. Or - for a live pipe: wav, Matroska, or raw samples.",
+            help="A recording: wav, flac, mp3, ogg, Matroska, ... Or - for a live pipe: the same, or raw samples.",
             dir_okay=False,
         ),
     ],
@@ -43,13 +43,13 @@ def push(
     from carillon import push as run
 
     settings = config.load(data_dir)
-    if file == run.STDIN:
+    if file == run.STDIN or file.is_fifo():
         if speed is not None:
             raise run.BadOptions("A pipe is sent as it comes: leave out --speed.")
-        anyio.run(run.push_pipe, settings, stream, run.raw_layout(rate, channels, encoding), endpoint)
+        anyio.run(run.push_pipe, settings, stream, run.raw_layout(rate, channels, encoding), endpoint, file)
         return
     if not file.exists():
         raise run.BadOptions(f"There is no file {file}.")
     if channels is not None or encoding is not None:
         raise run.BadOptions("A file says what it is: leave out --channels and --encoding.")
-    anyio.run(run.push, settings, file, stream, 1.0 if speed is None else speed, rate, endpoint)
+    anyio.run(run.push, settings, file, stream, run.checked_speed(speed), rate, endpoint)

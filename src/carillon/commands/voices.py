@@ -22,7 +22,7 @@ profiles = typer.Typer(help="Look after the voices of a domain.", no_args_is_hel
 PASSPHRASE_VARIABLE: Final = "ARCHIVE_PASSPHRASE"  # noqa: S105 - its name only; CARILLON_... are settings
 _LEAST_PASSPHRASE: Final = 12
 
-Files = Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, mp3 or ogg.", exists=True, dir_okay=False)]
+Files = Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, mp3, ogg, ...", exists=True, dir_okay=False)]
 Domain = Annotated[str, typer.Option(help="Id or ARN of the voice profile domain.")]
 Channel = Annotated[int, typer.Option(help="Which channel of each recording to listen to.", min=0, max=1)]
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import soundfile
+import numpy as np
 
 from carillon.audio import Pcm
 from carillon.errors import InvalidRequest
+from carillon.media import UnreadableRecording, opened
 
 FILE_NAME: Final = "manifest.csv"
 
@@ -43,11 +44,10 @@ class Recording:
             BadManifest: the file is not audio that can be read.
         """
         try:
-            samples, rate_hz = soundfile.read(self.path, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise BadManifest(f"{self.path} cannot be read: {error.error_string}") from error
-        mixed: Pcm = samples.mean(axis=1)
-        return mixed, rate_hz
+            with opened(self.path) as sound:
+                return np.concatenate([samples.mean(axis=1) for samples in sound.blocks()]), sound.rate_hz
+        except UnreadableRecording as error:
+            raise BadManifest(str(error)) from error
 
 
 def read_manifest(directory: Path, columns: Sequence[str], chosen: Mapping[str, str] | None = None) -> list[Recording]:

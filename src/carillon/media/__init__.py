@@ -2,14 +2,14 @@
 
 Knows how a stream is read (GetMedia) and sent (PutMedia), whoever serves it, and how its blocks become samples. Does
 not know tasks, nor how streams are kept. Start reading at `reader.py` for what comes in, `decoder.py` for what comes
-out, `producer.py` and `files.py` for the way back.
+out, `producer.py` for the way back, and `sound.py` for recordings.
 """
 
 from carillon.media.acknowledgements import Acknowledgement, AcknowledgementType, PutMediaRefused
 from carillon.media.channels import ChannelSource
 from carillon.media.codecs import UnsupportedMedia
 from carillon.media.decoder import ChannelDecoder, Chunk, DecoderState, RateMismatch
-from carillon.media.files import BadFragmentLength, Recording, UnreadableRecording, as_live, read_recording
+from carillon.media.files import BadFragmentLength, Recording, as_live, read_recording
 from carillon.media.fragments import (
     Fragment,
     FragmentNotFound,
@@ -26,6 +26,7 @@ from carillon.media.producer import put_media
 from carillon.media.reader import After, At, Connect, FragmentReader, Newest, Position
 from carillon.media.refusals import NotAuthorized, RequestRefused, StreamNotFound, StreamUnavailable
 from carillon.media.settings import Settings
+from carillon.media.sound import UnreadableRecording, channel_of, opened
 
 __all__ = [
     "Acknowledgement",
@@ -62,6 +63,8 @@ __all__ = [
     "UnreadableRecording",
     "UnsupportedMedia",
     "as_live",
+    "channel_of",
+    "opened",
     "put_media",
     "read_recording",
 ]

@@ -6,17 +6,14 @@ take every track.
 """
 
 import math
-import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
 from carillon.errors import InvalidRequest
 from carillon.matroska import Track
+from carillon.media.encodings import BIG_INTEGERS, FLOATS, INTEGERS, Encoding, WaveFormat, Widths
 
-_WAVE_FORMAT: Final = struct.Struct("<HHI")  # format tag, channels, rate; the rest of WAVEFORMATEX is not to be trusted
-_WAVE_BITS_AT: Final = 14
 _OPUS_CHANNELS_AT: Final = 9
 OPUS_RATE_HZ: Final = 48_000
 """Opus always decodes at this rate, whatever the microphone had: RFC 7845, section 5.1."""
@@ -26,50 +23,12 @@ class UnsupportedMedia(InvalidRequest):
     """The stream holds audio that we cannot read, or not the channels that were declared."""
 
 
-class Encoding(Enum):
-    """How audio is written. The values of compressed ones are FFmpeg's names."""
-
-    U8 = "u8"
-    S16LE = "s16le"
-    S16BE = "s16be"
-    S24LE = "s24le"
-    S24BE = "s24be"
-    S32LE = "s32le"
-    S32BE = "s32be"
-    F32LE = "f32le"
-    F64LE = "f64le"
-    A_LAW = "alaw"
-    MU_LAW = "mulaw"
-    AAC = "aac"
-    OPUS = "opus"
-
-    @property
-    def is_compressed(self) -> bool:
-        """Tell whether it comes in packets that need a decoder, instead of samples that can be cut anywhere."""
-        return self in {Encoding.AAC, Encoding.OPUS}
-
-
-class _Widths(NamedTuple):
-    """The encodings of one family by bits per sample, and how many bits there are where a track does not say."""
-
-    by_bits: Mapping[int, Encoding]
-    default: int
-
-
-_LITTLE: Final = _Widths({8: Encoding.U8, 16: Encoding.S16LE, 24: Encoding.S24LE, 32: Encoding.S32LE}, 16)
-_BIG: Final = _Widths({8: Encoding.U8, 16: Encoding.S16BE, 24: Encoding.S24BE, 32: Encoding.S32BE}, 16)
-_FLOATING: Final = _Widths({32: Encoding.F32LE, 64: Encoding.F64LE}, 32)
-
-_PCM: Final[Mapping[str, _Widths]] = {
-    "A_PCM/INT/LIT": _LITTLE,
-    "A_PCM/INT/BIG": _BIG,
-    "A_PCM/FLOAT/IEEE": _FLOATING,
+_PCM: Final[Mapping[str, Widths]] = {
+    "A_PCM/INT/LIT": INTEGERS,
+    "A_PCM/INT/BIG": BIG_INTEGERS,
+    "A_PCM/FLOAT/IEEE": FLOATS,
 }
 """Source: Matroska codec specification, "Audio Codec Mappings"; integers are signed unless they have 8 bits."""
-_WAVE_PCM: Final[Mapping[int, _Widths]] = {1: _LITTLE, 3: _FLOATING}
-_WAVE_G711: Final[Mapping[int, Encoding]] = {6: Encoding.A_LAW, 7: Encoding.MU_LAW}
-"""WAVEFORMATEX format tags."""
-
 _SUPPORTED: Final = (
     "PCM (best A_PCM/INT/LIT with 16 bits), A_MS/ACM with PCM, A-law or mu-law, A_AAC with its CodecPrivate, or A_OPUS"
 )
@@ -110,21 +69,18 @@ def codec_of(track: Track) -> Codec:
 
 
 def _wave_codec(track: Track) -> Codec:
-    private = track.codec_private
-    if len(private) < _WAVE_FORMAT.size:
+    said = WaveFormat.read(track.codec_private)
+    if said is None:
         raise UnsupportedMedia(f"Track {track.number} is A_MS/ACM without a WAVEFORMATEX; send {_SUPPORTED}.")
-    tag, channels, rate_hz = _WAVE_FORMAT.unpack_from(private)
-    if tag in _WAVE_G711:
-        encoding = _WAVE_G711[tag]
-    elif tag in _WAVE_PCM:
-        bits = int.from_bytes(private[_WAVE_BITS_AT : _WAVE_BITS_AT + 2], "little")
-        encoding = _of_width(track, _WAVE_PCM[tag], bits)
-    else:
-        raise UnsupportedMedia(f"Track {track.number} is A_MS/ACM with format {tag}; send {_SUPPORTED}.")
-    return Codec(encoding, rate_hz or _rate(track.rate_hz), channels or track.channels or None)
+    encoding = said.encoding()
+    if encoding is None:
+        raise UnsupportedMedia(
+            f"Track {track.number} is A_MS/ACM with {said.bits}-bit samples of format {said.tag}; send {_SUPPORTED}."
+        )
+    return Codec(encoding, said.rate_hz or _rate(track.rate_hz), said.channels or track.channels or None)
 
 
-def _of_width(track: Track, widths: _Widths, bits: int | None) -> Encoding:
+def _of_width(track: Track, widths: Widths, bits: int | None) -> Encoding:
     encoding = widths.by_bits.get(bits or widths.default)  # the KVS producer SDK leaves the bits 0
     if encoding is None:
         known = ", ".join(map(str, widths.by_bits))

@@ -5,14 +5,13 @@ nor its format matters to memory or to the event loop.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 import soxr
 from anyio import sleep, to_thread
 
@@ -20,20 +19,16 @@ from carillon.audio import to_pcm16
 from carillon.clock import Clock, SystemClock, to_millis
 from carillon.errors import InvalidRequest
 from carillon.matroska import AUDIO, Block, Muxer, Track
+from carillon.media.sound import MAX_RATE_HZ, UnreadableRecording, opened
 
 FRAGMENT_SECONDS: Final = 1.0
 _SHORTEST_FRAGMENT_SECONDS: Final = 0.02
 _LONGEST_FRAGMENT_SECONDS: Final = 20.0  # AWS: a longer one is MAX_FRAGMENT_DURATION_REACHED
 _BLOCK_SECONDS: Final = 0.02  # as telephones packetize
 _MOST_CHANNELS: Final = 2
-_READ_FRAMES: Final = 16_384
 
 Frames = npt.NDArray[np.int16]
 """(n, channels) int16."""
-
-
-class UnreadableRecording(InvalidRequest):
-    """A file is not a recording that can be streamed."""
 
 
 class BadFragmentLength(InvalidRequest):
@@ -58,21 +53,30 @@ class Recording:
 
 
 def read_recording(path: Path, rate_hz: int | None = None) -> Recording:
-    """Look at a wav, flac, mp3 or ogg file; have it resampled while it plays if another rate is asked for.
+    """Look at a recording (`sound.py`); have it resampled while it plays if another rate is asked for.
 
-    It reads from the disk, the whole file for some mp3: call it in a thread.
+    It reads from the disk, the whole file for some formats: call it in a thread.
 
     Raises:
-        UnreadableRecording: not a sound file, an empty one, or more than two channels.
+        UnreadableRecording: not a recording, an empty one, or more than two channels.
     """
-    if rate_hz is not None and rate_hz < 1:
-        raise UnreadableRecording(f"{path} cannot be played at {rate_hz} Hz. Ask for a rate above zero, or for none.")
-    with _opened(path) as file:
-        if file.channels > _MOST_CHANNELS:
-            raise UnreadableRecording(f"{path} has {file.channels} channels; a call has one or two.")
-        if file.frames == 0:
-            raise UnreadableRecording(f"{path} holds no sound.")
-        return Recording(path, file.frames / file.samplerate, file.channels, rate_hz or file.samplerate)
+    if rate_hz is not None and not 1 <= rate_hz <= MAX_RATE_HZ:
+        raise UnreadableRecording(
+            f"{path} cannot be played at {rate_hz} Hz. Ask for a rate above zero and up to {MAX_RATE_HZ}, or for none."
+        )
+    with opened(path) as sound:
+        check_channels(sound.channels, str(path))
+        return Recording(path, sound.frames() / sound.rate_hz, sound.channels, rate_hz or sound.rate_hz)
+
+
+def check_channels(channels: int, name: str) -> None:
+    """Return if a call may have so many.
+
+    Raises:
+        UnreadableRecording: it may not.
+    """
+    if channels > _MOST_CHANNELS:
+        raise UnreadableRecording(f"{name} has {channels} channels; a call has one or two (ffmpeg: -ac 1).")
 
 
 async def as_live(
@@ -177,35 +181,14 @@ def _cut(arrays: Iterator[Frames], size: int) -> Iterator[Frames]:
 
 def _played(recording: Recording) -> Iterator[Frames]:
     """Yield a recording's frames at the rate asked for, in arrays of no particular length."""
-    with _opened(recording.path) as file:
-        if file.channels != recording.channels:
+    with opened(recording.path) as sound:
+        if sound.channels != recording.channels:
             raise UnreadableRecording(f"{recording.path} has changed since it was looked at. Try again.")
-        if file.samplerate == recording.rate_hz:
-            for samples in _read(file):
+        if sound.rate_hz == recording.rate_hz:
+            for samples in sound.blocks():
                 yield to_pcm16(samples)
             return
-        resampler = soxr.ResampleStream(file.samplerate, recording.rate_hz, recording.channels, dtype="float32")
-        for samples in _read(file):
-            yield to_pcm16(resampler.resample_chunk(samples))
+        resampler = soxr.ResampleStream(sound.rate_hz, recording.rate_hz, recording.channels, dtype="float32")
+        for samples in sound.blocks():
+            yield to_pcm16(resampler.resample_chunk(np.ascontiguousarray(samples)))
         yield to_pcm16(resampler.resample_chunk(np.zeros((0, recording.channels), np.float32), last=True))
-
-
-def _read(file: Any) -> Iterator[npt.NDArray[np.float32]]:  # noqa: ANN401 - soundfile has no types
-    while len(samples := file.read(_READ_FRAMES, dtype="float32", always_2d=True)):
-        yield samples
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Yield a soundfile.SoundFile; whatever goes wrong with it is an UnreadableRecording."""
-    try:
-        file = soundfile.SoundFile(path)
-    except soundfile.LibsndfileError as error:
-        raise UnreadableRecording(f"{path} is not a wav, flac, mp3 or ogg file: {error.error_string}") from error
-    except TypeError as error:  # soundfile's way to say that headerless samples need a description
-        raise UnreadableRecording(f"{path} has no header that tells its rate and channels.") from error
-    with file:
-        try:
-            yield file
-        except soundfile.LibsndfileError as error:
-            raise UnreadableRecording(f"{path} is damaged: {error.error_string}") from error

@@ -17,7 +17,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from carillon.media.codecs import OPUS_RATE_HZ, Codec, Encoding, UnsupportedMedia
+from carillon.media.codecs import OPUS_RATE_HZ, Codec, UnsupportedMedia
+from carillon.media.encodings import Encoding
 
 _LEAD_SECONDS: Final[Mapping[Encoding, float]] = {Encoding.AAC: 0.25, Encoding.OPUS: 1.0}
 _FEWEST_LEAD: Final = 2

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from carillon.audio import Pcm, Pcm16, from_pcm16
-from carillon.media.codecs import Encoding
+from carillon.media.encodings import Encoding
 
 _BYTES: Final[Mapping[Encoding, int]] = {
+    Encoding.S8: 1,
     Encoding.U8: 1,
     Encoding.S16LE: 2,
     Encoding.S16BE: 2,
@@ -21,17 +22,25 @@ _BYTES: Final[Mapping[Encoding, int]] = {
     Encoding.S32LE: 4,
     Encoding.S32BE: 4,
     Encoding.F32LE: 4,
+    Encoding.F32BE: 4,
     Encoding.F64LE: 8,
+    Encoding.F64BE: 8,
     Encoding.A_LAW: 1,
     Encoding.MU_LAW: 1,
 }
 _INTEGERS: Final[Mapping[Encoding, str]] = {
+    Encoding.S8: "i1",
     Encoding.S16LE: "<i2",
     Encoding.S16BE: ">i2",
     Encoding.S32LE: "<i4",
     Encoding.S32BE: ">i4",
 }
-_FLOATS: Final[Mapping[Encoding, str]] = {Encoding.F32LE: "<f4", Encoding.F64LE: "<f8"}
+_FLOATS: Final[Mapping[Encoding, str]] = {
+    Encoding.F32LE: "<f4",
+    Encoding.F32BE: ">f4",
+    Encoding.F64LE: "<f8",
+    Encoding.F64BE: ">f8",
+}
 
 
 def bytes_per_sample(encoding: Encoding) -> int:

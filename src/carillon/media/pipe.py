@@ -1,42 +1,52 @@
-"""A live pipe as a document: a wav without end, raw samples, or Matroska that somebody else has made.
+"""A live pipe as a document: a recording of any kind, raw samples, or Matroska that somebody else has made.
 
 What comes is told by its first bytes. Samples become fragments as they come, at the time at which they come; where
-nothing does, and more comes later, it was silent. Matroska passes through as it is. Nothing is read before the last
-piece was taken, so a pipe is held back as far as the endpoint holds us back.
+nothing does, and more comes later, it was silent. Matroska keeps its blocks and times, and is cut where its Clusters
+are longer than our fragments. What only a decoder that seeks can read (`sound.py`) is taken to its end first.
+Nothing is read before the last piece was taken, so a pipe is held back as far as the endpoint holds us back.
 """
 
-import struct
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from anyio import to_thread
+
+from carillon.audio import to_pcm16
 from carillon.clock import Clock, SystemClock, to_millis
-from carillon.errors import InvalidRequest
-from carillon.media.files import FRAGMENT_SECONDS
+from carillon.matroska import MatroskaError
+from carillon.media.codecs import UnsupportedMedia
+from carillon.media.encodings import Encoding
+from carillon.media.files import FRAGMENT_SECONDS, check_channels, check_fragment_seconds
+from carillon.media.headers import SNIFFED_BYTES, BadHeader, Header, Reading, reading_of
+from carillon.media.pcm import bytes_per_sample, to_pcm
+from carillon.media.recut import Recut
+from carillon.media.sound import (
+    MOST_COPIED_BYTES,
+    Container,
+    Sound,
+    UnreadableRecording,
+    check,
+    container_of,
+    no_sound,
+    recording_in,
+    too_large,
+    write_all,
+)
 from carillon.media.splicer import Layout, SampleFormat, Splicer
 
-_EBML: Final = b"\x1a\x45\xdf\xa3"
-_RIFF: Final = (b"RIFF", b"RF64")
-_WAVE: Final = b"WAVE"
-_SNIFFED_BYTES: Final = 12
-_MAX_HEADER_BYTES: Final = 65_536
-_CHUNK_HEADER: Final = struct.Struct("<4sI")
-_WAVE_FORMAT: Final = struct.Struct("<HHIIHH")
-_EXTENSIBLE: Final = 0xFFFE
-_SUBFORMAT_AT: Final = 24
-_UNTIL_THE_END: Final = frozenset({0, 0xFFFFFFFF})
-"""What programs write as the size of what is still to come."""
-_MAX_RATE_HZ: Final = 384_000
 _SILENCE_SECONDS: Final = 2.0
-_FORMATS: Final = {(1, 16): SampleFormat.S16LE, (6, 8): SampleFormat.A_LAW, (7, 8): SampleFormat.MU_LAW}
+_NAME: Final = "What comes through the pipe"
+_AS_THEY_ARE: Final = {
+    Encoding.S16LE: SampleFormat.S16LE,
+    Encoding.A_LAW: SampleFormat.A_LAW,
+    Encoding.MU_LAW: SampleFormat.MU_LAW,
+}
 
 Read = Callable[[], Awaitable[bytes]]
 """Returns the next bytes as soon as there are some, empty at the end."""
-
-
-class UnreadablePipe(InvalidRequest):
-    """What comes through a pipe is nothing that can be streamed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,35 +71,68 @@ async def read_pipe(
     Args:
         read: from the pipe.
         raw: what samples without a header are; None if there must be one.
-        on_sent: told the seconds of audio that were yielded so far; not of Matroska.
+        on_sent: told the seconds of audio that were yielded so far.
         clock: gives the time of the samples.
         fragment_seconds: how long each fragment is, 0.02 to 20; the last may be shorter.
 
     Raises:
-        UnreadablePipe: nothing came; samples without a header, and `raw` is None; or a wav that is not to be read, or
-            for which `raw` was given.
+        UnreadableRecording: nothing came; samples without a header, and `raw` is None; or a recording that cannot be
+            read, holds no sound, or for which `raw` was given. Also while the body is taken.
         BadFragmentLength: out of range.
     """
+    check_fragment_seconds(fragment_seconds)
     clock = clock or SystemClock()
     source = _Source(read)
-    head = await source.peek(_SNIFFED_BYTES)
+    head = await source.peek(SNIFFED_BYTES)
     if not head:
-        raise UnreadablePipe("Nothing came through the pipe. Does the program that should write to it run?")
-    if head.startswith(_EBML):
-        _check_not_described(raw, "Matroska")
-        return Piped(source.rest(), clock.now())
-    if head.startswith(_RIFF) and head[8:12] == _WAVE:
-        _check_not_described(raw, "a wav")
-        layout, size = await _read_wave_header(source)
-    elif raw is None:
-        raise UnreadablePipe(
-            "What comes through the pipe has no header. Have a wav written to it (ffmpeg: -f wav), or say what it is: "
+        raise UnreadableRecording("Nothing came through the pipe. Does the program that should write to it run?")
+    container = container_of(head, is_described=raw is not None)
+    if container is not None and raw is not None:
+        raise UnreadableRecording(f"{container.value} comes through the pipe, and says what it is: leave out --rate.")
+    if container is Container.MATROSKA:
+        return Piped(_recut(source.rest(), Recut(fragment_seconds), on_sent), clock.now())
+    if container is None and raw is None:
+        raise UnreadableRecording(
+            f"{_NAME} has no header that is known. Have a wav written to it (ffmpeg: -f wav), or say what it is: "
             "--rate, --channels, --encoding."
         )
-    else:
-        layout, size = raw, None
-    splicer = Splicer(_checked(layout), to_millis(clock.now()), fragment_seconds=fragment_seconds)
-    return Piped(_fragments(source.rest(size), splicer, on_sent, clock), None)
+    pacing = _Pacing(clock, fragment_seconds, on_sent)
+    header = await _header(source, raw, reading_of(head, is_live=True))
+    if header is None or header.encoding is None:
+        return Piped(_copied(source, header, pacing), None)
+    check(header.rate_hz, header.channels, _NAME)
+    check_channels(header.channels, _NAME)
+    frame_bytes = bytes_per_sample(header.encoding) * header.channels
+    if header.size == 0 or len(await source.peek(frame_bytes)) < frame_bytes:
+        raise no_sound(_NAME)
+    format_ = _AS_THEY_ARE.get(header.encoding)
+    pieces = source.rest(header.size)
+    samples = pieces if format_ is not None else _as_pcm16(pieces, header.encoding, frame_bytes)
+    layout = Layout(format_ or SampleFormat.S16LE, header.rate_hz, header.channels)
+    return Piped(pacing.fragments(samples, layout), None)
+
+
+async def _header(source: "_Source", raw: Layout | None, reading: Reading | None) -> Header | None:
+    """Take all that stands before the samples and return what they are; None if only a decoder can tell.
+
+    Raises:
+        UnreadableRecording: the header makes no sense.
+    """
+    if raw is not None:
+        return Header(Encoding(raw.format.value), raw.rate_hz, raw.channels, 0, None)
+    if reading is None:
+        return None
+    try:
+        need = next(reading)
+        while True:
+            await source.skip_to(need.at)
+            need = reading.send((await source.peek(need.size))[: need.size])
+    except StopIteration as over:
+        header: Header = over.value
+    except BadHeader as error:
+        raise UnreadableRecording(f"{_NAME} {error}.") from error
+    await source.skip_to(header.at)
+    return header
 
 
 class _Source:
@@ -98,6 +141,7 @@ class _Source:
     def __init__(self, read: Read) -> None:
         self._read = read
         self._held = b""
+        self._at = 0  # where `_held` begins
 
     async def peek(self, size: int) -> bytes:
         """Return at least so many bytes, or all there are."""
@@ -105,8 +149,15 @@ class _Source:
             self._held += data
         return self._held
 
-    def skip(self, size: int) -> None:
-        self._held = self._held[size:]
+    async def skip_to(self, at: int) -> None:
+        """Let go of what stands before a place, however far it is."""
+        while self._at + len(self._held) < at:
+            self._at += len(self._held)
+            self._held = await self._read()
+            if not self._held:
+                return
+        self._held = self._held[at - self._at :]
+        self._at = at
 
     async def rest(self, size: int | None = None) -> AsyncGenerator[bytes]:
         """Yield what follows, as it comes: so many bytes, or all; what comes after them is not read."""
@@ -120,68 +171,76 @@ class _Source:
             data = await self._read() if left is None or left > 0 else b""
 
 
-async def _fragments(
-    pieces: AsyncGenerator[bytes], splicer: Splicer, on_sent: Callable[[float], None], clock: Clock
-) -> AsyncGenerator[bytes]:
-    began = clock.monotonic()
-    yield splicer.header()
-    async for piece in pieces:
-        due_seconds = clock.monotonic() - began - _SILENCE_SECONDS
-        silent = splicer.fill_until(due_seconds) if due_seconds > splicer.seconds else []
-        for fragment in (*silent, *splicer.push(0, piece)):
+@dataclass(frozen=True, slots=True)
+class _Pacing:
+    """What is the same for all samples."""
+
+    clock: Clock
+    fragment_seconds: float
+    on_sent: Callable[[float], None]
+
+    async def fragments(self, pieces: AsyncIterator[bytes], layout: Layout) -> AsyncGenerator[bytes]:
+        splicer = Splicer(layout, to_millis(self.clock.now()), fragment_seconds=self.fragment_seconds)
+        began = self.clock.monotonic()
+        yield splicer.header()
+        async for piece in pieces:
+            due_seconds = self.clock.monotonic() - began - _SILENCE_SECONDS
+            silent = splicer.fill_until(due_seconds) if due_seconds > splicer.seconds else []
+            for fragment in (*silent, *splicer.push(0, piece)):
+                yield fragment
+            self.on_sent(splicer.seconds)
+        for fragment in splicer.end():
             yield fragment
-        on_sent(splicer.seconds)
-    for fragment in splicer.end():
-        yield fragment
 
 
-async def _read_wave_header(source: _Source) -> tuple[Layout, int | None]:
-    """Take all that stands before the samples; return what they are, and their size, None if that is open."""
-    layout: Layout | None = None
-    source.skip(_SNIFFED_BYTES)
-    while True:
-        head = await source.peek(_CHUNK_HEADER.size)
-        if len(head) < _CHUNK_HEADER.size:
-            raise UnreadablePipe("The wav ends before its samples.")
-        name, size = _CHUNK_HEADER.unpack_from(head)
-        if name == b"data":
-            source.skip(_CHUNK_HEADER.size)
-            if layout is None:
-                raise UnreadablePipe("The wav does not say what its samples are.")
-            return layout, None if size in _UNTIL_THE_END else size
-        if size > _MAX_HEADER_BYTES:
-            raise UnreadablePipe("The wav has no samples in its first 64 KiB.")
-        end = _CHUNK_HEADER.size + size + size % 2  # chunks are padded to an even size
-        chunk = (await source.peek(end))[_CHUNK_HEADER.size : end]
-        source.skip(end)
-        if name == b"fmt ":
-            layout = _wave_layout(chunk)
+async def _as_pcm16(pieces: AsyncIterator[bytes], encoding: Encoding, frame_bytes: int) -> AsyncGenerator[bytes]:
+    """Yield samples of any plain encoding as 16-bit ones."""
+    rest = b""
+    async for piece in pieces:
+        data = rest + piece
+        whole = len(data) - len(data) % frame_bytes
+        rest = data[whole:]
+        if whole:
+            yield to_pcm16(to_pcm(encoding, data[:whole])).astype("<i2").tobytes()
 
 
-def _wave_layout(chunk: bytes) -> Layout:
-    """Return what a `fmt ` chunk says.
-
-    Source: Microsoft, "WAVEFORMATEXTENSIBLE structure".
-    """
-    if len(chunk) < _WAVE_FORMAT.size:
-        raise UnreadablePipe("The wav does not say what its samples are.")
-    tag, channels, rate_hz, _, _, bits = _WAVE_FORMAT.unpack_from(chunk)
-    if tag == _EXTENSIBLE:
-        tag = int.from_bytes(chunk[_SUBFORMAT_AT : _SUBFORMAT_AT + 2], "little")
-    format_ = _FORMATS.get((tag, bits))
-    if format_ is None:
-        raise UnreadablePipe(f"The wav has {bits}-bit samples of format {tag}; send 16 bits (ffmpeg: -c:a pcm_s16le).")
-    return Layout(format_, rate_hz, channels)
-
-
-def _check_not_described(raw: Layout | None, what: str) -> None:
-    if raw is not None:
-        raise UnreadablePipe(f"{what.capitalize()} comes through the pipe, and says what it is: leave out --rate.")
+async def _recut(pieces: AsyncIterator[bytes], recut: Recut, on_sent: Callable[[float], None]) -> AsyncGenerator[bytes]:
+    try:
+        async for piece in pieces:
+            if made := recut.push(piece):
+                yield made
+                on_sent(recut.seconds)
+        if made := recut.end():
+            yield made
+    except UnsupportedMedia as error:
+        raise UnreadableRecording(f"{_NAME} cannot be read: {error}") from error
+    except MatroskaError as error:
+        raise UnreadableRecording(f"{_NAME} is damaged: {error}.") from error
+    on_sent(recut.seconds)
+    if recut.is_empty:
+        raise no_sound(_NAME)
 
 
-def _checked(layout: Layout) -> Layout:
-    if layout.channels not in {1, 2}:
-        raise UnreadablePipe(f"The pipe has {layout.channels} channels; a call has one or two (ffmpeg: -ac 1).")
-    if not 1 <= layout.rate_hz <= _MAX_RATE_HZ:
-        raise UnreadablePipe(f"{layout.rate_hz} Hz cannot be streamed; send 8000 to 48000 (ffmpeg: -ar 16000).")
-    return layout
+async def _copied(source: _Source, header: Header | None, pacing: _Pacing) -> AsyncGenerator[bytes]:
+    """Take all there is, and then yield the recording that it is."""
+    with tempfile.TemporaryFile(buffering=0) as copy:
+        again = b"" if header is None else header.again
+        await to_thread.run_sync(write_all, copy, again)
+        size = 0
+        async for piece in source.rest(None if header is None else header.size):
+            size += len(piece)
+            if size > MOST_COPIED_BYTES:
+                raise too_large()
+            await to_thread.run_sync(write_all, copy, piece)
+        copy.seek(0)
+        with recording_in(copy, _NAME) as sound:
+            check_channels(sound.channels, _NAME)
+            layout = Layout(SampleFormat.S16LE, sound.rate_hz, sound.channels)
+            async for fragment in pacing.fragments(_decoded(sound), layout):
+                yield fragment
+
+
+async def _decoded(sound: Sound) -> AsyncGenerator[bytes]:
+    blocks = sound.blocks()
+    while (samples := await to_thread.run_sync(next, blocks, None)) is not None:
+        yield to_pcm16(samples).astype("<i2").tobytes()

@@ -5,19 +5,18 @@ less than a piece: senders round their times, and audio that was sent is never t
 the samples shift the clock; audio in order is never dropped.
 """
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
 from carillon.matroska import AUDIO, Block, Muxer, Track
+from carillon.media.encodings import A_LAW, MU_LAW, WaveFormat
 from carillon.media.files import check_fragment_seconds
 
 _BLOCK_SECONDS: Final = 0.02  # as telephones packetize
 _DRIFT_SECONDS: Final = 1.0
 """Audio that is so far behind its own times has been held up for good: the clock is shifted, for all tracks alike."""
-_WAVE_FORMAT: Final = struct.Struct("<HHIIHHH")
 
 
 class SampleFormat(Enum):
@@ -39,7 +38,7 @@ class SampleFormat(Enum):
 
 
 _SILENCE: Final = {SampleFormat.S16LE: b"\0\0", SampleFormat.MU_LAW: b"\xff", SampleFormat.A_LAW: b"\xd5"}
-_WAVE_TAGS: Final = {SampleFormat.MU_LAW: 7, SampleFormat.A_LAW: 6}
+_WAVE_TAGS: Final = {SampleFormat.MU_LAW: MU_LAW, SampleFormat.A_LAW: A_LAW}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,23 +52,19 @@ class Layout:
 
     def track(self) -> Track:
         """Return the Matroska track that carries such samples."""
-        is_pcm = self.format is SampleFormat.S16LE
+        tag = _WAVE_TAGS.get(self.format)
+        private = b"" if tag is None else WaveFormat(tag, self.channels, self.rate_hz, self.channels, 8).packed()
         return Track(
             number=1,
             uid=1,
             kind=AUDIO,
             name="call",
-            codec_id="A_PCM/INT/LIT" if is_pcm else "A_MS/ACM",
-            codec_private=b"" if is_pcm else self._wave_format(),
+            codec_id="A_PCM/INT/LIT" if tag is None else "A_MS/ACM",
+            codec_private=private,
             rate_hz=float(self.rate_hz),
             channels=self.channels,
             bit_depth=8 * self.format.sample_bytes,
         )
-
-    def _wave_format(self) -> bytes:
-        """Return a WAVEFORMATEX: tag, channels, rate, bytes a second, bytes a frame, bits, nothing more."""
-        tag = _WAVE_TAGS[self.format]
-        return _WAVE_FORMAT.pack(tag, self.channels, self.rate_hz, self.rate_hz * self.channels, self.channels, 8, 0)
 
 
 @dataclass(slots=True)

@@ -4,22 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
 from carillon.analysis import IdentificationReady, SpeakerAnalyzer, SpeakerFinding, TooLittleSpeech, VoiceprintReady
 from carillon.analysis import Settings as AnalysisSettings
-from carillon.audio import Pcm
 from carillon.errors import InvalidRequest
 from carillon.inference import Models
-
-_BLOCK_SECONDS = 10
-
-
-class NotARecording(InvalidRequest):
-    """A file holds no sound that can be read."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(f"{path} is not a recording that can be read. Give a wav, flac, mp3 or ogg file.")
+from carillon.media import channel_of, opened
 
 
 class NoSuchChannel(InvalidRequest):
@@ -47,7 +36,7 @@ class Listener:
         """Return what to search with.
 
         Raises:
-            NotARecording, NoSuchChannel: the file cannot be heard.
+            UnreadableRecording, NoSuchChannel: the file cannot be heard.
             UnfitRecording: too little speech, or none that is fit; says which.
         """
         for finding in self._hear(path, channel):
@@ -61,7 +50,7 @@ class Listener:
         """Return what to enroll.
 
         Raises:
-            NotARecording, NoSuchChannel: the file cannot be heard.
+            UnreadableRecording, NoSuchChannel: the file cannot be heard.
             UnfitRecording: too little speech, or none that is fit; says which.
         """
         for finding in self._hear(path, channel):
@@ -73,20 +62,14 @@ class Listener:
 
     def _hear(self, path: Path, channel: int) -> Sequence[SpeakerFinding]:
         findings: list[SpeakerFinding] = []
-        try:
-            with soundfile.SoundFile(path) as file:
-                if channel >= file.channels:
-                    raise NoSuchChannel(path, file.channels, channel)
-                analyzer = SpeakerAnalyzer(
-                    self.models.vad, self.models.speaker, file.samplerate, settings=self.settings
-                )
-                for block in file.blocks(_BLOCK_SECONDS * file.samplerate, dtype="float32", always_2d=True):
-                    samples: Pcm = block[:, channel].copy()
-                    findings += analyzer.push(samples)
-                    if analyzer.is_done:
-                        return findings
-        except soundfile.LibsndfileError as error:
-            raise NotARecording(path) from error
+        with opened(path) as sound:
+            if channel >= sound.channels:
+                raise NoSuchChannel(path, sound.channels, channel)
+            analyzer = SpeakerAnalyzer(self.models.vad, self.models.speaker, sound.rate_hz, settings=self.settings)
+            for block in sound.blocks():
+                findings += analyzer.push(channel_of(block, channel))
+                if analyzer.is_done:
+                    return findings
         return [*findings, *analyzer.end()]
 
     def _reason(self, finding: SpeakerFinding) -> str:

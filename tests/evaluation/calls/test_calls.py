@@ -172,7 +172,7 @@ def test_files_that_are_no_calls_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(BadCall, match="96000"):
         _heard(tmp_path, ears)
     (tmp_path / "a.wav").write_text("no sound")
-    with pytest.raises(BadCall, match=r"a\.wav cannot be read"):
+    with pytest.raises(BadCall, match=r"a\.wav is not a wav"):
         _heard(tmp_path, ears)
 
 

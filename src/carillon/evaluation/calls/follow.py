@@ -13,7 +13,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import soundfile
 
 from carillon.analysis import ToneAnalyzer, ToneFinding, ToneReported, WordsModel
 from carillon.analysis.speech import FRAME_SAMPLES, FRAME_SECONDS, SpeechGate
@@ -23,6 +22,7 @@ from carillon.evaluation.calls.files import CHANNELS, BadCall, CallFile, Turn, c
 from carillon.evaluation.progress import tracked
 from carillon.evaluation.tone.clips import Ears, HeardTwice
 from carillon.inference import Models, Probabilities, Said, Settings
+from carillon.media import UnreadableRecording, channel_of, opened
 
 _PUSHED_SECONDS: Final = 0.1
 
@@ -103,20 +103,22 @@ def follow(file: CallFile, ears: Ears, ids: tuple[str, str]) -> CallHeard:
         BadCall: it cannot be read, or is not one or two channels at a rate that the product takes.
     """
     try:
-        with soundfile.SoundFile(file.path) as sound:
-            if sound.channels > len(CHANNELS) or not LEAST_RATE_HZ <= sound.samplerate <= MOST_RATE_HZ:
+        with opened(file.path) as sound:
+            if sound.channels > len(CHANNELS) or not LEAST_RATE_HZ <= sound.rate_hz <= MOST_RATE_HZ:
                 raise BadCall(
-                    f"{file.path} has {sound.channels} channels at {sound.samplerate} Hz. A call has one or two, at "
+                    f"{file.path} has {sound.channels} channels at {sound.rate_hz} Hz. A call has one or two, at "
                     f"{LEAST_RATE_HZ} to {MOST_RATE_HZ} Hz: convert it."
                 )
             names = file.parties if sound.channels > 1 else ("both parties",)
-            listeners = [_Listener(name, ears, sound.samplerate) for name in names]
-            for block in sound.blocks(round(sound.samplerate * _PUSHED_SECONDS), dtype="float32", always_2d=True):
-                for listener, samples in zip(listeners, block.T, strict=True):
-                    listener.push(np.ascontiguousarray(samples))
-            seconds = sound.frames / sound.samplerate
-    except soundfile.LibsndfileError as error:
-        raise BadCall(f"{file.path} cannot be read: {error.error_string}") from error
+            listeners = [_Listener(name, ears, sound.rate_hz) for name in names]
+            step = round(sound.rate_hz * _PUSHED_SECONDS)
+            for samples in sound.blocks():
+                for at in range(0, len(samples), step):
+                    for channel, listener in enumerate(listeners):
+                        listener.push(channel_of(samples[at : at + step], channel))
+            seconds = sound.frames() / sound.rate_hz
+    except UnreadableRecording as error:
+        raise BadCall(str(error)) from error
     return CallHeard(file.path.name, seconds, *ids, [listener.end() for listener in listeners], file.turns)
 
 

@@ -1,0 +1,177 @@
+"""Headers of recordings: what stands before the samples of a WAV or an AU, whoever wrote it. No I/O.
+
+Recorders die before they fill in sizes, pipes cannot go back to, and chunks of any size stand anywhere. So a reader
+here is a generator that asks for bytes at a place (`Need`) and ends with what it found (`Header`): a file gives them by
+seeking, a pipe by waiting for them, and both hear the same verdict.
+
+Sources: Microsoft, "Multimedia Programming Interface and Data Specifications 1.0"; EBU Tech 3306 (RF64); ITU-R BS.2088
+(BW64); Sun, "au(4)".
+"""
+
+import struct
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from carillon.errors import InvalidRequest
+from carillon.media.encodings import Encoding, WaveFormat
+
+SNIFFED_BYTES: Final = 36
+"""The most that it takes to recognize a format."""
+
+_WAVES: Final = (b"RIFF", b"RF64", b"BW64", b"RIFX")
+_AU: Final = (b".snd", b"dns.")
+_UNKNOWN: Final = 0xFFFFFFFF
+_ENDLESS: Final = 0x7FFF0000
+"""A pipe's header with a size from here on was written before anybody knew: sox says 0x7FFFF000, others 0xFFFFFFDB."""
+_NAMES: Final = (
+    b"fmt data fact LIST JUNK junk PAD FLLR bext iXML axml chna PEAK cue smpl inst plst labl note ltxt acid strc DISP "
+    b"levl umid afsp cart r64m id3 ID3 _PMX"
+)
+_AROUND: Final = frozenset(name.ljust(4) for name in _NAMES.split())
+"""Chunks that may stand beside the samples."""
+_MAX_CHUNK_BYTES: Final = 4096  # of those that are looked into
+_DS64: Final = struct.Struct("<QQ")
+_AU_FIELDS: Final = 24
+_AU_ENCODINGS: Final[Mapping[int, Encoding]] = {
+    1: Encoding.MU_LAW,
+    2: Encoding.S8,
+    3: Encoding.S16BE,
+    4: Encoding.S24BE,
+    5: Encoding.S32BE,
+    6: Encoding.F32BE,
+    7: Encoding.F64BE,
+    27: Encoding.A_LAW,
+}
+_LITTLE: Final[Mapping[Encoding, Encoding]] = {
+    Encoding.S16BE: Encoding.S16LE,
+    Encoding.S24BE: Encoding.S24LE,
+    Encoding.S32BE: Encoding.S32LE,
+    Encoding.F32BE: Encoding.F32LE,
+    Encoding.F64BE: Encoding.F64LE,
+}
+
+
+class BadHeader(InvalidRequest):
+    """A header that cannot be made sense of; the message goes on after "it"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """So many bytes are to be looked at, from a place counted from the beginning; fewer are given only at the end."""
+
+    at: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a header says of the samples."""
+
+    encoding: Encoding | None
+    """None if they are no plain samples, or if that stands behind them: only a decoder that can seek will do."""
+    rate_hz: int
+    channels: int
+    at: int
+    """Where they begin."""
+    size: int | None
+    """How many bytes they are at most; None: all that follows."""
+    again: bytes = field(default=b"", repr=False)
+    """A shorter header that says the same, for a decoder that reads what follows."""
+
+
+Reading: TypeAlias = Generator[Need, bytes, Header]
+
+
+def reading_of(head: bytes, *, is_live: bool = False) -> Reading | None:
+    """Return what reads the header, None if it is no WAV and no AU.
+
+    Args:
+        head: the first SNIFFED_BYTES.
+        is_live: nothing can be looked at twice; a size that nobody can have known means "until the end".
+
+    Raises:
+        BadHeader: while it reads.
+    """
+    if head[:4] in _WAVES and head[8:12] == b"WAVE":
+        return _read_wave(is_live)
+    return _read_au() if head[:4] in _AU else None
+
+
+def _read_wave(is_live: bool) -> Reading:
+    head = yield Need(0, 12)
+    is_big = head[:4] == b"RIFX"
+    order = ">4sI" if is_big else "<4sI"
+    form, fact, long_size = b"", b"", 0
+    samples: tuple[int, int | None] | None = None
+    at = 12
+    while len(head := (yield Need(at, 8))) == 8:
+        name, size = struct.unpack(order, head)
+        if name == b"data":
+            samples = at + 8, (yield from _size_of_data(at + 8, size, long_size, is_live))
+            if not form and samples[1] is None:
+                break
+            if form or is_live:
+                return _wave(form, fact, *samples, is_big=is_big)
+            size = samples[1] or 0
+        elif name in {b"fmt ", b"ds64", b"fact"}:
+            body = yield Need(at + 8, min(size, _MAX_CHUNK_BYTES))
+            if name == b"fmt ":
+                form = body
+            elif name == b"fact":
+                fact = body
+            elif len(body) >= _DS64.size:
+                long_size = _DS64.unpack_from(body)[1]
+            if form and samples is not None:
+                return _wave(form, fact, *samples, is_big=is_big)
+        at += 8 + size
+        if size % 2:  # chunks are padded to an even size, but not by everybody
+            after = yield Need(at, 4)
+            at += 0 if after in _AROUND else 1
+    raise BadHeader("does not say what its samples are" if samples else "ends before its samples")
+
+
+def _size_of_data(at: int, size: int, long_size: int, is_live: bool) -> Generator[Need, bytes, int | None]:
+    """Return how many bytes of samples there are, None if that is open."""
+    if size in {0, _UNKNOWN} and long_size:
+        return long_size
+    if size == 0:  # the recorder died; or there are none, and something else follows
+        following = yield Need(at, 4)
+        return 0 if following in _AROUND else None
+    return None if size == _UNKNOWN or (is_live and size >= _ENDLESS) else size
+
+
+def _wave(form: bytes, fact: bytes, at: int, size: int | None, *, is_big: bool) -> Header:
+    magic, order = (b"RIFX", ">I") if is_big else (b"RIFF", "<I")
+
+    def chunk(name: bytes, size: int) -> bytes:
+        return name + struct.pack(order, min(size, _UNKNOWN))
+
+    data_size = _UNKNOWN if size is None else size
+    again = magic + struct.pack(order, _UNKNOWN) + b"WAVE"
+    for name, body in ((b"fmt ", form), (b"fact", fact)):
+        if body:
+            again += chunk(name, len(body)) + body + b"\0" * (len(body) % 2)
+    again += chunk(b"data", data_size)
+    if not form:
+        return Header(None, 0, 0, at, None, again)
+    said = WaveFormat.read(form, is_big=is_big)
+    if said is None:
+        raise BadHeader("does not say what its samples are")
+    return Header(said.encoding(is_big=is_big), said.rate_hz, said.channels, at, size, again)
+
+
+def _read_au() -> Reading:
+    head = yield Need(0, _AU_FIELDS)
+    if len(head) < _AU_FIELDS:
+        raise BadHeader("ends before its samples")
+    is_little = head[:4] == b"dns."
+    order = "<" if is_little else ">"
+    at, size, number, rate_hz, channels = struct.unpack(f"{order}5I", head[4:])
+    if at < _AU_FIELDS:
+        raise BadHeader("does not say where its samples are")
+    encoding = _AU_ENCODINGS.get(number)
+    if is_little and encoding is not None:
+        encoding = _LITTLE.get(encoding, encoding)
+    again = head[:4] + struct.pack(f"{order}5I", _AU_FIELDS, size, number, rate_hz, channels)
+    return Header(encoding, rate_hz, channels, at, None if size in {0, _UNKNOWN} else size, again)
