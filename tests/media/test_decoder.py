@@ -19,6 +19,7 @@ from carillon.matroska import BlockRead, ClusterTimecode, Demuxer, Track, Tracks
 from carillon.media import ChannelDecoder, ChannelSource, Chunk, DecoderState, Fragment, RateMismatch, UnsupportedMedia
 from carillon.media.encodings import Encoding
 from carillon.media.pcm import to_pcm
+from carillon.tasks.timeline import Timeline
 
 SAID_AT = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MONO = ChannelSource(count=1, index=0, rate_hz=8_000)
@@ -271,6 +272,103 @@ def test_a_state_stays_small_and_shows_no_sound() -> None:
         decoder.decode(fragment)
     assert len(msgspec.msgpack.encode(decoder.state)) < 3_000
     assert "x8" not in repr(decoder.state)
+
+
+# Pauses within a fragment.
+
+NOISE = np.random.default_rng(9).integers(1, 30_000, 18 * 8_000).astype("<i2")
+
+
+def spoken(*stretches: tuple[int, int], block_ms: int = 20, at_ms: int = 0) -> Fragment:
+    """A fragment with blocks at such times, in ms, each with the noise of its time."""
+    read = []
+    for begin, end in stretches:
+        for at in range(begin, end, block_ms):
+            data = NOISE[at * 8 : min(at + block_ms, end) * 8].tobytes()
+            read.append(BlockRead(0, 1, 1, at_ms + at, data))
+    return Fragment("1", SAID_AT, SAID_AT, (pcm_track(),), tuple(read), {})
+
+
+@pytest.mark.parametrize("block_ms", [10, 20, 100, 1_000])
+@pytest.mark.parametrize("pauses", [((6_000, 12_000),), ((1_000, 2_000), (5_000, 5_500), (9_000, 17_000))])
+def test_a_pause_within_a_fragment_is_silent_however_the_blocks_are_cut(
+    block_ms: int, pauses: tuple[tuple[int, int], ...]
+) -> None:
+    edges = [0, *(edge for pause in pauses for edge in pause), 18_000]
+    fragment = spoken(*zip(edges[::2], edges[1::2], strict=True), block_ms=block_ms)
+    before = lost_seconds()
+    decoder = ChannelDecoder(MONO)
+    chunk = decoder.decode(fragment)
+    expected = NOISE.copy()
+    for begin, end in pauses:
+        expected[begin * 8 : end * 8] = 0
+    np.testing.assert_array_equal(chunk.samples * 32_768, expected)
+    after = decoder.decode(replace(spoken((0, 1_000)), number="2", **dict.fromkeys(WHEN, SAID_AT + 18 * SECOND)))
+    assert not after.is_apart
+    assert lost_seconds() == before
+
+
+WHEN = ("producer_at", "server_at")
+
+
+def test_what_is_said_after_a_pause_is_dated_by_its_block() -> None:
+    timeline = Timeline.begun(ChannelDecoder(MONO).decode(spoken((0, 6_000), (12_000, 18_000))))
+    assert timeline.heard_ms == 18_000
+    assert timeline.wall(12_000) == SAID_AT + 12 * SECOND
+    assert timeline.heard_until == SAID_AT + 18 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("tolerance_seconds", "length"), [(0.2, 16_000), (0.299, 18_400), (0.301, 16_000), (1, 16_000)]
+)
+def test_times_that_jitter_leave_no_silence(tolerance_seconds: float, length: int) -> None:
+    decoder = ChannelDecoder(MONO, tolerance_seconds=tolerance_seconds)
+    late_ms = 200 if tolerance_seconds == 0.2 else 300
+    first, second = spoken((0, 1_000)).blocks, spoken((0, 1_000), at_ms=1_000 + late_ms).blocks
+    assert len(decoder.decode(replace(spoken((0, 20)), blocks=first + second)).samples) == length
+
+
+def test_many_short_pauses_add_up() -> None:
+    fragment = spoken(*((at, at + 100) for at in range(0, 10_000, 200)))
+    assert abs(len(ChannelDecoder(MONO).decode(fragment).samples) - 9_900 * 8) <= 200 * 8
+
+
+@pytest.mark.parametrize(
+    "stretches",
+    [
+        ((0, 6_000), (3_000, 9_000)),  # overlapping
+        ((6_000, 9_000), (0, 6_000)),  # running back
+        ((0, 1_000), (0, 1_000), (0, 1_000)),  # standing still
+    ],
+)
+def test_audio_whose_times_overlap_or_run_back_is_kept_in_its_order(stretches: tuple[tuple[int, int], ...]) -> None:
+    chunk = ChannelDecoder(MONO).decode(spoken(*stretches))
+    expected = np.concatenate([NOISE[begin * 8 : end * 8] for begin, end in stretches])
+    np.testing.assert_array_equal(chunk.samples * 32_768, expected)
+    assert chunk.started_at == SAID_AT + timedelta(milliseconds=stretches[0][0])
+
+
+@pytest.mark.parametrize("far_ms", [60_001, 3_600_000, 1 << 70])
+def test_a_block_of_another_clock_leaves_no_silence(far_ms: int) -> None:
+    blocks = (*spoken((0, 1_000)).blocks, *spoken((0, 1_000), at_ms=far_ms).blocks)
+    assert len(ChannelDecoder(MONO).decode(replace(spoken((0, 20)), blocks=blocks)).samples) == 16_000
+
+
+@pytest.mark.parametrize("name", ["aac", "libopus"])
+def test_a_pause_in_compressed_audio_is_silent_too(
+    encode: Callable[..., Any], babble: Callable[..., Any], name: str
+) -> None:
+    encoded = encode(name, babble(4, 48_000), 48_000)
+    (fragment,) = compressed(encoded, 10_000)
+    source = ChannelSource(1, 0, 48_000)
+    whole = ChannelDecoder(source).decode(fragment).samples
+    half = len(fragment.blocks) // 2
+    later = [msgspec.structs.replace(block, timecode_ms=block.timecode_ms + 5_000) for block in fragment.blocks[half:]]
+    paused = ChannelDecoder(source).decode(replace(fragment, blocks=(*fragment.blocks[:half], *later))).samples
+    assert len(paused) == pytest.approx(len(whole) + 5 * 48_000, abs=480)
+    silent = np.flatnonzero(paused == 0)
+    assert silent[-1] - silent[0] == pytest.approx(5 * 48_000, abs=4_800)
+    np.testing.assert_array_equal(paused[-48_000:], whole[-48_000:])
 
 
 # Compressed audio.

@@ -2,13 +2,15 @@
 
 Producers are not tidy. After a broken connection they send fragments again under new numbers, their clocks are set,
 they pause, and what an endpoint cannot read is missing. What adjoins what is judged by the producer's own clock, in
-which a fragment begins where the one before ended; the endpoint's clock tells a gap from a clock that was set.
+which a fragment begins where the one before ended; the endpoint's clock tells a gap from a clock that was set. Within a
+fragment a pause is silence: whoever suppresses silence sends blocks whose times go on though no samples came.
 """
 
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Final
 
 import numpy as np
@@ -96,6 +98,8 @@ class ChannelDecoder:
             and as far as packets let a decoder begin anew (`packets.py`) for compressed audio.
         is_lenient: take the track's rate where it is not the declared one.
         counts_losses: what is missing shows in the metrics.
+        tolerance_seconds: a block that begins later than the samples before it end, but not by more than this, only
+            has a time that jitters.
     """
 
     def __init__(
@@ -105,18 +109,22 @@ class ChannelDecoder:
         *,
         is_lenient: bool = False,
         counts_losses: bool = True,
+        tolerance_seconds: float = 0.2,
     ) -> None:
         self.state = state or DecoderState()
         self._source = source
         self._is_lenient = is_lenient
         self._counts_losses = counts_losses
+        self._tolerance_seconds = tolerance_seconds
         self._packets: PacketDecoder | None = None  # what it remembers is made again of `state.lead`
 
     def decode(self, fragment: Fragment) -> Chunk:
         """Return the samples that the participant has in a fragment: none of what was heard before.
 
-        Samples are counted from the first block on: block times have only milliseconds. A sample frame that a block
-        cuts off is completed by the next block, or dropped at the end of the fragment.
+        Samples are counted from the first block on, since block times have only milliseconds; where a block is later
+        than that by more than the tolerance, it was silent in between. Audio whose times run back, or overlap, is kept
+        in the order in which it came, and ends as much later. A sample frame that a block cuts off is completed by the
+        next block, or dropped at the end of the fragment.
 
         Raises:
             UnsupportedMedia: no such channel, a codec that we do not read, or more than a minute in one fragment.
@@ -179,8 +187,11 @@ class ChannelDecoder:
 
     def _samples(self, channel: Channel, blocks: Sequence[BlockRead], *, is_apart: bool) -> tuple[Pcm, int, timedelta]:
         """Return the channel's samples, their rate, and by how much the first is older than its block."""
+        times_ms = [block.timecode_ms for block in blocks]
         if not channel.codec.encoding.is_compressed:
-            return _plain(channel, blocks), channel.codec.rate_hz or self._source.rate_hz, timedelta()
+            samples, starts = _plain(channel, blocks)
+            rate_hz = channel.codec.rate_hz or self._source.rate_hz
+            return _with_pauses(samples, starts, times_ms, rate_hz, self._tolerance_seconds), rate_hz, timedelta()
         decoder = self._decoder_of(channel, is_apart=is_apart)
         decoded = decoder.decode([block.data for block in blocks], _MOST_SAMPLES)
         self.state = replace(self.state, lead=decoder.lead)
@@ -196,7 +207,9 @@ class ChannelDecoder:
                 f"Track {channel.track.number} decodes to {len(decoded.planes)} channels instead of {channel.count}. "
                 "Let the producer say in the track what it sends."
             )
-        return decoded.planes[channel.at], decoded.rate_hz, timedelta(seconds=decoded.delay_seconds)
+        samples = decoded.planes[channel.at]
+        placed = _with_pauses(samples, decoded.starts, times_ms, decoded.rate_hz, self._tolerance_seconds)
+        return placed, decoded.rate_hz, timedelta(seconds=decoded.delay_seconds)
 
     def _decoder_of(self, channel: Channel, *, is_apart: bool) -> PacketDecoder:
         """Return the decoder that has heard what came before; after a gap one that has heard nothing."""
@@ -214,14 +227,35 @@ def _nothing() -> Pcm:
     return np.zeros(0, np.float32)
 
 
-def _plain(channel: Channel, blocks: Sequence[BlockRead]) -> Pcm:
+def _plain(channel: Channel, blocks: Sequence[BlockRead]) -> tuple[Pcm, Sequence[int]]:
+    """Return the channel's samples, and at which of them each block begins."""
     encoding = channel.codec.encoding
     data = b"".join(block.data for block in blocks)
     frame_bytes = bytes_per_sample(encoding) * channel.count
     if len(data) > _MOST_SAMPLES * frame_bytes:
         raise UnsupportedMedia(f"A fragment holds over {_MOST_SAMPLES} samples. Let the producer send shorter ones.")
     samples = to_pcm(encoding, data[: len(data) - len(data) % frame_bytes])
-    return np.ascontiguousarray(samples[channel.at :: channel.count])
+    ends = accumulate(len(block.data) for block in blocks)
+    starts = [0, *(-(-end // frame_bytes) for end in ends)][:-1]
+    return np.ascontiguousarray(samples[channel.at :: channel.count]), starts
+
+
+def _with_pauses(
+    samples: Pcm, starts: Sequence[int], times_ms: Sequence[int], rate_hz: int, tolerance_seconds: float
+) -> Pcm:
+    """Return samples with silence where blocks begin later than the samples before them end.
+
+    What is over a minute off, or would make the fragment as long, is no pause but another clock, and leaves none.
+    """
+    tolerance = tolerance_seconds * rate_hz
+    parts: list[Pcm] = []
+    done = added = 0
+    for start, at_ms in zip(starts, times_ms, strict=False):
+        pause = (at_ms - times_ms[0]) * rate_hz // 1000 - (start - starts[0]) - added
+        if pause > tolerance and len(samples) + added + pause <= _LONGEST_FRAGMENT_MS * rate_hz // 1000:
+            parts += [samples[done:start], np.zeros(pause, np.float32)]
+            done, added = start, added + pause
+    return np.concatenate([*parts, samples[done:]]) if parts else samples
 
 
 def _offset(fragment: Fragment, blocks: Sequence[BlockRead]) -> timedelta:

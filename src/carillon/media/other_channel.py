@@ -18,11 +18,16 @@ class OtherChannel:
     Args:
         source: of the participant who is listened to, one of two channels.
         state: where an earlier one stopped.
+        tolerance_seconds: as the ChannelDecoder has it.
     """
 
-    def __init__(self, source: ChannelSource, state: DecoderState | None = None) -> None:
+    def __init__(
+        self, source: ChannelSource, state: DecoderState | None = None, *, tolerance_seconds: float = 0.2
+    ) -> None:
         other = ChannelSource(source.count, 1 - source.index, source.rate_hz)
-        self._decoder = ChannelDecoder(other, state, is_lenient=True, counts_losses=False)
+        self._decoder = ChannelDecoder(
+            other, state, is_lenient=True, counts_losses=False, tolerance_seconds=tolerance_seconds
+        )
 
     @property
     def state(self) -> DecoderState:

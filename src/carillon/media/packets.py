@@ -41,6 +41,9 @@ class Decoded:
     delay_seconds: float
     """By how much the first sample is older than the first packet's time. 0 for the first packets of a stream: what
     would lie before their time is the encoder's or the decoder's own, and is dropped."""
+    starts: Sequence[int] = ()
+    """(packets,) the sample at which each packet begins, below 0 where it is dropped; none at all where frames unlike
+    the last were left out."""
 
 
 class PacketDecoder:
@@ -75,8 +78,10 @@ class PacketDecoder:
         """
         is_first = not self.lead
         frames: list[Any] = []
+        starts: list[int] = []
         count = 0
         for packet in packets:
+            starts.append(count)
             for frame in self._frames(packet):
                 count += frame.samples
                 if count > most_samples or frame.layout.nb_channels > _MOST_CHANNELS:
@@ -93,9 +98,11 @@ class PacketDecoder:
         delay_seconds = seconds
         if self.codec.encoding is Encoding.OPUS:  # libavcodec drops the first samples itself
             delay_seconds = int.from_bytes(self.codec.private[_OPUS_PRE_SKIP], "little") / OPUS_RATE_HZ
-        elif is_first:
-            planes = planes[:, frames[0].samples :]
-        return Decoded(planes, frames[-1].sample_rate, 0.0 if is_first else delay_seconds)
+        is_whole = planes.shape[1] == count
+        if is_first and self.codec.encoding is not Encoding.OPUS:
+            priming = frames[0].samples
+            planes, starts = planes[:, priming:], [start - priming for start in starts]
+        return Decoded(planes, frames[-1].sample_rate, 0.0 if is_first else delay_seconds, starts if is_whole else ())
 
     def _frames(self, packet: bytes) -> Iterator[Any]:
         if not packet:  # means "the end" to libavcodec, after which it takes no more

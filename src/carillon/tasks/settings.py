@@ -23,6 +23,9 @@ class Settings:
     """Matches reported at most, best first. AWS: 10."""
     rate_mismatch: Literal["strict", "lenient"] = "strict"
     """If a stream's rate is not the declared MediaSampleRate: `strict` fails the task, `lenient` takes the stream's."""
+    timecode_tolerance_seconds: OptionalSeconds = 0.2
+    """How much later a block may be than the audio before it lasts; beyond, it was silent in between, as where a
+    producer suppresses silence within a fragment."""
     checkpoint_seconds: OptionalSeconds = 5.0
     """Media time between two checkpoints when nothing was found in between."""
     silence_seconds: Seconds = 15.0

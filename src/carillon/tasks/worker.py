@@ -108,12 +108,18 @@ class Worker(Generic[_Finding]):
         self._limiter = limiter
         self._settings = settings
         source = ChannelSource(task.leg.channel_count, task.leg.channel_index, task.leg.rate_hz)
+        tolerance = settings.timecode_tolerance_seconds
         self._decoder = ChannelDecoder(
-            source, checkpoint.decoder_state if checkpoint else None, is_lenient=settings.rate_mismatch == "lenient"
+            source,
+            checkpoint.decoder_state if checkpoint else None,
+            is_lenient=settings.rate_mismatch == "lenient",
+            tolerance_seconds=tolerance,
         )
         self._other: OtherChannel | None = None
         if analysis.hears_other:
-            self._other = OtherChannel(source, checkpoint.other_decoder_state if checkpoint else None)
+            self._other = OtherChannel(
+                source, checkpoint.other_decoder_state if checkpoint else None, tolerance_seconds=tolerance
+            )
         self._timeline = _timeline(task, checkpoint)
         self._committed_ms = self._timeline.heard_ms if self._timeline else 0
         self._log = log.bind(task_id=task.id, pipeline_id=pipeline.id, kind=task.kind.value)
