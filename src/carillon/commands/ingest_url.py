@@ -11,7 +11,11 @@ from carillon.commands.options import DataDir, Endpoint
 def ingest_url(
     stream: Annotated[str, typer.Option(help="Name of the Kinesis video stream that the audio goes to.")],
     target_format: Annotated[
-        str, typer.Option("--format", help="twilio: Media Streams of telephony platforms. pcm: plain 16-bit samples.")
+        str,
+        typer.Option(
+            "--format",
+            help="twilio: JSON of Twilio, Telnyx, Plivo, Bandwidth. pcm: samples of browsers, jambonz, Asterisk.",
+        ),
     ],
     expires: Annotated[str | None, typer.Option(help="After how long: 90m, 24h, 365d. Default: never.")] = None,
     key: Annotated[

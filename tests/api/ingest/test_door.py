@@ -117,14 +117,90 @@ async def test_the_first_message_may_say_what_samples_are(served: Any, first: st
     ],
 )
 async def test_who_sends_something_else_is_told_what_was_expected(
-    served: Any, format_: str, query: str, messages: list[Any], said: str
+    serve: Any, format_: str, query: str, messages: list[Any], said: str
 ) -> None:
-    async with served.connect(format_, "call", query) as client:
-        for message in messages:
-            await client.send(message)
-        code, reason = await served.close_of(client)
+    async with serve(start_seconds=0.05, fragment_seconds=0.02) as served:
+        await served.streams.create("call")
+        async with served.connect(format_, "call", query) as client:
+            for message in messages:
+                await client.send(message)
+            code, reason = await served.close_of(client)
     assert code == 4400
     assert said in reason
+
+
+async def test_audio_that_precedes_its_explanation_is_kept(served: Any, twilio: Any, speech: Any) -> None:
+    caller = speech[0][: 2 * SECOND]
+    messages = list(twilio(("inbound",)).call(caller))
+    async with served.connect("twilio", "call") as client:
+        for message in (*messages[2:10], *messages[:2], *messages[10:]):
+            await client.send(message)
+        assert await served.close_of(client) == (1000, "")
+    assert (await served.stored("call")).samples == caller
+
+
+async def test_plain_samples_that_precede_their_explanation_are_kept(served: Any) -> None:
+    samples = bytes(range(256)) * 100
+    async with served.connect("pcm", "call") as client:
+        await client.send(samples[:640])
+        await client.send(samples[640:3_200])
+        await client.send('{"sampleRate": 16000, "mixType": "stereo", "callSid": "c"}')
+        await client.send(samples[3_200:])
+    stored = await served.stored("call")
+    assert (stored.samples, stored.rate_hz, stored.channels) == (samples, 16_000.0, 2)
+
+
+async def test_what_is_kept_until_it_is_explained_is_bounded(serve: Any) -> None:
+    async with serve(max_early_bytes=1_000) as served:
+        await served.streams.create("call")
+        async with served.connect("pcm", "call") as client:
+            for _ in range(4):
+                await client.send(bytes(320))
+            assert (await served.close_of(client))[0] == 4400
+
+
+async def test_a_message_that_is_sent_twice_is_heard_once(served: Any, twilio: Any, speech: Any) -> None:
+    caller = speech[0][: 2 * SECOND]
+    async with served.connect("twilio", "call") as client:
+        for message in twilio(("inbound",)).call(caller):
+            await client.send(message)
+            if '"stop"' not in message:
+                await client.send(message)
+        assert await served.close_of(client) == (1000, "")
+    assert (await served.stored("call")).samples == caller
+
+
+@pytest.mark.parametrize(
+    ("offered", "answered"),
+    [
+        (["audio.jambonz.org"], "audio.jambonz.org"),
+        (["audio.drachtio.org"], "audio.drachtio.org"),
+        (["media"], "media"),
+        (["something.else", "media", "audio.jambonz.org"], "media"),
+        (["something.else"], None),
+        (None, None),
+    ],
+)
+async def test_the_subprotocol_that_a_platform_asks_for_is_answered(
+    served: Any, offered: list[str] | None, answered: str | None
+) -> None:
+    async with served.at(served.ingest_url("pcm", "call"), subprotocols=offered) as client:
+        assert client.subprotocol == answered
+        assert client.response.headers.get_all("Sec-WebSocket-Protocol") == ([answered] if answered else [])
+
+
+async def test_asterisk_sends_mu_law_and_is_told_nothing(served: Any, speech: Any) -> None:
+    caller = speech[0][: 2 * SECOND]
+    async with served.at(served.ingest_url("pcm", "call"), subprotocols=["media"]) as client:
+        await client.send("MEDIA_START connection_id:e226 channel:WebSocket/c/0x1 format:ulaw optimal_frame_size:160")
+        for at in range(0, len(caller), 160):
+            await client.send(caller[at : at + 160])
+        await client.send("DTMF_END digit:1")
+        await client.send('{"event": "stop"}')
+        assert [message async for message in client] == []
+    stored = await served.stored("call")
+    assert (stored.samples, stored.rate_hz, stored.channels) == (caller, 8_000.0, 1)
+    assert stored.tags["CallId"] == "WebSocket/c/0x1"
 
 
 async def test_a_stream_that_does_not_exist_is_named(served: Any) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carillon.api.ingest.errors import NotUnderstood
+from carillon.api.ingest.errors import NotUnderstood, Unexplained
 from carillon.api.ingest.heard import Audio, Ended, Opened
 from carillon.api.ingest.twilio import MediaStreams
 from carillon.media.splicer import Layout, SampleFormat
@@ -113,6 +113,8 @@ def test_metadata_keeps_to_what_a_fragment_may_carry(twilio: Any) -> None:
         {"tracks": []},
         {"tracks": ["sideways"]},
         {"mediaFormat": {"encoding": "OPUS", "sampleRate": 8000}},
+        {"mediaFormat": {"encoding": "audio/pcm;rate=16000;endian=big"}},
+        {"mediaFormat": {"encoding": "L16", "byte_order": "big"}},
         {"mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 4000}},
         {"mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": True}},
         {"mediaFormat": {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 2}},
@@ -141,16 +143,125 @@ def test_what_is_no_message_is_refused(twilio: Any, message: str | bytes) -> Non
 def test_a_call_starts_once(twilio: Any) -> None:
     reader = MediaStreams()
     reader.read(twilio().start())
+    assert reader.read(twilio().start()) == ()  # the same again
     with pytest.raises(NotUnderstood):
-        reader.read(twilio().start())
+        reader.read(twilio().start(callSid="another"))
+
+
+def test_a_message_that_is_sent_twice_is_heard_once_and_like_ones_are_not(twilio: Any) -> None:
+    reader, call = MediaStreams(), twilio()
+    reader.read(call.start())
+    first, second = call.media("inbound", 0, b"a"), call.media("inbound", 20, b"a")
+    assert [len(reader.read(message)) for message in (first, second, first, second, second)] == [1, 1, 0, 0, 0]
+    resent = json.loads(first) | {"sequenceNumber": "99"}
+    assert reader.read(json.dumps(resent)) == ()  # the same chunk under another number
+    assert len(reader.read(call.media("outbound", 0, b"a"))) == 1
+    for _ in range(3):  # who does not number them says nothing of the kind
+        assert len(reader.read(media(timestamp=None))) == 1
+
+
+def test_what_is_remembered_of_messages_is_bounded(twilio: Any) -> None:
+    reader, call = MediaStreams(), twilio()
+    reader.read(call.start())
+    messages = [call.media("inbound", 20 * n, b"a") for n in range(2_000)]
+    assert all(len(reader.read(message)) == 1 for message in messages)
+    assert len(reader.read(messages[0])) == 1
+
+
+def test_media_that_precedes_the_start_can_be_read_after_it(twilio: Any) -> None:
+    reader, call = MediaStreams(), twilio()
+    early = call.media("inbound", 0, b"a")
+    with pytest.raises(Unexplained):
+        reader.read(early)
+    reader.read(call.start())
+    assert reader.read(early) == (Audio(0, b"a", 0),)
+
+
+@pytest.mark.parametrize(
+    ("said", "format_", "rate_hz"),
+    [
+        ({"encoding": "L16", "sample_rate": 16000, "channels": 1}, SampleFormat.S16LE, 16_000),
+        ({"encoding": "audio/x-l16", "sampleRate": 8000}, SampleFormat.S16LE, 8_000),
+        ({"encoding": "audio/x-l16;rate=16000"}, SampleFormat.S16LE, 16_000),
+        ({"encoding": "audio/x-mulaw;rate=8000"}, SampleFormat.MU_LAW, 8_000),
+        ({"encoding": "audio/x-alaw", "sampleRate": "8000"}, SampleFormat.A_LAW, 8_000),
+        ({"encoding": "PCMU", "sampleRate": 8000}, SampleFormat.MU_LAW, 8_000),
+        ({"encoding": "PCM16", "sampleRate": 16000}, SampleFormat.S16LE, 16_000),
+    ],
+)
+@pytest.mark.parametrize("key", ["mediaFormat", "media_format"])
+def test_encodings_are_known_by_all_their_names(
+    said: dict[str, Any], format_: SampleFormat, rate_hz: int, key: str
+) -> None:
+    (opened,) = MediaStreams().read(json.dumps({"event": "start", "start": {"tracks": ["inbound"], key: said}}))
+    assert isinstance(opened, Opened)
+    assert opened.layout == Layout(format_, rate_hz, 1)
+
+
+def test_plivo_sends_16_bits() -> None:
+    reader = MediaStreams()
+    start = {
+        "callId": "12345678-1234-1234-1234-123456789abc",
+        "streamId": "87654321-4321-4321-4321-cba987654321",
+        "accountId": "MAXXXXXXXXXXXXXXXXXX",
+        "tracks": ["inbound"],
+        "mediaFormat": {"encoding": "audio/x-l16", "sampleRate": 16000},
+    }
+    (opened,) = reader.read(json.dumps({"event": "start", "sequenceNumber": 0, "start": start, "extra_headers": "{}"}))
+    assert isinstance(opened, Opened)
+    assert opened.layout == Layout(SampleFormat.S16LE, 16_000, 1)
+    assert dict(opened.metadata) == {"CallId": start["callId"], "MediaStreamId": start["streamId"]}
+    message = {"event": "media", "sequenceNumber": 1, "streamId": start["streamId"]}
+    audio = {"track": "inbound", "timestamp": "1690000000000", "chunk": 1, "payload": "AQA="}
+    assert reader.read(json.dumps({**message, "media": audio})) == (Audio(0, b"\1\0", 1_690_000_000_000),)
+
+
+@pytest.mark.parametrize("has_formats", [True, False])
+@pytest.mark.parametrize("names", [("inbound",), ("inbound", "outbound")])
+def test_bandwidth_says_event_type_and_metadata(names: tuple[str, ...], has_formats: bool) -> None:
+    reader = MediaStreams()
+    format_ = {"encoding": "PCMU", "sampleRate": 8000}
+    tracks = [{"name": name, "mediaFormat": format_} for name in names] if has_formats else list(names)
+    metadata = {
+        "accountId": "5555555",
+        "callId": "c-2a913f94",
+        "streamId": "s-fbf6b3d1",
+        "streamName": "support",
+        "tracks": tracks,
+        "streamParams": {"queue": "billing"},
+    }
+    (opened,) = reader.read(json.dumps({"eventType": "start", "metadata": metadata}))
+    assert isinstance(opened, Opened)
+    assert (opened.layout, opened.tracks) == (Layout(SampleFormat.MU_LAW, 8_000, len(names)), len(names))
+    assert dict(opened.metadata) == {"CallId": "c-2a913f94", "MediaStreamId": "s-fbf6b3d1", "queue": "billing"}
+    for number, name in enumerate(names):
+        sent = json.dumps({"eventType": "media", "track": name, "payload": "AQI=", "sequenceNumber": str(number + 1)})
+        assert reader.read(sent) == (Audio(number, b"\x01\x02", None),)
+        assert reader.read(sent) == ()
+    assert reader.read(json.dumps({"eventType": "dtmf", "digit": "1"})) == ()
+    assert reader.read(json.dumps({"eventType": "stop", "metadata": metadata})) == (Ended(),)
+
+
+def test_tracks_of_different_formats_are_refused() -> None:
+    tracks = [{"name": name, "mediaFormat": {"encoding": e}} for name, e in (("inbound", "PCMU"), ("outbound", "PCMA"))]
+    with pytest.raises(NotUnderstood, match="different formats"):
+        MediaStreams().read(json.dumps({"eventType": "start", "metadata": {"tracks": tracks}}))
 
 
 @settings(max_examples=50)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda a: st.lists(a) | st.dictionaries(
-    st.sampled_from(["event", "start", "media", "tracks", "mediaFormat", "payload", "track"]) | st.text(), a,
+    st.sampled_from([
+        "event", "start", "media", "tracks", "mediaFormat", "payload", "track", "eventType", "metadata", "media_format",
+        "encoding", "chunk",
+    ]) | st.text(), a,
 )))  # fmt: skip
 def test_whatever_comes_is_understood_or_refused(said: Any) -> None:
     reader = MediaStreams()
-    for message in ({"event": "start", "start": said}, {"event": "media", "media": said}, said):
+    for message in (
+        {"event": "start", "start": said},
+        {"event": "media", "media": said},
+        {"eventType": "start", "metadata": said},
+        said,
+    ):
         with suppress(NotUnderstood):
             reader.read(json.dumps(message))

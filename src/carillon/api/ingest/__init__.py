@@ -2,7 +2,8 @@
 
 What comes in ends as ordinary fragments, so that nobody else knows of it. Knows the formats and who may connect, and
 nothing of how streams are kept. Start reading at `door.py` (who may come in), then `session.py` (one connection);
-`twilio.py` and `pcm.py` understand the messages, `carillon.media.splicer` makes fragments of what they hold.
+`twilio.py` (JSON) and `pcm.py` (binary) understand the messages of all platforms, `carillon.media.splicer` makes
+fragments of what they hold.
 """
 
 from carillon.api.ingest.door import Ingest

@@ -19,6 +19,10 @@ class NotUnderstood(InvalidRequest):
     """A message is not what the format allows."""
 
 
+class Unexplained(NotUnderstood):
+    """Audio whose format has not been said yet: it may be kept until it is."""
+
+
 class FellSilent(CarillonError):
     """Nothing came for too long."""
 

@@ -41,7 +41,7 @@ class Format(Protocol):
     """Understands the messages of one connection."""
 
     answers: bool
-    """Whether the sender may be sent anything."""
+    """Whether the sender may be sent anything; it can turn out that it may not."""
 
     def begin(self) -> Sequence[Heard]:
         """Return what is known before the first message."""
@@ -51,6 +51,7 @@ class Format(Protocol):
         """Return what a message says; nothing if it is about other things.
 
         Raises:
+            Unexplained: audio, and it was not said yet what it is. It can be read again once it was.
             NotUnderstood: not a message of this format, or not now.
         """
         ...

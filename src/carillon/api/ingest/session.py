@@ -1,16 +1,20 @@
 """One connection, from the first message until its last fragment is stored.
 
 One child takes messages, has what they hold spliced, and feeds the recording with the fragments that come of it; where
-nothing comes, it watches the clock. One hears how far each fragment got, and one whether another producer is to take
-over. What has come is stored however the connection ends.
+nothing comes, it watches the clock. Audio that precedes the message which explains it is held for a moment. One hears
+how far each fragment got, and one whether another producer is to take over. What has come is stored however the
+connection ends.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
 from typing import Final
 
 from anyio import CancelScope, Event, create_task_group, move_on_after
 
-from carillon.api.ingest.errors import FellSilent, MediaRefused, NotUnderstood, RanAhead, TakenOver
+from carillon.api.ingest.early import Early
+from carillon.api.ingest.errors import FellSilent, MediaRefused, RanAhead, TakenOver, Unexplained
 from carillon.api.ingest.heard import Audio, Ended, Format, Heard, Opened
 from carillon.api.ingest.settings import Settings
 from carillon.api.ingest.socket import WebSocket
@@ -38,6 +42,7 @@ class Session:
         self._splicer: Splicer | None = None
         self._began = 0.0  # monotonic: the moment of the first sample
         self._heard_at = clock.monotonic()
+        self._early = Early(clock, settings.start_seconds, settings.max_early_bytes)
         self._taking = CancelScope()
         self._is_stored = Event()
         self._failure: Exception | None = None
@@ -54,6 +59,7 @@ class Session:
             try:
                 with self._taking:
                     await self._take()
+                    self._early.give_up()
             except Exception as error:  # out of the group first, which would wrap it, and after storing what came
                 self._failure = self._failure or error
             await self._finish()
@@ -86,23 +92,38 @@ class Session:
                 await self._wait_on()
                 continue
             self._heard_at = self._clock.monotonic()
-            if await self._hear(self._format.read(message)):
+            if await self._read(message):
                 return
 
-    async def _hear(self, heard: Sequence[Heard]) -> bool:
+    async def _read(self, message: str | bytes) -> bool:
+        """Take a message, and those that it explains; return whether one was the last."""
+        try:
+            heard = self._format.read(message)
+        except Unexplained as why:
+            self._early.hold(message, why)
+            return False
+        if await self._hear(heard):
+            return True
+        with suppress(Unexplained):
+            for early in self._early.explained():
+                await self._hear(self._format.read(early), is_early=True)
+                self._early.drop()
+        return False
+
+    async def _hear(self, heard: Sequence[Heard], *, is_early: bool = False) -> bool:
         """Take what was made of a message; return whether it was the last."""
         for one in heard:
             match one:
                 case Audio():
-                    await self._take_audio(one)
+                    await self._take_audio(one, is_early=is_early)
                 case Opened():
                     self._opened = one
                 case Ended():
                     return True
         return False
 
-    async def _take_audio(self, audio: Audio) -> None:
-        splicer = await self._reach_now()
+    async def _take_audio(self, audio: Audio, *, is_early: bool) -> None:
+        splicer = await (self._begun() if is_early else self._reach_now())
         await self._feed(splicer.push(audio.track, audio.data, audio.at_ms))
         ahead_seconds = splicer.seconds - self._elapsed()
         if ahead_seconds > self._settings.most_ahead_seconds:
@@ -116,6 +137,7 @@ class Session:
         """
         silent_seconds = self._clock.monotonic() - self._heard_at
         if self._opened is None:
+            self._early.check_age()
             if silent_seconds >= self._settings.start_seconds:
                 raise FellSilent("Nothing said what would be sent.")
             return
@@ -125,27 +147,29 @@ class Session:
 
     async def _reach_now(self) -> Splicer:
         """Return the splicer; where audio lags behind the clock by too much, it was silent."""
-        if self._splicer is None:
-            self._splicer = self._begin()
-            await self._recording.feed(self._splicer.header())
+        splicer = await self._begun()
         due_seconds = self._elapsed() - self._settings.silence_seconds
-        if due_seconds > self._splicer.seconds:
-            await self._feed(self._splicer.fill_until(due_seconds))
-        return self._splicer
+        if due_seconds > splicer.seconds:
+            await self._feed(splicer.fill_until(due_seconds))
+        return splicer
 
-    def _begin(self) -> Splicer:
-        if self._opened is None:
-            raise NotUnderstood("Audio came before it was said what it is.")
-        self._began = self._clock.monotonic()
-        return Splicer(
-            self._opened.layout,
-            to_millis(self._clock.now()),
-            tracks=self._opened.tracks,
-            fragment_seconds=self._settings.fragment_seconds,
-            late_seconds=self._settings.late_seconds,
-            most_gap_seconds=self._settings.most_ahead_seconds,
-            metadata=self._opened.metadata,
-        )
+    async def _begun(self) -> Splicer:
+        """Return the splicer; its clock began when the first audio came, also if it could not be understood yet."""
+        if self._splicer is None:
+            assert self._opened is not None, "a format opens before it gives audio"
+            waited_seconds = self._early.seconds()
+            self._began = self._clock.monotonic() - waited_seconds
+            self._splicer = Splicer(
+                self._opened.layout,
+                to_millis(self._clock.now() - timedelta(seconds=waited_seconds)),
+                tracks=self._opened.tracks,
+                fragment_seconds=self._settings.fragment_seconds,
+                late_seconds=self._settings.late_seconds,
+                most_gap_seconds=self._settings.most_ahead_seconds,
+                metadata=self._opened.metadata,
+            )
+            await self._recording.feed(self._splicer.header())
+        return self._splicer
 
     def _elapsed(self) -> float:
         return self._clock.monotonic() - self._began

@@ -36,3 +36,5 @@ class Settings:
     """How long a connection may take to accept one message."""
     max_message_bytes: Bytes = 262_144
     """The largest message; a larger one closes the connection."""
+    max_early_bytes: Bytes = 262_144
+    """Messages with audio that are kept until it is said what the audio is, for `start_seconds` at most."""

@@ -1,5 +1,6 @@
 """One WebSocket over ASGI: https://asgi.readthedocs.io/en/latest/specs/www.html#websocket."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -7,6 +8,8 @@ from anyio import fail_after
 
 from carillon.api.protocol.asgi import Receive, Scope, Send
 
+SUBPROTOCOLS: Final = frozenset({"audio.jambonz.org", "audio.drachtio.org", "media"})
+"""What jambonz, drachtio's mod_audio_fork and Asterisk ask for, and end the connection without."""
 _TEXT: Final = [(b"content-type", b"text/plain; charset=utf-8")]
 
 
@@ -19,6 +22,8 @@ class WebSocket:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send, write_seconds: float) -> None:
         self._can_answer = "websocket.http.response" in scope.get("extensions", {})
+        offered: Sequence[str] = scope.get("subprotocols", ())
+        self._subprotocol = next((name for name in offered if name in SUBPROTOCOLS), None)
         self._receive = receive
         self._send = send
         self._write_seconds = write_seconds
@@ -39,8 +44,8 @@ class WebSocket:
         await self._send({"type": "websocket.http.response.body", "body": f"{message}\n".encode()})
 
     async def accept(self) -> None:
-        """Agree to connect."""
-        await self._send({"type": "websocket.accept"})
+        """Agree to connect, and to the first subprotocol that is offered and known; to none if none is."""
+        await self._send({"type": "websocket.accept", "subprotocol": self._subprotocol})
 
     async def receive(self) -> str | bytes | None:
         """Return the next message; None once the peer has closed, or was lost. May be canceled without losing any."""
