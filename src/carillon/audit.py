@@ -10,11 +10,13 @@ import msgspec
 from rich.console import Console
 from rich.markup import escape
 
-from carillon.api.access import TASK, TrailRow, read_trail
+from carillon.api.access import COMMAND, TASK, TrailRow, read_trail
 from carillon.app import opened
 from carillon.config import Settings
 from carillon.errors import InvalidRequest
 
+_WHO: Final = {TASK: "carillon", COMMAND: "a command"}
+"""Who did it, of what signs nothing."""
 _PAGE: Final = 1000
 _AGO: Final = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -51,7 +53,9 @@ async def show(settings: Settings, since: str | None, action: str, as_json: bool
 def line(row: TrailRow) -> str:
     """Return one row as one line of rich markup."""
     result = f"[green]{row.status}[/]" if row.error is None else f"[red]{row.status} {escape(row.error)}[/]"
-    who = row.access_key_id or ("carillon" if row.source == TASK else "stranger")
+    who = row.access_key_id or _WHO.get(row.source, "stranger")
+    if row.source == COMMAND and row.details:
+        who = escape(str(row.details.get("user", who)))
     what = f"[bold]{escape(row.action)}[/] {escape(row.resource)}"
     asked = f"[dim]{row.at:%Y-%m-%d %H:%M:%S}[/] {who} {row.source} {what} {result} [dim]{row.request_id}[/]"
     return asked + _explained(row)
@@ -59,7 +63,7 @@ def line(row: TrailRow) -> str:
 
 def _explained(row: TrailRow) -> str:
     """Return what an answer was made from, its best candidate only; empty for requests."""
-    if row.details is None:
+    if row.details is None or "candidates" not in row.details:
         return ""
     candidates = row.details["candidates"]
     if not candidates:

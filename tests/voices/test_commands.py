@@ -130,6 +130,81 @@ def test_one_person_enrolled_twice_is_reported_and_two_people_are_not(new_domain
     assert pair["confidence"] > 0.5
 
 
+def test_somebody_who_was_enrolled_twice_is_identified_as_both(new_domain: Callable[[], str], run: Run) -> None:
+    domain_id = new_domain()
+    first, again, other = run("enroll", CALL_1, CALL_1, CALL_3, "--domain", domain_id)
+    (found,) = run("identify", CALL_2, "--domain", domain_id)
+    twice, stranger = found["candidates"][:2], found["candidates"][2]
+    assert {match["profile_id"] for match in twice} == {first["voice_profile_id"], again["voice_profile_id"]}
+    assert twice[0]["confidence"] == twice[1]["confidence"] > 0.7
+    assert {match["person"] for match in twice} == {0}
+    assert stranger["profile_id"] == other["voice_profile_id"]
+    assert (stranger["person"], stranger["confidence"] < 0.1) == (1, True)
+
+
+def test_enrolling_a_voice_that_is_known_says_so_before_it_adds_another(
+    new_domain: Callable[[], str], command: Callable[..., Result], run: Run
+) -> None:
+    domain_id = new_domain()
+    (first,) = run("enroll", CALL_1, "--domain", domain_id)
+    assert first["known_as"] == []
+    again = command("enroll", CALL_2, CALL_3, "--domain", domain_id)
+    assert f"{CALL_2}: this voice is known already as {first['voice_profile_id']} (0." in again.stderr
+    assert CALL_3 not in again.stderr
+    assert again.exit_code == 0
+    (third,) = run("enroll", CALL_1, "--domain", domain_id)
+    assert len(third["known_as"]) == 2  # both of the one person
+
+
+def test_enrolling_a_voice_that_is_known_can_be_refused(
+    new_domain: Callable[[], str], command: Callable[..., Result], run: Run
+) -> None:
+    domain_id = new_domain()
+    (first,) = run("enroll", CALL_1, "--domain", domain_id)
+    profile_id = first["voice_profile_id"]
+    refusing = ("enroll", CALL_2, CALL_3, "--domain", domain_id, "--refuse-known", "--json")
+    result = command(*refusing)
+    assert result.exit_code == 1
+    known, stranger = map(json.loads, result.stdout.splitlines())
+    assert known["voice_profile_id"] is None
+    assert profile_id in known["fault"]
+    assert stranger["voice_profile_id"] is not None
+    own = ("enroll", CALL_2, "--domain", domain_id, "--profile", profile_id, "--label", "again", "--refuse-known")
+    (added,) = run(*own)  # of the same profile it is known, and more of it is welcome
+    assert (added["voice_profile_id"], added["known_as"]) == (profile_id, [])
+
+
+def test_every_use_of_a_voice_by_command_is_in_the_audit_trail(
+    new_domain: Callable[[], str], command: Callable[..., Result], run: Run, tmp_path: Path
+) -> None:
+    domain_id = new_domain()
+    archive, given = str(tmp_path / "voices"), {PASSPHRASE_VARIABLE: PASSPHRASE}
+    (made,) = run("enroll", CALL_1, "--domain", domain_id)
+    run("identify", CALL_2, "--domain", domain_id)
+    command("profiles", "export", archive, "--domain", domain_id, **given)
+    command("profiles", "import", archive, "--domain", domain_id, **given)
+    run("profiles", "duplicates", "--domain", domain_id)
+    run("profiles", "re-embed", "--domain", domain_id)
+    profile_id = made["voice_profile_id"]
+    rows = [row for row in run("audit") if domain_id in row["resource"] or profile_id in row["resource"]]
+    assert [row["action"].removeprefix("carillon:") for row in rows] == [
+        "IdentifySpeaker",  # before anything is enrolled
+        "EnrollVoice",
+        "IdentifySpeaker",
+        "ExportVoices",
+        "ImportVoices",
+        "FindDuplicateVoices",
+        "EmbedVoicesAnew",
+    ]
+    assert {row["source"] for row in rows} == {"cli"}
+    assert all(row["details"]["user"] for row in rows)
+    assert rows[2]["details"]["candidates"][0]["voice_profile_id"] == profile_id
+    assert rows[1]["resource"].endswith(f":voice-profile/{profile_id}")
+    shown = command("audit", "--action", "Identify").stdout
+    assert f"is {profile_id}: confidence" in shown
+    assert "stranger" not in shown
+
+
 def test_a_domain_survives_an_archive_and_nothing_in_it_can_be_read(
     enrolled: tuple[str, str], new_domain: Callable[[], str], command: Callable[..., Result], run: Run, tmp_path: Path
 ) -> None:

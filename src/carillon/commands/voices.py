@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -15,6 +15,7 @@ from carillon.errors import InvalidRequest
 from carillon.terminal import Table, print_json, progress
 
 if TYPE_CHECKING:
+    from carillon.tasks import Candidate
     from carillon.voices.room import Room
 
 profiles = typer.Typer(help="Look after the voices of a domain.", no_args_is_help=True)
@@ -68,6 +69,9 @@ def enroll(
     domain: Domain,
     profile: Annotated[str | None, typer.Option(help="Add to this profile instead of making one for each.")] = None,
     label: Annotated[str, typer.Option(help="With --profile: how it was heard, such as headset or meeting.")] = "",
+    refuse_known: Annotated[
+        bool, typer.Option("--refuse-known", help="Add no voice that the domain knows already, as another profile.")
+    ] = False,
     channel: Channel = 0,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -80,16 +84,21 @@ def enroll(
 
     async def work_in(opened: "Room") -> bool:
         found = await opened.domain(domain)
-        table = Table("recording", "voice profile")
+        table = Table("recording", "voice profile", "known already as")
         went_well = True
         with progress("listening", len(files)) as advance:
-            async for one in work.enroll(opened, found.id, files, channel, profile, label):
+            enrolled = work.enroll(
+                opened, found.id, files, channel, profile, label, refuse_known=refuse_known, on_known=_say_known
+            )
+            async for one in enrolled:
                 advance()
                 went_well = went_well and one.fault is None
                 made = one.profile.id if one.profile else None
                 if as_json:
-                    print_json({"path": str(one.path), "fault": one.fault, "voice_profile_id": made})
-                table.add_row(one.path.name, made or one.fault or "")
+                    known_as = [asdict(known) for known in one.known_as]
+                    said = {"path": str(one.path), "fault": one.fault, "voice_profile_id": made, "known_as": known_as}
+                    print_json(said)
+                table.add_row(one.path.name, made or one.fault or "", _ids(one.known_as))
         if not as_json:
             table.print()
         return went_well
@@ -176,6 +185,14 @@ def duplicates(
         return True
 
     _run(data_dir, work_in)
+
+
+def _say_known(path: Path, known: "Sequence[Candidate]") -> None:
+    sys.stderr.write(f"{path}: this voice is known already as {_ids(known)}; another is added.\n")
+
+
+def _ids(known: "Sequence[Candidate]") -> str:
+    return ", ".join(f"{one.profile_id} ({one.confidence:.2f})" for one in known)
 
 
 def _run(data_dir: Path | None, work_in: "Callable[[Room], Awaitable[bool]]") -> None:

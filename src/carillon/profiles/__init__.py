@@ -15,6 +15,7 @@ from carillon.profiles.domains import (
     TooManyDomains,
 )
 from carillon.profiles.index.resident import Channel, Match
+from carillon.profiles.likeness import Likeness
 from carillon.profiles.profiles import Guard, Profiles
 from carillon.profiles.settings import Settings
 from carillon.profiles.sweeper import Swept
@@ -31,6 +32,7 @@ __all__ = [
     "Guard",
     "InvalidDomain",
     "KnownVoice",
+    "Likeness",
     "Match",
     "OpenVoice",
     "Profile",

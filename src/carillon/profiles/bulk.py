@@ -4,9 +4,9 @@ The same rows as in `profiles.py`, under the same locks; a server that runs mean
 search. What comes out of here is open, so it is for the operator's own commands, never for the API.
 """
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import Final, TypeAlias
 from uuid import UUID, uuid4
 
 import sqlalchemy as sa
@@ -26,6 +26,9 @@ from carillon.profiles.tables import enrollment_speech
 from carillon.profiles.tables import voice_profiles as _profiles
 from carillon.profiles.voice_profiles import Profile, ProfileNotFound
 from carillon.storage import Database, Vault
+
+Note: TypeAlias = Callable[[AsyncConnection, Profile], Awaitable[None]]
+"""Called with the transaction that changes a profile, and the profile: what it writes is there if the change is."""
 
 _PREFIX: Final = "file-"
 """Of the name under which a profile that no task heard keeps its place among the enrolled tasks."""
@@ -86,7 +89,7 @@ class BulkProfiles:
         self._settings = settings or Settings()
         self._new_id = new_id
 
-    async def enroll(self, domain_id: str, voice: OpenVoice) -> Profile:
+    async def enroll(self, domain_id: str, voice: OpenVoice, note: Note) -> Profile:
         """Make a profile of a voice.
 
         Raises:
@@ -101,9 +104,10 @@ class BulkProfiles:
         async with self._database.transaction() as connection:
             held = await domains.lock(connection, domain_id)
             await self._add(connection, held, profile, voice)
+            await note(connection, profile)
         return profile
 
-    async def add_voice(self, domain_id: str, profile_id: str, voice: OpenVoice) -> Profile:
+    async def add_voice(self, domain_id: str, profile_id: str, voice: OpenVoice, note: Note) -> Profile:
         """Let a profile be recognized by one more voice, or by a newer one under the same label; renews its expiry.
 
         Raises:
@@ -120,6 +124,7 @@ class BulkProfiles:
             profile = replace(old, updated_at=now, expires_at=expires_at)
             number = await voice_profiles.renew(connection, profile)
             await self._put(connection, held, profile, number, voice)
+            await note(connection, profile)
         return profile
 
     async def put_back(self, domain_id: str, profile: Profile, voice: OpenVoice) -> None:
@@ -143,8 +148,10 @@ class BulkProfiles:
                 raise ProfileExists(profile.id)
             await self._put(connection, held, moved, row.number, voice)
 
-    async def voices(self, domain_id: str, after: int = 0, limit: int = 64) -> list[KnownVoice]:
+    async def voices(self, domain_id: str, after: int = 0, limit: int = 4) -> list[KnownVoice]:
         """Return up to `limit` voices of a domain that have not expired, by number, those after `after`.
+
+        Each takes some 700 kB, and as much again while it is opened.
 
         Raises:
             DomainNotFound: there is no such domain.

@@ -3,7 +3,7 @@
 A change is committed first and followed by the index afterwards, so what fails leaves both as they were.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -24,6 +24,7 @@ from carillon.profiles.domains import Domain, DomainNotFound, Held, NewDomain
 from carillon.profiles.enrolled_voices import EnrolledVoice
 from carillon.profiles.index.exact import ExactIndex
 from carillon.profiles.index.resident import Match, Probe, ResidentIndexes
+from carillon.profiles.likeness import Likeness, likenesses
 from carillon.profiles.sealing import Sealed, reseal
 from carillon.profiles.settings import Settings
 from carillon.profiles.sweeper import Sweeper, Swept
@@ -310,6 +311,16 @@ class Profiles:
         """
         with _SEARCH_SECONDS.time():
             return await self._index.search(domain_id, Probe(embedding, band, model_id), limit)
+
+    async def likenesses(self, domain_id: str, profile_ids: Collection[str], model_id: str) -> Sequence[Likeness]:
+        """Return how alike profiles of a domain are, for each pair of their voices of this model.
+
+        Raises:
+            DomainNotFound: there is no such domain.
+            SealBroken: a row was tampered with.
+        """
+        async with self._database.reading() as connection:
+            return await likenesses(connection, self._vault, domain_id, profile_ids, model_id)
 
     async def warm(self, domain_id: str) -> None:
         """Read a domain into memory, so that a search that is coming need not: 100,000 profiles take a second or two.

@@ -6,7 +6,8 @@ The only room that sees every stage of a call. `speaker_search.py` and `voice_to
 """
 
 from carillon.tasks.analyses import Analyses
-from carillon.tasks.decision import Candidate, Explanation, decide
+from carillon.tasks.decision import ENROLLED_SECONDS, Candidate, Explanation, decide
+from carillon.tasks.identification import Identification, Identifier
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import (
     Checkpoint,
@@ -23,12 +24,15 @@ from carillon.tasks.supervisor import Supervisor
 from carillon.tasks.tasks import DomainInUse, DomainUnknown, StartTask, Tasks
 
 __all__ = [
+    "ENROLLED_SECONDS",
     "Analyses",
     "Candidate",
     "Checkpoint",
     "DomainInUse",
     "DomainUnknown",
     "Explanation",
+    "Identification",
+    "Identifier",
     "Lifecycle",
     "Settings",
     "StartTask",

@@ -8,7 +8,7 @@ Source: Amazon Chime SDK Developer Guide, "Understanding the speaker search work
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from carillon.analysis.speaker import (
     IdentificationReady,
@@ -22,7 +22,8 @@ from carillon.audio import Pcm
 from carillon.clock import Clock
 from carillon.notifications import Event, EventContext, ProfileMatch, SpeakerSearchStatus, speaker_search_event
 from carillon.profiles import Profiles, Voiceprint
-from carillon.tasks.decision import Explanation, Scores, decide
+from carillon.tasks.decision import Explanation
+from carillon.tasks.identification import Identifier, SpeakerModel
 from carillon.tasks.model import Task
 from carillon.tasks.settings import Settings
 from carillon.tasks.store import Outcome
@@ -38,15 +39,6 @@ _FAILED: Final[Mapping[Stage, SpeakerSearchStatus]] = {
     "voiceprint": SpeakerSearchStatus.VOICEPRINT_FAILED,
 }
 _NEEDED_SECONDS: Final[Mapping[Stage, int]] = {"identification": 10, "voiceprint": 20}
-
-
-class SpeakerModel(Scores, Protocol):
-    """What a speaker model must tell beside the embedding itself."""
-
-    @property
-    def id(self) -> str:
-        """Return the name that every embedding of this model is kept under."""
-        ...
 
 
 class SpeakerSearch:
@@ -71,7 +63,7 @@ class SpeakerSearch:
         self._model = model
         self._profiles = profiles
         self._clock = clock
-        self._settings = settings
+        self._identifier = Identifier(profiles, model, settings)
         self._concluded: set[Stage] = {"identification"} if analyzer.state.is_identified else set()
         self._told: frozenset[Stage] = frozenset(self._concluded)
 
@@ -145,17 +137,16 @@ class SpeakerSearch:
         )
 
     async def _identify(self, heard: IdentificationReady) -> Explanation:
-        limit = self._settings.match_limit
-        found = await self._profiles.search(self._domain_id, heard.embedding, self._model.id, limit, band=heard.band)
+        found = await self._identifier.identify(self._domain_id, heard.embedding, heard.band, heard.speech_seconds)
         return Explanation(
             task_id=self._task.id,
             domain_id=self._domain_id,
             model_id=self._model.id,
             band=heard.band,
             speech_seconds=heard.speech_seconds,
-            known_voices=found[0].size if found else 0,
-            threshold=await self._threshold(),
-            candidates=decide(found, self._model, heard.speech_seconds, self._settings.known_callers)[:limit],
+            known_voices=found.known_voices,
+            threshold=found.threshold,
+            candidates=found.candidates,
         )
 
     def _answer(self, explanation: Explanation) -> Event:
@@ -173,14 +164,6 @@ class SpeakerSearch:
         if not matches:
             return self._event(SpeakerSearchStatus.NO_MATCHES)
         return self._event(SpeakerSearchStatus.IDENTIFIED, matches)
-
-    async def _threshold(self) -> float:
-        """Return the confidence that is a match in this domain: by its id or its name, else the one for all."""
-        own = self._settings.match_confidence_of
-        if not own or self._domain_id in own:
-            return own.get(self._domain_id, self._settings.match_confidence)
-        domain = await self._profiles.domain(self._domain_id)
-        return own.get(domain.name, self._settings.match_confidence)
 
     def _voiceprint(self, finding: VoiceprintReady) -> Voiceprint:
         return Voiceprint(

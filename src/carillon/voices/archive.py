@@ -7,10 +7,11 @@ record says how many there were, so a file that was cut, reordered or changed an
 
 import os
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import msgspec
 import numpy as np
@@ -20,6 +21,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from carillon.errors import InvalidRequest
 from carillon.profiles import Band, KnownVoice, OpenVoice, Profile
+from carillon.storage.files import creating
 
 _FORMAT: Final = "carillon-voices-1"
 _COST: Final = 2**16
@@ -57,29 +59,46 @@ class _End(msgspec.Struct, frozen=True, array_like=True, tag="end"):
     records: int
 
 
-def write_archive(path: Path, passphrase: str, voices: Iterable[KnownVoice]) -> int:
-    """Write voices to a new file, readable by this user alone; return how many.
+class ArchiveWriter:
+    """Writes voices to a file, one at a time."""
+
+    def __init__(self, file: BinaryIO, passphrase: str) -> None:
+        self._file = file
+        head = _Head(_FORMAT, os.urandom(16), _COST)
+        self._cipher = AESGCM(_key(passphrase, head))
+        self.count = 0
+        self._file.write(msgspec.json.encode(head) + b"\n")
+
+    def add(self, voice: KnownVoice) -> None:
+        """Write a voice."""
+        self._seal(_record(voice))
+        self.count += 1
+
+    def end(self) -> None:
+        """Say how many there were; without that the file is not whole."""
+        self._seal(_End(self.count))
+
+    def _seal(self, record: "_Record | _End") -> None:
+        self._file.write(_sealed(self._cipher, self.count, msgspec.msgpack.encode(record)))
+
+
+@contextmanager
+def writing_archive(path: Path, passphrase: str) -> Iterator[ArchiveWriter]:
+    """Yield a writer; what it wrote by the end becomes a new file, readable by this user alone.
 
     Raises:
-        FileExistsError: there is one already.
+        FileExistsError: there is one already; before anything is written, if it is there by then.
     """
-    head = _Head(_FORMAT, os.urandom(16), _COST)
-    cipher = AESGCM(_key(passphrase, head))
-    count = 0
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(msgspec.json.encode(head) + b"\n")
-        for voice in voices:
-            file.write(_sealed(cipher, count, msgspec.msgpack.encode(_record(voice))))
-            count += 1
-        file.write(_sealed(cipher, count, msgspec.msgpack.encode(_End(count))))
-        file.flush()
-        os.fsync(file.fileno())
-    return count
+    if path.exists():
+        raise FileExistsError(path)
+    with creating(path) as file:
+        writer = ArchiveWriter(file, passphrase)
+        yield writer
+        writer.end()
 
 
 def read_archive(path: Path, passphrase: str) -> Iterator[tuple[Profile, OpenVoice]]:
-    """Yield what `write_archive` wrote, profiles without domain and ARN.
+    """Yield what an `ArchiveWriter` wrote, profiles without domain and ARN, one in memory at a time.
 
     What is yielded is authentic, but only a reader that comes to the end knows that nothing is missing.
 

@@ -1,6 +1,6 @@
 """The parts that the commands on voices work with, opened on the data folder."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -11,10 +11,11 @@ from carillon.audio import Embedding
 from carillon.clock import SystemClock
 from carillon.config import Settings
 from carillon.inference import Models
-from carillon.profiles import Band, BulkProfiles, Domain, KnownVoice, Match, OpenVoice, Profiles
+from carillon.profiles import BulkProfiles, Domain, KnownVoice, OpenVoice, Profiles
 from carillon.storage import Database
-from carillon.tasks import Candidate, decide
+from carillon.tasks import Identifier
 from carillon.voices.recordings import Listener
+from carillon.voices.trail import CommandTrail
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Room:
     bulk: BulkProfiles
     models: Models
     listener: Listener
+    trail: CommandTrail
     settings: Settings
 
     async def domain(self, wanted: str) -> Domain:
@@ -36,15 +38,10 @@ class Room:
         """
         return await self.profiles.domain(Arn.parse(wanted).name if wanted.startswith("arn:") else wanted)
 
-    async def candidates(self, domain_id: str, voice: Embedding, band: Band, seconds: float) -> tuple[Candidate, ...]:
-        """Return who in a domain an embedding may be of, best first."""
-        limit = self.settings.tasks.match_limit
-        found = await self.profiles.search(domain_id, voice, self.models.speaker.id, limit, band=band)
-        return self.decided(found, seconds)[:limit]
-
-    def decided(self, matches: Sequence[Match], seconds: float) -> tuple[Candidate, ...]:
-        """Return what found profiles mean, best first."""
-        return decide(matches, self.models.speaker, seconds, self.settings.tasks.known_callers)
+    @property
+    def identifier(self) -> Identifier:
+        """Return what says whose voices they are."""
+        return Identifier(self.profiles, self.models.speaker, self.settings.tasks)
 
     async def all_voices(self, domain_id: str) -> AsyncIterator[KnownVoice]:
         """Yield every voice of a domain, open, a few in memory at a time."""
@@ -68,4 +65,5 @@ async def room(settings: Settings) -> AsyncIterator[Room]:
         parts = (ground.database, ground.vault, settings.place, clock, settings.profiles)
         async with Profiles(*parts) as profiles:
             listener = Listener(models, settings.analysis)
-            yield Room(ground.database, profiles, BulkProfiles(*parts), models, listener, settings)
+            trail = CommandTrail(ground.database, settings.place, clock, is_on=settings.audit.is_on)
+            yield Room(ground.database, profiles, BulkProfiles(*parts), models, listener, trail, settings)

@@ -1,19 +1,20 @@
 """What each command does, without its words: plain values in and out."""
 
+import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from anyio import to_thread
 
-from carillon.errors import InvalidRequest
+from carillon.analysis import IdentificationReady, VoiceprintReady
+from carillon.errors import CarillonError, InvalidRequest
 from carillon.profiles import KnownVoice, OpenVoice, Profile, ProfileExists
-from carillon.tasks import Candidate
-from carillon.voices.archive import read_archive, write_archive
+from carillon.tasks import ENROLLED_SECONDS, Candidate, Explanation, Identification
+from carillon.voices.archive import read_archive, writing_archive
 from carillon.voices.recordings import UnfitRecording
 from carillon.voices.room import Room
-
-_DUPLICATE_SECONDS = 20.0  # of speech behind every voice that a call enrolled
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,22 @@ class Enrolled:
     path: Path
     profile: Profile | None = None
     fault: str | None = None
+    known_as: tuple[Candidate, ...] = ()
+    """Other profiles of the domain that this voice was found to be, before it was added."""
+
+
+OnKnown: TypeAlias = Callable[[Path, Sequence[Candidate]], None]
+"""Told of a recording whose voice the domain knows already, before anything is added."""
+
+
+class ImportInterrupted(CarillonError):
+    """An import ended in the middle; says what came in."""
+
+    def __init__(self, came: int, present: int, error: CarillonError) -> None:
+        super().__init__(
+            f"{error} Until then {came} voice(s) had come in and {present} were there already; they stay. Run the "
+            "import again for the others."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +69,48 @@ async def identify(room: Room, domain_id: str, paths: Sequence[Path], channel: i
         except UnfitRecording as error:
             yield Identified(path, fault=str(error))
             continue
-        found = await room.candidates(domain_id, heard.embedding, heard.band, heard.speech_seconds)
-        yield Identified(path, found)
+        found = await _identified(room, domain_id, heard)
+        yield Identified(path, found.candidates)
 
 
 async def enroll(
-    room: Room, domain_id: str, paths: Sequence[Path], channel: int, profile_id: str | None, label: str
+    room: Room,
+    domain_id: str,
+    paths: Sequence[Path],
+    channel: int,
+    profile_id: str | None,
+    label: str,
+    *,
+    refuse_known: bool,
+    on_known: OnKnown,
 ) -> AsyncIterator[Enrolled]:
-    """Make a profile of each recording's voice, or add each to one profile under a label."""
+    """Make a profile of each recording's voice, or add each to one profile under a label.
+
+    A voice that the domain knows already, as another profile, is told of before it is added, or refused.
+    """
     for path in paths:
         try:
             heard = await to_thread.run_sync(room.listener.voiceprint, path, channel)
         except UnfitRecording as error:
             yield Enrolled(path, fault=str(error))
             continue
+        known = (await _identified(room, domain_id, heard, without=[profile_id] if profile_id else [])).matches
+        if known and refuse_known:
+            yield Enrolled(path, fault=_known_already(known), known_as=known)
+            continue
+        if known:
+            on_known(path, known)
         voice = OpenVoice(label, heard.band, room.models.speaker.id, heard.embedding, heard.twin, heard.speech)
         if profile_id is None:
-            yield Enrolled(path, await room.bulk.enroll(domain_id, voice))
+            made = await room.bulk.enroll(domain_id, voice, room.trail.enrolled)
         else:
-            yield Enrolled(path, await room.bulk.add_voice(domain_id, profile_id, voice))
+            made = await room.bulk.add_voice(domain_id, profile_id, voice, room.trail.enrolled)
+        yield Enrolled(path, made, known_as=known)
 
 
 async def re_embed(room: Room, domain_id: str, on_voice: Callable[[], None]) -> int:
     """Embed anew every voice that another model embedded; return how many."""
+    await room.trail.note("EmbedVoicesAnew", domain_id, model=room.models.speaker.id)
     changed = 0
     async for known in room.all_voices(domain_id):
         on_voice()
@@ -86,40 +122,51 @@ async def re_embed(room: Room, domain_id: str, on_voice: Callable[[], None]) -> 
 
 
 async def export(room: Room, domain_id: str, path: Path, passphrase: str) -> int:
-    """Write a domain into an archive; return how many voices.
+    """Write a domain into an archive, one voice after the other; return how many.
 
     Raises:
-        InvalidRequest: the file exists.
+        InvalidRequest: the file exists, or cannot be written.
     """
-    voices = [known async for known in room.all_voices(domain_id)]
+    await room.trail.note("ExportVoices", domain_id, file=str(path))
     try:
-        return await to_thread.run_sync(write_archive, path, passphrase, voices)
+        with writing_archive(path, passphrase) as archive:
+            async for known in room.all_voices(domain_id):
+                archive.add(known)
     except FileExistsError as error:
         raise InvalidRequest(f"{path} exists already. Give another name.") from error
+    except OSError as error:
+        raise InvalidRequest(f"{path} cannot be written: {error.strerror}.") from error
+    return archive.count
 
 
 async def take_in(room: Room, domain_id: str, path: Path, passphrase: str) -> tuple[int, int]:
     """Read an archive into a domain; return how many voices came and how many were there already.
 
-    The archive is read to its end before anything is changed.
+    The archive is read to its end before anything is changed, and then once more, one voice after the other.
 
     Raises:
         ArchiveBroken: not whole, changed, or another passphrase.
+        ImportInterrupted: it could not be finished.
     """
-    voices = await to_thread.run_sync(lambda: list(read_archive(path, passphrase)))
+    count = sum(1 for _ in read_archive(path, passphrase))
+    await room.trail.note("ImportVoices", domain_id, file=str(path), voices=count)
     came = present = 0
-    for profile, voice in voices:
-        try:
-            await room.bulk.put_back(domain_id, profile, voice)
-        except ProfileExists:
-            present += 1
-        else:
-            came += 1
+    try:
+        for profile, voice in read_archive(path, passphrase):
+            try:
+                await room.bulk.put_back(domain_id, profile, voice)
+            except ProfileExists:
+                present += 1
+            else:
+                came += 1
+    except CarillonError as error:
+        raise ImportInterrupted(came, present, error) from error
     return came, present
 
 
 async def duplicates(room: Room, domain_id: str, least_confidence: float) -> list[Pair]:
     """Return pairs of profiles that may be one person, surest first."""
+    await room.trail.note("FindDuplicateVoices", domain_id)
     pairs: dict[tuple[str, str], Pair] = {}
     async for known in room.all_voices(domain_id):
         if known.voice.model_id != room.models.speaker.id:
@@ -133,9 +180,33 @@ async def duplicates(room: Room, domain_id: str, least_confidence: float) -> lis
 
 async def _like(room: Room, domain_id: str, known: KnownVoice) -> list[Pair]:
     """Return the pairs of one voice with others; its own profile, which it would find first, is left out."""
-    matches = await room.profiles.search(
-        domain_id, known.voice.embedding, known.voice.model_id, room.settings.tasks.match_limit, band=known.voice.band
+    profile, voice = known.profile, known.voice
+    found = await room.identifier.identify(
+        domain_id, voice.embedding, voice.band, ENROLLED_SECONDS, without=[profile.id]
     )
-    others = [match for match in matches if match.profile_id != known.profile.id]
-    found = room.decided(others, _DUPLICATE_SECONDS)
-    return [Pair(known.profile.id, other.profile_id, other.score, other.confidence) for other in found]
+    return [Pair(profile.id, other.profile_id, other.score, other.confidence) for other in found.candidates]
+
+
+async def _identified(
+    room: Room, domain_id: str, heard: IdentificationReady | VoiceprintReady, without: Sequence[str] = ()
+) -> Identification:
+    """Say whose voice one is, and write down that it was asked."""
+    seconds = heard.speech_seconds if isinstance(heard, IdentificationReady) else ENROLLED_SECONDS
+    found = await room.identifier.identify(domain_id, heard.embedding, heard.band, seconds, without=without)
+    explanation = Explanation(
+        task_id=str(uuid.uuid4()),
+        domain_id=domain_id,
+        model_id=room.models.speaker.id,
+        band=heard.band,
+        speech_seconds=seconds,
+        known_voices=found.known_voices,
+        threshold=found.threshold,
+        candidates=found.candidates,
+    )
+    await room.trail.explain(explanation)
+    return found
+
+
+def _known_already(known: Sequence[Candidate]) -> str:
+    names = ", ".join(f"{one.profile_id} (confidence {one.confidence:.2f})" for one in known)
+    return f"This voice is known already as {names}; nothing was added."

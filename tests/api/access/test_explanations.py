@@ -28,7 +28,7 @@ async def explained(database: Database, of: Explanation) -> TrailRow:
 
 
 async def test_a_row_tells_the_score_and_what_became_of_it_for_each_candidate(database: Database) -> None:
-    best, other = Candidate("vp-1", "tel", 0.71239, 9.1234, 0.98765), Candidate("vp-2", "cross", 0.2, -6.0, 0.00001)
+    best, other = Candidate("vp-1", "tel", 0.71239, 9.1234, 0.98765), Candidate("vp-2", "cross", 0.2, -6.0, 0.00001, 1)
     row = await explained(database, explanation(best, other))
     assert (row.at, row.access_key_id, row.source, row.status, row.error) == (NOW, "", "task", 200, None)
     assert (row.action, row.resource, row.request_id) == ("carillon:IdentifySpeaker", DOMAIN, "task-1")
@@ -45,6 +45,7 @@ async def test_a_row_tells_the_score_and_what_became_of_it_for_each_candidate(da
                 "cosine": 0.7124,
                 "log_likelihood_ratio": 9.12,
                 "confidence": 0.9877,
+                "person": 0,
                 "is_match": True,
             },
             {
@@ -53,6 +54,7 @@ async def test_a_row_tells_the_score_and_what_became_of_it_for_each_candidate(da
                 "cosine": 0.2,
                 "log_likelihood_ratio": -6.0,
                 "confidence": 0.0,
+                "person": 1,
                 "is_match": False,
             },
         ],

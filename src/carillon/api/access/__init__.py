@@ -5,15 +5,26 @@ resources themselves. Start reading at `policies.py`, then `guard.py`; `trail.py
 `explanations.py` adds to it what answers were made from.
 """
 
-from carillon.api.access.explanations import Explanations
+from carillon.api.access.explanations import Explanations, explanation_row
 from carillon.api.access.guard import Guard
 from carillon.api.access.names import StoredNames
 from carillon.api.access.policies import Decision, Policy, PolicyInvalid
 from carillon.api.access.resources import Names
-from carillon.api.access.trail import TASK, Settings, Trail, TrailRow, read_trail, recording, write_trail
+from carillon.api.access.trail import (
+    COMMAND,
+    TASK,
+    Settings,
+    Trail,
+    TrailRow,
+    add_to_trail,
+    read_trail,
+    recording,
+    write_trail,
+)
 from carillon.api.access.visibility import is_visible
 
 __all__ = [
+    "COMMAND",
     "TASK",
     "Decision",
     "Explanations",
@@ -25,6 +36,8 @@ __all__ = [
     "StoredNames",
     "Trail",
     "TrailRow",
+    "add_to_trail",
+    "explanation_row",
     "is_visible",
     "read_trail",
     "recording",

@@ -23,34 +23,50 @@ class Explanations:
 
     async def explain(self, connection: AsyncConnection, at: datetime, explanation: Explanation) -> None:
         """Write down one answer's explanation."""
-        matches = explanation.matches
-        candidates = [
-            {
-                "voice_profile_id": candidate.profile_id,
-                "channel": candidate.channel,
-                "cosine": round(candidate.score, 4),
-                "log_likelihood_ratio": round(candidate.log_ratio, 2),
-                "confidence": round(candidate.confidence, 4),
-                "is_match": candidate in matches,
-            }
-            for candidate in explanation.candidates
-        ]
-        row = TrailRow(
-            at=at,
-            access_key_id="",
-            action=ACTION,
-            resource=self._place.arn("chime", f"voice-profile-domain/{explanation.domain_id}"),
-            source=TASK,
-            status=200,
-            error=None,
-            request_id=explanation.task_id,
-            details={
-                "model": explanation.model_id,
-                "band": explanation.band,
-                "speech_seconds": round(explanation.speech_seconds, 2),
-                "known_voices": explanation.known_voices,
-                "threshold": explanation.threshold,
-                "candidates": candidates,
-            },
-        )
-        await add_to_trail(connection, [row])
+        await add_to_trail(connection, [explanation_row(self._place, at, explanation)])
+
+
+def explanation_row(
+    place: Place, at: datetime, explanation: Explanation, *, source: str = TASK, user: str | None = None
+) -> TrailRow:
+    """Return the row of one answer.
+
+    Args:
+        place: whose domain it is.
+        at: when it was given.
+        explanation: what it was made from; its task's id is in the place of a request's.
+        source: what gave it.
+        user: of this machine, if it was a command.
+    """
+    matches = explanation.matches
+    candidates = [
+        {
+            "voice_profile_id": candidate.profile_id,
+            "channel": candidate.channel,
+            "cosine": round(candidate.score, 4),
+            "log_likelihood_ratio": round(candidate.log_ratio, 2),
+            "confidence": round(candidate.confidence, 4),
+            "person": candidate.person,
+            "is_match": candidate in matches,
+        }
+        for candidate in explanation.candidates
+    ]
+    return TrailRow(
+        at=at,
+        access_key_id="",
+        action=ACTION,
+        resource=place.arn("chime", f"voice-profile-domain/{explanation.domain_id}"),
+        source=source,
+        status=200,
+        error=None,
+        request_id=explanation.task_id,
+        details={
+            **({} if user is None else {"user": user}),
+            "model": explanation.model_id,
+            "band": explanation.band,
+            "speech_seconds": round(explanation.speech_seconds, 2),
+            "known_voices": explanation.known_voices,
+            "threshold": explanation.threshold,
+            "candidates": candidates,
+        },
+    )

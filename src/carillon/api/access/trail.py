@@ -26,6 +26,9 @@ from carillon.telemetry import get_logger
 TASK: Final = "task"
 """Source of a row of which no request was the cause: an answer of a task."""
 
+COMMAND: Final = "cli"
+"""Source of a row that a command on this machine wrote, which signs nothing."""
+
 _READS: Final = ("Get", "List", "Describe", "Search")
 _DENIED: Final = frozenset({401, 403})
 _SWEEP_SECONDS: Final = 3600.0
