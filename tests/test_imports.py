@@ -39,6 +39,7 @@ GUESTS: Mapping[str, frozenset[str]] = {
     "ray": frozenset({"cluster"}),
     "aiobotocore": frozenset({"media", "notifications", "streams"}),
     "av": frozenset({"media"}),
+    "soundfile": frozenset({"media"}),
     "boto3": frozenset({"demo"}),
     "vaderSentiment": frozenset({"inference"}),
 }

@@ -20,7 +20,7 @@ import pytest
 import soundfile
 
 from carillon.clock import ManualClock
-from carillon.matroska import Block, BlockRead, Demuxer, Muxer, TracksRead
+from carillon.matroska import Block, BlockRead, ClusterTimecode, Demuxer, Muxer, TracksRead
 from carillon.media import UnreadableRecording, as_live, opened, read_recording
 from carillon.media.codecs import codec_of
 from carillon.media.pcm import to_pcm
@@ -75,6 +75,12 @@ def rifx(subtype: str, tag: int, bits: int) -> bytes:
 def au(encoding: int, data: bytes, size: int = 0xFFFFFFFF, note: bytes = b"", order: str = ">") -> bytes:
     magic = b".snd" if order == ">" else b"dns."
     return magic + struct.pack(f"{order}5I", 24 + len(note), size, encoding, 8_000, 1) + note + data
+
+
+def caf(name: bytes, flags: int, bits: int, data: bytes, size: int = -1) -> bytes:
+    said = struct.pack(">d4sIIIII", 8_000, name, flags, bits // 8, 1, 1, bits)
+    head = b"caff\0\1\0\0desc" + struct.pack(">q", 32) + said + b"free" + struct.pack(">q", 7) + bytes(7)
+    return head + b"data" + struct.pack(">qI", size, 0) + data
 
 
 def written(format_: str, subtype: str | None = None, samples: Any = MONO, rate_hz: int = 8_000, **given: Any) -> bytes:
@@ -139,6 +145,11 @@ EXACT = {
     "aiff": written("AIFF", "PCM_16"),
     "aiff of swapped bytes": written("AIFF", "PCM_16", endian="LITTLE"),
     "caf": written("CAF", "PCM_16"),
+    "caf of unknown size": caf(b"lpcm", 0, 16, raw(MONO, "PCM_16", "BIG")),
+    "caf, little-endian, and a chunk behind": caf(b"lpcm", 2, 16, S16, len(S16) + 4) + b"info" + bytes(40),
+    "caf, float": caf(b"lpcm", 1, 32, raw(MONO, "FLOAT", "BIG")),
+    "caf, 24 bits": caf(b"lpcm", 2, 24, raw(MONO, "PCM_24")),
+    "caf, lossless": written("CAF", "ALAC_16"),
     "wave 64": written("W64", "PCM_16"),
     "sphere": written("NIST", "PCM_16"),
     "voc": written("VOC", "PCM_16"),
@@ -154,6 +165,8 @@ STEPS = {  # to within how much, of 32768
     "mu-law whose recorder died": (wav(chunk(b"fmt ", fmt(MU_LAW, 8)), chunk(b"data", MU, 0), size=0), 600),
     "au, mu-law": (au(1, MU), 600),
     "au, A-law": (au(27, AL, len(AL)), 600),
+    "caf, mu-law": (caf(b"ulaw", 0, 8, MU), 600),
+    "caf, 8 bits": (caf(b"lpcm", 0, 8, raw(MONO, "PCM_S8")), 256),
     "au, 8 bits": (au(2, raw(MONO, "PCM_S8")), 256),
     "aiff, mu-law": (written("AIFF", "ULAW"), 600),
 }  # fmt: skip
@@ -265,7 +278,7 @@ async def test_two_channels_of_any_kind(tmp_path: Path, subtype: str) -> None:
 
 
 async def test_what_is_cut_off_is_heard_as_far_as_it_goes(tmp_path: Path) -> None:
-    for format_, subtype in (("WAV", "PCM_16"), ("WAV", "PCM_24"), ("FLAC", None), ("AU", "PCM_16"), ("W64", "PCM_16")):
+    for format_, subtype in (("WAV", "PCM_16"), ("WAV", "PCM_24"), ("FLAC", None), ("AU", "PCM_16"), ("CAF", "PCM_24")):
         whole = written(format_, subtype)
         _, samples = await both(tmp_path, whole[: 2 * len(whole) // 3 + 1])
         assert len(samples) > 3_000
@@ -298,6 +311,32 @@ async def test_matroska_is_read_as_samples_and_so_has_a_length(tmp_path: Path) -
         if codec == "pcm_s16le":
             np.testing.assert_array_equal(samples, STEREO)
         assert len(samples) / rate_hz == pytest.approx(recording.seconds)
+
+
+async def test_a_webm_of_one_long_cluster_is_sent_in_fragments_that_kinesis_takes(tmp_path: Path) -> None:
+    file = io.BytesIO()
+    with av.open(
+        file, "w", format="webm", options={"cluster_time_limit": "60000", "cluster_size_limit": "9000000"}
+    ) as out:
+        stream = out.add_stream("libopus", rate=48_000, layout="mono")
+        for at in range(0, 30 * 48_000, 960):
+            noise = np.random.default_rng(at).integers(-9_000, 9_000, (1, 960), np.int16)
+            frame = av.AudioFrame.from_ndarray(noise, format="s16", layout="mono")
+            frame.rate, frame.pts = 48_000, at
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    webm = file.getvalue()
+    assert len([event for event in Demuxer().feed(webm) if isinstance(event, ClusterTimecode)]) == 1
+    path = tmp_path / "call.webm"
+    path.write_bytes(webm)
+    recording = read_recording(path)
+    assert recording.seconds == pytest.approx(30, abs=0.1)
+    piped = await read_pipe(reading(webm, 4_096), None, clock=ManualClock())
+    for pieces in (piped.body, as_live(recording, 0, clock=ManualClock())):
+        body = b"".join([piece async for piece in pieces])
+        times = [event.timecode_ms for event in Demuxer().feed(body) if isinstance(event, ClusterTimecode)]
+        assert len(times) == pytest.approx(30, abs=1)
+        assert max(np.diff(times)) <= 1_020
 
 
 def test_pauses_in_matroska_are_silent_and_two_tracks_are_two_channels(tmp_path: Path) -> None:
@@ -361,6 +400,9 @@ REFUSED = {
     "no channels": (wav(chunk(b"fmt ", struct.pack("<HHIIHH", 1, 0, 8_000, 0, 2, 16)), DATA), "0 channels"),
     "an unknown codec": (wav(chunk(b"fmt ", fmt(0x1234, 16)), DATA), "cannot be read"),
     "a broken flac": (b"fLaC" + bytes(500), "cannot be read"),
+    "a broken caf": (b"caff\0\1\0\0desc" + bytes(100), "cannot be read|ends before"),
+    "a broken mp4": (struct.pack(">I", 24) + b"ftypM4A " + bytes(500), "cannot be read"),
+    "broken Matroska": (b"\x1a\x45\xdf\xa3" + bytes(500), "damaged"),
     "a broken ogg": (b"OggS" + bytes(500), "cannot be read"),
     "Matroska of nothing": (Muxer(Layout(SampleFormat.S16LE, 8_000, 1).track()).header(), "holds no sound"),
     "six channels": (written("WAV", "PCM_16", np.repeat(MONO, 6, axis=1)), "6 channels"),

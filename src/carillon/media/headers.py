@@ -1,22 +1,23 @@
-"""Headers of recordings: what stands before the samples of a WAV or an AU, whoever wrote it. No I/O.
+"""Headers of recordings: what stands before the samples of a WAV, an AU or a CAF, whoever wrote it. No I/O.
 
 Recorders die before they fill in sizes, pipes cannot go back to, and chunks of any size stand anywhere. So a reader
 here is a generator that asks for bytes at a place (`Need`) and ends with what it found (`Header`): a file gives them by
 seeking, a pipe by waiting for them, and both hear the same verdict.
 
 Sources: Microsoft, "Multimedia Programming Interface and Data Specifications 1.0"; EBU Tech 3306 (RF64); ITU-R BS.2088
-(BW64); Sun, "au(4)".
+(BW64); Sun, "au(4)"; Apple, "Core Audio Format Specification 1.0".
 """
 
+import math
 import struct
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from carillon.errors import InvalidRequest
-from carillon.media.encodings import Encoding, WaveFormat
+from carillon.media.encodings import FLOAT, PCM, Encoding, WaveFormat
 
-SNIFFED_BYTES: Final = 36
+SNIFFED_BYTES: Final = 52
 """The most that it takes to recognize a format."""
 
 _WAVES: Final = (b"RIFF", b"RF64", b"BW64", b"RIFX")
@@ -52,6 +53,13 @@ _LITTLE: Final[Mapping[Encoding, Encoding]] = {
 }
 
 
+_CAF_DESCRIPTION: Final = struct.Struct(">d4sIIIII")  # rate, format, flags, bytes and frames a packet, channels, bits
+_CAF_DESCRIPTION_AT: Final = 20
+_CAF_G711: Final = {b"ulaw": Encoding.MU_LAW, b"alaw": Encoding.A_LAW}
+_CAF_FLOAT: Final = 1
+_CAF_LITTLE: Final = 2
+
+
 class BadHeader(InvalidRequest):
     """A header that cannot be made sense of; the message goes on after "it"."""
 
@@ -84,7 +92,7 @@ Reading: TypeAlias = Generator[Need, bytes, Header]
 
 
 def reading_of(head: bytes, *, is_live: bool = False) -> Reading | None:
-    """Return what reads the header, None if it is no WAV and no AU.
+    """Return what reads the header; None if it is no WAV and no AU, and no CAF of plain samples.
 
     Args:
         head: the first SNIFFED_BYTES.
@@ -95,7 +103,9 @@ def reading_of(head: bytes, *, is_live: bool = False) -> Reading | None:
     """
     if head[:4] in _WAVES and head[8:12] == b"WAVE":
         return _read_wave(is_live)
-    return _read_au() if head[:4] in _AU else None
+    if head[:4] in _AU:
+        return _read_au()
+    return _read_caf(head) if _caf_encoding(head) is not None else None
 
 
 def _read_wave(is_live: bool) -> Reading:
@@ -175,3 +185,34 @@ def _read_au() -> Reading:
         encoding = _LITTLE.get(encoding, encoding)
     again = head[:4] + struct.pack(f"{order}5I", _AU_FIELDS, size, number, rate_hz, channels)
     return Header(encoding, rate_hz, channels, at, None if size in {0, _UNKNOWN} else size, again)
+
+
+def _read_caf(head: bytes) -> Reading:
+    rate_hz, _, _, _, _, channels, _ = _CAF_DESCRIPTION.unpack_from(head, _CAF_DESCRIPTION_AT)
+    at = 8
+    while len(chunk := (yield Need(at, 12))) == 12:
+        name, size = struct.unpack(">4sq", chunk)
+        if name == b"data":
+            at += 16  # a count of edits precedes the samples
+            yield Need(at, 0)
+            rate_hz = round(rate_hz) if math.isfinite(rate_hz) else 0
+            return Header(_caf_encoding(head), rate_hz, channels, at, None if size < 4 else size - 4)
+        if size < 0:
+            break
+        at += 12 + size
+    raise BadHeader("ends before its samples")
+
+
+def _caf_encoding(head: bytes) -> Encoding | None:
+    """Return how a CAF's samples are written; None if it is no CAF, or not plain."""
+    if head[:4] != b"caff" or head[8:12] != b"desc" or len(head) < _CAF_DESCRIPTION_AT + _CAF_DESCRIPTION.size:
+        return None
+    _, name, flags, packet_bytes, _, channels, bits = _CAF_DESCRIPTION.unpack_from(head, _CAF_DESCRIPTION_AT)
+    if name in _CAF_G711:
+        return _CAF_G711[name]
+    if name != b"lpcm" or packet_bytes * 8 != channels * bits:
+        return None
+    if bits == 8:
+        return Encoding.S8
+    is_big = not flags & _CAF_LITTLE
+    return WaveFormat(FLOAT if flags & _CAF_FLOAT else PCM, channels, 0, 0, bits).encoding(is_big=is_big)

@@ -18,6 +18,7 @@ from carillon.audio import to_pcm16
 from carillon.clock import Clock, SystemClock, to_millis
 from carillon.matroska import MatroskaError
 from carillon.media.codecs import UnsupportedMedia
+from carillon.media.containers import Container, container_of
 from carillon.media.encodings import Encoding
 from carillon.media.files import FRAGMENT_SECONDS, check_channels, check_fragment_seconds
 from carillon.media.headers import SNIFFED_BYTES, BadHeader, Header, Reading, reading_of
@@ -25,11 +26,9 @@ from carillon.media.pcm import bytes_per_sample, to_pcm
 from carillon.media.recut import Recut
 from carillon.media.sound import (
     MOST_COPIED_BYTES,
-    Container,
     Sound,
     UnreadableRecording,
     check,
-    container_of,
     no_sound,
     recording_in,
     too_large,

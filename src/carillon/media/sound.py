@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import Enum
 from itertools import chain
 from pathlib import Path
 from typing import IO, Final, Protocol
@@ -24,6 +23,7 @@ from carillon.audio import Pcm
 from carillon.errors import InvalidRequest
 from carillon.matroska import MatroskaError
 from carillon.media.codecs import UnsupportedMedia
+from carillon.media.containers import Container, container_of
 from carillon.media.encodings import Encoding
 from carillon.media.headers import SNIFFED_BYTES, BadHeader, Header, Reading, reading_of
 from carillon.media.libav_sound import UndecodableFile, decoded_file
@@ -42,52 +42,6 @@ Planar = npt.NDArray[np.float32]
 
 class UnreadableRecording(InvalidRequest):
     """A file, or what comes through a pipe, is not a recording that can be read, or holds no sound."""
-
-
-class Container(Enum):
-    """What holds a recording, as far as it matters who reads it."""
-
-    PLAIN = "WAV or AU"
-    MATROSKA = "Matroska"
-    LIBSNDFILE = "another sound file"
-    LIBAV = "MP4, AAC or AMR"
-
-
-_EBML: Final = b"\x1a\x45\xdf\xa3"
-_WAVE64: Final = b"riff\x2e\x91\xcf\x11\xa5\xd6\x28\xdb"
-_IRCAM: Final = (b"\x64\xa3\x01\x00", b"\x00\x01\xa3\x64")
-_OTHERS: Final = (b"fLaC", b"OggS", b"ID3", b"FORM", b"caff", b"NIST_1A", b"Creative Voice File")
-_LIBSNDFILE: Final = (*_OTHERS, *_IRCAM, _WAVE64)
-_LIBAV: Final = (b"#!AMR",)
-_SYNC: Final = 0xFFE0  # of an MPEG audio frame: eleven ones
-_LAYER: Final = 0x06  # zero only in ADTS
-_VERSION: Final = 0x18
-_RESERVED_VERSION: Final = 0x08
-_BIT_RATE: Final = 0xF0  # all ones are no bit rate, and no sample rate
-_RATE: Final = 0x0C
-
-
-def container_of(head: bytes, *, is_described: bool = False) -> Container | None:
-    """Return what a recording is, None if it is nothing that we read.
-
-    Args:
-        head: its first SNIFFED_BYTES bytes, or all there are.
-        is_described: somebody says that it is raw samples, which can look like the beginning of an MPEG frame.
-    """
-    if reading_of(head) is not None:
-        return Container.PLAIN
-    if head.startswith(_EBML):
-        return Container.MATROSKA
-    if head.startswith(_LIBSNDFILE):
-        return Container.LIBSNDFILE
-    if head[4:8] == b"ftyp" or head.startswith(_LIBAV):
-        return Container.LIBAV
-    if is_described or len(head) < SNIFFED_BYTES or int.from_bytes(head[:2], "big") & _SYNC != _SYNC:
-        return None
-    if not head[1] & _LAYER:
-        return Container.LIBAV  # ADTS
-    is_mpeg = head[1] & _VERSION != _RESERVED_VERSION and head[2] & _BIT_RATE != _BIT_RATE
-    return Container.LIBSNDFILE if is_mpeg and head[2] & _RATE != _RATE else None
 
 
 class Sound(Protocol):
@@ -326,8 +280,8 @@ def _by_libsndfile(file: IO[bytes], name: str) -> Sound:
     try:
         with _decoder(file) as decoder:
             return _LibsndfileSound(file, decoder.samplerate, decoder.channels, decoder.frames)
-    except soundfile.LibsndfileError as error:
-        raise UnreadableRecording(f"{name} cannot be read: {error.error_string.rstrip('.')}.") from error
+    except soundfile.LibsndfileError as error:  # its words would mislead: it takes some damage for a missing file
+        raise UnreadableRecording(f"{name} cannot be read: it is damaged, or of a rare kind.") from error
 
 
 def _decoder(file: IO[bytes]) -> _Forward:
