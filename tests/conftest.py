@@ -131,22 +131,39 @@ def server(start_server: StartServer, tmp_path_factory: pytest.TempPathFactory) 
     return start_server(tmp_path_factory.mktemp("server"))
 
 
-@pytest.fixture(scope="session")
-def carillon() -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run a command of the command line in a process of its own."""
+class Carillon:
+    """The command line, each command in a process of its own."""
 
-    def run(*arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARILLON_"))}
+    def __call__(self, *arguments: str, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "carillon", *arguments],
+            self._command(arguments),
             capture_output=True,
             text=True,
             check=check,
             timeout=100,
-            env={**inherited, **SINKS_NOWHERE, **environment},
+            env=self._environment(environment),
         )
 
-    return run
+    def background(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a command, its output in pipes."""
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        return subprocess.Popen(self._command(arguments), text=True, env=self._environment(environment), **pipes)
+
+    @staticmethod
+    def _command(arguments: tuple[str, ...]) -> list[str]:
+        return [sys.executable, "-m", "carillon", *arguments]
+
+    @staticmethod
+    def _environment(changed: dict[str, str]) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARILLON_"))}
+        return {**inherited, **SINKS_NOWHERE, **changed}
+
+
+@pytest.fixture(scope="session")
+def carillon() -> Carillon:
+    """Run a command of the command line in a process of its own."""
+    return Carillon()
 
 
 @pytest.fixture(scope="session")

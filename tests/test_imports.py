@@ -14,7 +14,19 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"commands"}),
     frozenset({"demo"}),
     frozenset(
-        {"server", "environment", "events", "push", "keys", "audit", "calibrate", "doctor", "ingest_url", "voices"}
+        {
+            "server",
+            "environment",
+            "events",
+            "push",
+            "keys",
+            "audit",
+            "calibrate",
+            "doctor",
+            "ingest_url",
+            "lists",
+            "voices",
+        }
     ),  # What a command does, each in a module.
     frozenset({"app"}),
     frozenset({"running"}),

@@ -1,49 +1,32 @@
 """`carillon audit`: the audit trail as a table, read from the database while the server runs or not."""
 
-import re
-import sys
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Final
 
-import msgspec
 from rich.console import Console
 from rich.markup import escape
 
 from carillon.api.access import COMMAND, TASK, TrailRow, read_trail
 from carillon.app import opened
 from carillon.config import Settings
-from carillon.errors import InvalidRequest
+from carillon.terminal import print_json
 
 _WHO: Final = {TASK: "carillon", COMMAND: "a command"}
 """Who did it, of what signs nothing."""
 _PAGE: Final = 1000
-_AGO: Final = re.compile(r"([0-9]{1,6})([smhd])", re.ASCII)
-_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-class NotATime(InvalidRequest):
-    """A time is neither a date nor so long ago."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(f"{text[:40]!r} is no time; write 2026-11-22T10:00, or 90m, 24h, 7d for so long ago.")
-
-
-async def show(settings: Settings, since: str | None, action: str, as_json: bool) -> None:
-    """Print rows, oldest first.
-
-    Raises:
-        NotATime: `since` cannot be read.
-    """
-    at = None if since is None else read_time(since, datetime.now(UTC))
+async def show(settings: Settings, since: datetime | None, action: str, as_json: bool) -> None:
+    """Print rows, oldest first."""
     console = Console(highlight=False, soft_wrap=True)
     async with opened(settings, must_exist=True) as ground:
         after = 0
         while True:
-            found = await read_trail(ground.database, after, _PAGE, at, action)
+            found = await read_trail(ground.database, after, _PAGE, since, action)
             for after, row in found:  # noqa: B007 - the last position is where the next page begins
                 if as_json:
-                    sys.stdout.write(msgspec.json.encode(asdict(row)).decode() + "\n")
+                    print_json(asdict(row))
                 else:
                     console.print(line(row))
             if len(found) < _PAGE:
@@ -74,18 +57,3 @@ def _explained(row: TrailRow) -> str:
         f" {verdict} {escape(best['voice_profile_id'])}: confidence {best['confidence']} (cosine {best['cosine']} "
         f"{best['channel']}, log likelihood ratio {best['log_likelihood_ratio']})"
     )
-
-
-def read_time(text: str, now: datetime) -> datetime:
-    """Return what a time on the command line means; one without a zone is UTC.
-
-    Raises:
-        NotATime: it means nothing.
-    """
-    if ago := _AGO.fullmatch(text):
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise NotATime(text) from error
-    return at.replace(tzinfo=at.tzinfo or UTC)

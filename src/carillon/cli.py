@@ -23,6 +23,7 @@ from carillon.commands.evaluate import calibrate, evaluate
 from carillon.commands.events import events
 from carillon.commands.ingest_url import ingest_url
 from carillon.commands.keys import keys
+from carillon.commands.lists import calls, domains
 from carillon.commands.push import push
 from carillon.commands.serve import serve
 from carillon.commands.voices import enroll, identify, profiles
@@ -41,7 +42,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (serve, env, events, audit, doctor, push, demo, calibrate, identify, enroll):
+for _command in (serve, env, push, calls, events, domains, identify, enroll, audit, doctor, demo, calibrate):
     app.command()(_command)
 app.command("ingest-url")(ingest_url)
 app.add_typer(evaluate, name="eval")

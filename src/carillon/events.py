@@ -1,36 +1,54 @@
-"""`carillon events`: the outbox as a table, read from the database while the server runs or not."""
+"""`carillon events`: the outbox, read from the database while the server runs or not.
 
-import sys
-from collections.abc import Mapping
+One line for each notification: when, what, of which call, stream and task, and whether each target has it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
-import msgspec
 from anyio import sleep
 from rich.console import Console
+from rich.markup import escape
 
 from carillon.app import opened
 from carillon.clock import SystemClock
 from carillon.config import Settings
-from carillon.notifications import Event, Outbox
+from carillon.notifications import DeliveryReport, Event, Outbox
+from carillon.terminal import print_json
 
 _PAGE: Final = 200
 _POLL_SECONDS: Final = 0.5
+_COLORS: Final = {"delivered": "green", "pending": "yellow", "set_aside": "red"}
 
 
-async def show(settings: Settings, follow: bool, as_json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which notifications to show."""
+
+    task_id: str | None = None
+    since: datetime | None = None
+    undelivered: bool = False
+    """Only those that some target does not have."""
+
+
+async def show(settings: Settings, wanted: Wanted, follow: bool, as_json: bool) -> None:
     """Print notifications, oldest first; with `follow`, until interrupted."""
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     async with opened(settings, must_exist=True) as ground:
         outbox = Outbox(ground.database, SystemClock(), settings.notifications)
         after = 0
         while True:
-            found = await outbox.events(after, _PAGE)
-            for after, event in found:  # noqa: B007 - the last position is where the next page begins
+            found = await outbox.events(
+                after, _PAGE, task_id=wanted.task_id, since=wanted.since, undelivered=wanted.undelivered
+            )
+            reports = await outbox.deliveries.of_events([sequence for sequence, _ in found])
+            for after, event in found:
                 if as_json:
-                    sys.stdout.write(msgspec.json.encode(event.body).decode() + "\n")
-                    sys.stdout.flush()
+                    print_json({**event.body, "deliveries": [_described(report) for report in reports[after]]})
                 else:
-                    console.print(line(event))
+                    console.print(line(event, reports[after]))
             if len(found) == _PAGE:
                 continue
             if not follow:
@@ -38,10 +56,16 @@ async def show(settings: Settings, follow: bool, as_json: bool) -> None:
             await sleep(_POLL_SECONDS)
 
 
-def line(event: Event) -> str:
-    """Return one notification as one line of rich markup."""
-    at = event.at.strftime("%H:%M:%S")
-    return f"[dim]{at}[/] [bold]{event.status}[/] {summary(event.body['detail'])} [dim]{event.id}[/]"
+def line(event: Event, deliveries: Sequence[DeliveryReport] = ()) -> str:
+    """Return one notification as one line of rich markup; nothing in it is cut."""
+    said = (
+        f"[dim]{event.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}[/]",
+        f"[bold]{escape(event.status)}[/]",
+        escape(summary(event.body["detail"])),
+        *(f"[dim]{name}[/] {escape(value)}" for name, value in _about(event)),
+        *map(_told, deliveries),
+    )
+    return "  ".join(part for part in said if part)
 
 
 def summary(detail: Mapping[str, Any]) -> str:
@@ -54,3 +78,29 @@ def summary(detail: Mapping[str, Any]) -> str:
         now, overall = tone["currentAverageVoiceTone"], tone["overallAverageVoiceTone"]
         return f"now {now['voiceToneLabel']}, call {overall['voiceToneLabel']}"
     return str(detail.get("statusMessage") or detail.get("failureReason") or "")
+
+
+def _about(event: Event) -> Iterator[tuple[str, str]]:
+    yield "call", event.pipeline_id
+    stream = event.body["detail"].get("streamArn")
+    if stream:
+        yield "stream", stream.split("/")[1]
+    if event.task_id is not None:
+        yield "task", event.task_id
+    yield "id", event.id
+
+
+def _told(report: DeliveryReport) -> str:
+    state = report.state.replace("_", " ")
+    why = f" ({escape(report.reason)})" if report.reason and report.state != "delivered" else ""
+    return f"[{_COLORS[report.state]}]{state}[/]{why} [dim]{report.target.kind}[/] {escape(report.target.arn)}"
+
+
+def _described(report: DeliveryReport) -> Mapping[str, object]:
+    return {
+        "sink": report.target.kind,
+        "target": report.target.arn,
+        "state": report.state,
+        "attempts": report.attempts,
+        "reason": report.reason,
+    }

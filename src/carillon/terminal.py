@@ -30,29 +30,37 @@ class Table:
     def __init__(self, *headings: str) -> None:
         self._headings = headings
         self._rows: list[Sequence[str]] = []
+        self._widths = [len(heading) for heading in headings]
+        self._is_begun = False
 
     def add_row(self, *cells: str) -> None:
         """Add a row: a text for each heading."""
         self._rows.append(cells)
 
     def print(self) -> None:
-        """Print it; of a table without rows the headings alone."""
-        sys.stdout.write("\n".join(self._lines(terminal_width())) + "\n")
+        """Print the rows that were added since the last time, below the headings the first time."""
+        lines = list(self._lines(terminal_width()))
+        self._rows.clear()
+        self._is_begun = True
+        if lines:
+            sys.stdout.write("\n".join(lines) + "\n")
+            sys.stdout.flush()
 
     def _lines(self, most_width: int | None) -> Iterator[str]:
-        lines = [self._headings, *self._rows]
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        if most_width is not None and self._rows and sum(widths) + len(_GAP) * (len(widths) - 1) > most_width:
+        for row in self._rows:
+            self._widths = [max(width, len(cell)) for width, cell in zip(self._widths, row, strict=True)]
+        is_too_wide = most_width is not None and sum(self._widths) + len(_GAP) * (len(self._widths) - 1) > most_width
+        if is_too_wide and self._rows:
             yield from self._blocks()
             return
-        for line in lines:
-            cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        for line in self._rows if self._is_begun else [self._headings, *self._rows]:
+            cells = (cell.ljust(width) for cell, width in zip(line, self._widths, strict=True))
             yield _GAP.join(cells).rstrip()
 
     def _blocks(self) -> Iterator[str]:
         width = max(map(len, self._headings))
         for number, row in enumerate(self._rows):
-            if number:
+            if number or self._is_begun:
                 yield ""
             for heading, cell in zip(self._headings, row, strict=True):
                 if cell:

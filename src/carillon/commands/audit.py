@@ -5,11 +5,12 @@ from typing import Annotated
 import typer
 
 from carillon.commands.options import DataDir, JsonLines
+from carillon.commands.times import Since, read_since
 
 
 def audit(
     data_dir: DataDir = None,
-    since: Annotated[str | None, typer.Option(help="From when: 2026-11-22T10:00 (UTC), or 90m, 24h, 7d ago.")] = None,
+    since: Since = None,
     action: Annotated[str, typer.Option(help="Only actions that contain this: Delete, chime:StartSpeaker.")] = "",
     as_json: JsonLines = False,
 ) -> None:
@@ -19,4 +20,4 @@ def audit(
     from carillon import config
     from carillon.audit import show
 
-    anyio.run(show, config.load(data_dir), since, action, as_json)
+    anyio.run(show, config.load(data_dir), read_since(since), action, as_json)

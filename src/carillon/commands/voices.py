@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from carillon.tasks import Candidate
     from carillon.voices.room import Room
 
-profiles = typer.Typer(help="Look after the voices of a domain.", no_args_is_help=True)
+profiles = typer.Typer(help="Show and look after the voices of a domain.", no_args_is_help=True)
 
 PASSPHRASE_VARIABLE: Final = "ARCHIVE_PASSPHRASE"  # noqa: S105 - its name only; CARILLON_... are settings
 _LEAST_PASSPHRASE: Final = 12
@@ -104,6 +104,17 @@ def enroll(
         return went_well
 
     _run(data_dir, work_in)
+
+
+@profiles.command("list")
+def show_all(domain: Domain, data_dir: DataDir = None, as_json: Json = False) -> None:
+    """Show the voice profiles of a domain."""
+    import anyio
+
+    from carillon import config
+    from carillon.lists import show_profiles
+
+    anyio.run(show_profiles, config.load(data_dir), domain, as_json)
 
 
 @profiles.command("re-embed")

@@ -5,12 +5,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from anyio import CancelScope, fail_after, move_on_after, open_process
+from anyio import CancelScope, fail_after, get_cancelled_exc_class, move_on_after, open_process
 from anyio.abc import Process
 from anyio.streams.text import TextReceiveStream
 
@@ -56,6 +56,9 @@ async def running_server(data_dir: Path, environment: Mapping[str, str]) -> Asyn
             if url is None:
                 raise ServerSilent(log.read_text())
             yield RunningServer(url, process.pid)
+        except get_cancelled_exc_class():
+            process.kill()  # somebody pressed Ctrl-C: what is in its folder goes with the folder
+            raise
         finally:
             with CancelScope(shield=True):
                 await _stop(process)
@@ -76,7 +79,7 @@ async def _ready_url(process: Process) -> str | None:
 
 
 async def _stop(process: Process) -> None:
-    if process.returncode is None:
+    with suppress(ProcessLookupError):
         process.send_signal(signal.SIGTERM)
     with move_on_after(_STOP_SECONDS):
         await process.wait()

@@ -1,4 +1,4 @@
-"""Work on many recordings at once, with a progress bar on standard error: standard output is for the report."""
+"""Work on many recordings at once, with a progress bar on standard error, if that is a terminal."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
@@ -14,4 +14,5 @@ _Result = TypeVar("_Result")
 def tracked(pool: Executor, work: Callable[[_Item], _Result], items: Sequence[_Item], title: str) -> list[_Result]:
     """Return the results of `work` in the order of `items`."""
     console = Console(stderr=True)
-    return list(track(pool.map(work, items), title, len(items), console=console, transient=True))
+    results = pool.map(work, items)
+    return list(track(results, title, len(items), console=console, transient=True, disable=not console.is_terminal))

@@ -150,6 +150,10 @@ class Deliveries:
                 found[row.sequence].append(_report(row))
         return found
 
+    def undelivered(self) -> sa.Select[tuple[int]]:
+        """Return the query for the numbers of events that some target does not have: pending, or set aside."""
+        return sa.select(deliveries.c.sequence).where(sa.or_(_PENDING, deliveries.c.outcome != Result.DELIVERED.value))
+
     async def hurry(self, target: SinkTarget | None = None) -> None:
         """Make pending deliveries due at once: of a target that answers again, or of all after a restart."""
         now = self._clock.now()

@@ -5,7 +5,7 @@ still be read back, in order, for as long as it is kept.
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import anyio
@@ -71,9 +71,31 @@ class Outbox:
         """Return what the next `wake` sets. Take it before looking for rows, wait for it afterwards."""
         return self._posted
 
-    async def events(self, after: int = 0, limit: int = 100) -> list[tuple[int, Event]]:
-        """Return up to `limit` events with their sequence numbers, oldest first, from the first after `after`."""
+    async def events(
+        self,
+        after: int = 0,
+        limit: int = 100,
+        *,
+        task_id: str | None = None,
+        since: datetime | None = None,
+        undelivered: bool = False,
+    ) -> list[tuple[int, Event]]:
+        """Return up to `limit` events with their sequence numbers, oldest first, from the first after `after`.
+
+        Args:
+            after: a sequence number; 0 for the beginning.
+            limit: at most so many.
+            task_id: only those that this task has told.
+            since: only those of this time, or later.
+            undelivered: only those that some target does not have.
+        """
         query = sa.select(events).where(events.c.sequence > after).order_by(events.c.sequence).limit(limit)
+        if task_id is not None:
+            query = query.where(events.c.task_id == task_id)
+        if since is not None:
+            query = query.where(events.c.at >= since)
+        if undelivered:
+            query = query.where(events.c.sequence.in_(self.deliveries.undelivered()))
         async with self._database.reading() as connection:
             rows = (await connection.execute(query)).all()
         return [(row.sequence, event_from(row)) for row in rows]

@@ -24,7 +24,14 @@ from carillon.pipelines.model import (
     SourceRequest,
     StreamSource,
 )
-from carillon.pipelines.pipelines import PipelineNotFound, Pipelines, Settings, StreamDirectory, StreamUnknown
+from carillon.pipelines.pipelines import (
+    PipelineNotFound,
+    Pipelines,
+    Settings,
+    StreamDirectory,
+    StreamUnknown,
+    find_kept,
+)
 from carillon.pipelines.states import ACTIVE, TERMINAL, PipelineState, WrongPipelineState
 from carillon.pipelines.tables import is_visible
 
@@ -56,5 +63,6 @@ __all__ = [
     "StreamSource",
     "StreamUnknown",
     "WrongPipelineState",
+    "find_kept",
     "is_visible",
 ]

@@ -316,3 +316,10 @@ def _columns(pipeline: Pipeline) -> dict[str, object]:
         "created_at": pipeline.created_at,
         "updated_at": pipeline.updated_at,
     }
+
+
+async def find_kept(connection: AsyncConnection, offset: int, limit: int) -> list[Pipeline]:
+    """Return up to `limit` of all pipelines that are kept, active and ended, oldest first, after the first `offset`."""
+    query = sa.select(pipelines).where(pipelines.c.deleted_at.is_(None))
+    rows = await connection.execute(query.order_by(pipelines.c.created_at, pipelines.c.id).offset(offset).limit(limit))
+    return [pipeline_from(row) for row in rows]

@@ -270,6 +270,11 @@ class Profiles:
                 raise ProfileNotFound(profile_id) from error
             return found
 
+    async def count_profiles(self, domain_id: str) -> int:
+        """Return how many profiles a domain has, expired ones included; 0 if there is no such domain."""
+        async with self._database.reading() as connection:
+            return await voice_profiles.count(connection, domain_id)
+
     async def profiles(self, domain_id: str, after: str | None = None, limit: int = 100) -> list[Profile]:
         """Return up to `limit` profiles of a domain ordered by id, those after the id `after`, expired ones too.
 

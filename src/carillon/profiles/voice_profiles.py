@@ -80,9 +80,14 @@ async def require_room(connection: AsyncConnection, domain_id: str, limit: int) 
     Raises:
         TooManyProfiles: another profile would exceed it.
     """
-    inside = sa.select(sa.func.count()).where(voice_profiles.c.domain_id == domain_id)
-    if limit and (await connection.execute(inside)).scalar_one() >= limit:
+    if limit and await count(connection, domain_id) >= limit:
         raise TooManyProfiles(domain_id, limit)
+
+
+async def count(connection: AsyncConnection, domain_id: str) -> int:
+    """Return how many profiles a domain has, expired ones included."""
+    inside = sa.select(sa.func.count()).where(voice_profiles.c.domain_id == domain_id)
+    return int((await connection.execute(inside)).scalar_one())
 
 
 async def add(connection: AsyncConnection, profile: Profile, task_id: str) -> int:

@@ -39,6 +39,13 @@ _SCRUB_SECONDS: Final = 1.0
 _SCRUB_PAUSE_SECONDS: Final = 0.02
 
 
+class DatabaseUnknown(CarillonError):
+    """Nothing here speaks to a database of this kind."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(f"storage.url names a database of the kind {kind!r}, whose driver is not installed.")
+
+
 class DatabaseBusy(Transient):
     """No connection came free in time, or another process would not stop writing."""
 
@@ -104,14 +111,17 @@ class Database:
 
     def _engine(self, url: str, connections: int, settings: Settings, *, writes: bool) -> AsyncEngine:
         options: dict[str, Any] = {"writes": writes, "wait_seconds": settings.wait_seconds} if self._is_sqlite else {}
-        return create_async_engine(
-            sa.make_url(url).set(drivername=sqlite.DRIVER) if self._is_sqlite else url,
-            pool_size=connections,
-            max_overflow=0,
-            pool_timeout=settings.wait_seconds,
-            hide_parameters=True,  # a failed statement must not print what it was about to store
-            **options,
-        )
+        try:
+            return create_async_engine(
+                sa.make_url(url).set(drivername=sqlite.DRIVER) if self._is_sqlite else url,
+                pool_size=connections,
+                max_overflow=0,
+                pool_timeout=settings.wait_seconds,
+                hide_parameters=True,  # a failed statement must not print what it was about to store
+                **options,
+            )
+        except (sa.exc.NoSuchModuleError, ImportError) as error:
+            raise DatabaseUnknown(sa.make_url(url).drivername) from error
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

@@ -19,7 +19,7 @@ from carillon.tasks.model import (
     VoiceprintPending,
 )
 from carillon.tasks.settings import Settings
-from carillon.tasks.store import TaskStore
+from carillon.tasks.store import TaskStore, tasks_of
 from carillon.tasks.supervisor import Supervisor
 from carillon.tasks.tasks import DomainInUse, DomainUnknown, StartTask, Tasks
 
@@ -46,4 +46,5 @@ __all__ = [
     "Tasks",
     "VoiceprintPending",
     "decide",
+    "tasks_of",
 ]

@@ -260,6 +260,12 @@ class TaskStore:
         await connection.execute(_tasks.delete().where(_tasks.c.ended_at <= self._clock.now() - kept))
 
 
+async def tasks_of(connection: AsyncConnection, pipeline_ids: Collection[str]) -> list[Task]:
+    """Return all tasks of some pipelines, oldest first."""
+    query = sa.select(_tasks).where(_tasks.c.pipeline_id.in_(pipeline_ids)).order_by(_tasks.c.created_at, _tasks.c.id)
+    return [_task_from(row) for row in await connection.execute(query)]
+
+
 def targets(pipeline: Pipeline) -> tuple[SinkTarget, ...]:
     """Return where a pipeline's notifications go."""
     return tuple(SinkTarget(sink.kind.value, sink.target_arn) for sink in pipeline.elements.sinks if sink.target_arn)

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from carillon.api.access import Settings, Trail, read_trail, recording
 from carillon.api.protocol.answered import Answered
 from carillon.arns import Place
-from carillon.audit import NotATime, line, read_time
+from carillon.audit import line
 from carillon.clock import ManualClock
+from carillon.commands.times import NotATime, read_time
 from carillon.storage import Database
 
 NOW = datetime.now(UTC)
