@@ -28,7 +28,7 @@ from carillon.profiles import Profiles
 from carillon.running import make_data_folder
 from carillon.storage import Database, Vault, migrate, unlock
 from carillon.streams import Streams
-from carillon.tasks import Analyses, Lifecycle, Supervisor, Tasks, TaskStore
+from carillon.tasks import Analyses, Enrollment, Identifier, Lifecycle, Supervisor, Tasks, TaskStore
 from carillon.tls import authorities
 
 DATABASE_FILE: Final = "carillon.db"
@@ -144,6 +144,7 @@ async def assembled(settings: Settings, base_url: str, clock: Clock | None = Non
             rooms.pipelines,
             rooms.profiles,
             rooms.store,
+            _enrollment(settings, rooms),
             lifecycle,
             supervisor,
             settings.place,
@@ -206,6 +207,13 @@ async def _trail(settings: Settings, ground: Ground, clock: Clock) -> AsyncItera
 def _explained(settings: Settings) -> Explanations | None:
     """Return what keeps the explanations of answers: the audit trail, if there is one."""
     return Explanations(settings.place) if settings.audit.is_on else None
+
+
+def _enrollment(settings: Settings, rooms: _Rooms) -> Enrollment:
+    def identifier() -> Identifier:
+        return Identifier(rooms.profiles, rooms.models.speaker, settings.tasks)
+
+    return Enrollment(rooms.profiles, identifier, rooms.store, settings.tasks)
 
 
 def _lifecycle(settings: Settings, ground: Ground, clock: Clock, rooms: _Rooms) -> Lifecycle:

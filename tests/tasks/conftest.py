@@ -39,7 +39,18 @@ from carillon.pipelines import (
 )
 from carillon.profiles import Profiles
 from carillon.storage import Claim, Database, Vault
-from carillon.tasks import Analyses, Lifecycle, Settings, StartTask, Supervisor, Task, Tasks, TaskStore
+from carillon.tasks import (
+    Analyses,
+    Enrollment,
+    Identifier,
+    Lifecycle,
+    Settings,
+    StartTask,
+    Supervisor,
+    Task,
+    Tasks,
+    TaskStore,
+)
 from carillon.tasks.model import TaskState
 
 PLACE = Place()
@@ -254,8 +265,10 @@ class Room:
 
     @cached_property
     def tasks(self) -> Tasks:
-        parts = (self.database, self.pipelines, self.profiles, self.store, self.lifecycle, self.supervisor)
-        return Tasks(*parts, PLACE, self.clock)
+        identifier = Identifier(self.profiles, self.models.speaker, self.settings)
+        enrollment = Enrollment(self.profiles, lambda: identifier, self.store, self.settings)
+        parts = (self.database, self.pipelines, self.profiles, self.store, enrollment, self.lifecycle)
+        return Tasks(*parts, self.supervisor, PLACE, self.clock)
 
     def again(self, **changes: Any) -> "Room":
         """A new process over the same database."""

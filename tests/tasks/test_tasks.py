@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from anyio import create_task_group
 
+from carillon.api.access import read_trail
 from carillon.arns import MalformedArn
 from carillon.clock import ManualClock
 from carillon.pipelines import (
@@ -25,10 +26,12 @@ from carillon.storage import TokenReused
 from carillon.tasks import (
     DomainInUse,
     DomainUnknown,
+    Settings,
     TaskConflict,
     TaskKind,
     TaskNotFound,
     TaskState,
+    VoiceKnown,
     VoiceprintPending,
 )
 
@@ -274,9 +277,35 @@ async def test_a_day_after_the_call_a_voiceprint_has_expired(room: Any, clock: M
         await room.supervisor.keep_house_once()
 
 
-async def _keep_voiceprint(room: Any, task: Any, call: Any) -> None:
-    embedding = room.models.speaker.embed(call[:16_000, 0].astype("float32") / 32_768)
-    made = Voiceprint(task.id, task.domain_id, embedding, call[:16_000, 0].copy(), "model", room.clock.now())
+@pytest.mark.parametrize("known_voices", ["add", "refuse"])
+async def test_a_voice_that_its_domain_knows_is_enrolled_again_only_if_settings_allow_it(
+    known_voices: str, quick_room: Any, call: Any, logged: list[Any]
+) -> None:
+    room = quick_room.again(settings=Settings(known_voices=known_voices))
+    pipeline = await room.pipeline()
+    domain = await room.domain()
+    first, second = [await room.search(pipeline, channel, domain_arn=domain.arn) for channel in (0, 1)]
+    for task in (first, second):
+        await _keep_voiceprint(room, task, call, model_id="quick")
+    profile = await room.tasks.enroll(first.id)
+    assert await room.tasks.enroll(first.id) == profile  # of the same task it is no second time
+    assert await read_trail(room.database, 0, 10) == []
+    if known_voices == "refuse":
+        with pytest.raises(VoiceKnown, match=profile.id):
+            await room.tasks.enroll(second.id)
+        return
+    another = await room.tasks.enroll(second.id)
+    assert another.id != profile.id
+    (said,) = [line for line in logged if line["event"] == "voice_profile.known_already"]
+    assert (said["voice_profile_id"], said["known_as"]) == (another.id, profile.id)
+    ((_, row),) = await read_trail(room.database, 0, 10)
+    assert row.request_id == second.id
+    assert row.details["candidates"][0]["voice_profile_id"] == profile.id
+
+
+async def _keep_voiceprint(room: Any, task: Any, call: Any, model_id: str = "model") -> None:
+    embedding = room.models.speaker.embed(call[:16_000, 0].astype("float32") / 32_768, "tel")
+    made = Voiceprint(task.id, task.domain_id, embedding, call[:16_000, 0].copy(), model_id, room.clock.now())
     async with room.database.transaction() as connection:
         await room.profiles.keep_voiceprint(connection, made)
 

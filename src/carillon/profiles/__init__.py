@@ -20,7 +20,7 @@ from carillon.profiles.profiles import Guard, Profiles
 from carillon.profiles.settings import Settings
 from carillon.profiles.sweeper import Swept
 from carillon.profiles.voice_profiles import Profile, ProfileNotFound, TooManyProfiles, WrongDomain
-from carillon.profiles.voiceprints import Voiceprint, VoiceprintExpired, VoiceprintNotFound
+from carillon.profiles.voiceprints import EnrollableVoice, Voiceprint, VoiceprintExpired, VoiceprintNotFound
 
 __all__ = [
     "Band",
@@ -28,6 +28,7 @@ __all__ = [
     "Channel",
     "Domain",
     "DomainNotFound",
+    "EnrollableVoice",
     "ForeignDomain",
     "Guard",
     "InvalidDomain",

@@ -25,11 +25,11 @@ from carillon.profiles.enrolled_voices import EnrolledVoice
 from carillon.profiles.index.exact import ExactIndex
 from carillon.profiles.index.resident import Match, Probe, ResidentIndexes
 from carillon.profiles.likeness import Likeness, likenesses
-from carillon.profiles.sealing import Sealed, reseal
+from carillon.profiles.sealing import Sealed, reseal, unseal_embedding
 from carillon.profiles.settings import Settings
 from carillon.profiles.sweeper import Sweeper, Swept
 from carillon.profiles.voice_profiles import Profile, ProfileNotFound, WrongDomain
-from carillon.profiles.voiceprints import KeptVoiceprint, Voiceprint
+from carillon.profiles.voiceprints import EnrollableVoice, KeptVoiceprint, Voiceprint
 from carillon.storage import Database, Vault, forget_tags, make_once, put_tags
 from carillon.telemetry import get_logger
 
@@ -203,6 +203,21 @@ class Profiles:
     async def end_call(self, connection: AsyncConnection, task_ids: Sequence[str], ended_at: datetime) -> None:
         """Start the 24 h in which these tasks' voiceprints can be enrolled, within the caller's transaction."""
         await voiceprints.end_call(connection, task_ids, ended_at, self._settings)
+
+    async def enrollable_voice(self, task_id: str) -> EnrollableVoice | None:
+        """Return the voice that `enroll` would make a profile of; None if it has made one, or its time is over.
+
+        Raises:
+            VoiceprintNotFound: the task has no voiceprint.
+        """
+        async with self._database.reading() as connection:
+            found = await voiceprints.find(connection, task_id)
+            if found.enrolled_profile_id is not None or found.sealed is None or found.expires_at <= self._clock.now():
+                return None
+            held = await domains.hold(connection, found.domain_id)
+        row = voiceprints.sealed_row(task_id)
+        embedding = unseal_embedding(self._vault, held.data_key, row, found.sealed.embedding)
+        return EnrollableVoice(found.domain_id, found.model_id, found.band, embedding)
 
     async def enroll(self, task_id: str) -> Profile:
         """Make a profile from a task's voiceprint; the same profile again for the same task.

@@ -63,6 +63,16 @@ class Voiceprint:
 
 
 @dataclass(frozen=True, slots=True)
+class EnrollableVoice:
+    """What a voiceprint that may be enrolled sounds like."""
+
+    domain_id: str
+    model_id: str
+    band: Band
+    embedding: Embedding = field(repr=False)  # (d,), L2 norm 1
+
+
+@dataclass(frozen=True, slots=True)
 class KeptVoiceprint:
     """A voiceprint's row, still sealed."""
 

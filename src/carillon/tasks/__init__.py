@@ -7,6 +7,7 @@ The only room that sees every stage of a call. `speaker_search.py` and `voice_to
 
 from carillon.tasks.analyses import Analyses
 from carillon.tasks.decision import ENROLLED_SECONDS, Candidate, Explanation, decide
+from carillon.tasks.enrollment import Enrollment, VoiceKnown
 from carillon.tasks.identification import Identification, Identifier
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import (
@@ -30,6 +31,7 @@ __all__ = [
     "Checkpoint",
     "DomainInUse",
     "DomainUnknown",
+    "Enrollment",
     "Explanation",
     "Identification",
     "Identifier",
@@ -44,6 +46,7 @@ __all__ = [
     "TaskState",
     "TaskStore",
     "Tasks",
+    "VoiceKnown",
     "VoiceprintPending",
     "decide",
     "tasks_of",

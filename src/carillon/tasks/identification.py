@@ -50,6 +50,11 @@ class Identifier:
         self._model = model
         self._settings = settings
 
+    @property
+    def model_id(self) -> str:
+        """Return which model's embeddings can be identified."""
+        return self._model.id
+
     async def identify(
         self,
         domain_id: str,

@@ -21,6 +21,9 @@ class Settings:
     """How likely a caller is enrolled in the domain, in (0, 1), before anything is heard: the prior of a confidence."""
     match_limit: Annotated[int, Meta(ge=1, le=100)] = 10
     """Matches reported at most, best first. AWS: 10."""
+    known_voices: Literal["add", "refuse"] = "add"
+    """What enrolling does with a voice that its domain knows already, as another profile. `add` makes a second one, as
+    AWS does, and the log says so; `refuse` answers CreateVoiceProfile with ConflictException."""
     rate_mismatch: Literal["strict", "lenient"] = "strict"
     """If a stream's rate is not the declared MediaSampleRate: `strict` fails the task, `lenient` takes the stream's."""
     timecode_tolerance_seconds: OptionalSeconds = 0.2

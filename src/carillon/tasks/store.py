@@ -242,6 +242,12 @@ class TaskStore:
             self._outbox.wake()
         return True
 
+    async def explain(self, explanation: Explanation) -> None:
+        """Keep the explanation of an answer that changes nothing by itself."""
+        if self._explained is not None:
+            async with self._database.transaction() as connection:
+                await self._explained.explain(connection, self._clock.now(), explanation)
+
     async def _keep_checkpoint(
         self, connection: AsyncConnection, pipeline: Pipeline, task: Task, checkpoint: Checkpoint
     ) -> None:

@@ -21,6 +21,7 @@ from carillon.pipelines import (
 from carillon.pipelines.states import ACCEPTS_TASKS, TERMINAL
 from carillon.profiles import Profile, Profiles, VoiceprintNotFound
 from carillon.storage import Claim, Database, make_once
+from carillon.tasks.enrollment import Enrollment
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import ACTIVE as ACTIVE_TASKS
 from carillon.tasks.model import Task, TaskConflict, TaskKind, TaskNotFound, TaskState, VoiceprintPending
@@ -81,6 +82,7 @@ class Tasks:
         pipelines: Pipelines,
         profiles: Profiles,
         store: TaskStore,
+        enrollment: Enrollment,
         lifecycle: Lifecycle,
         waker: Waker,
         place: Place,
@@ -92,6 +94,7 @@ class Tasks:
         self._pipelines = pipelines
         self._profiles = profiles
         self._store = store
+        self._enrollment = enrollment
         self._lifecycle = lifecycle
         self._waker = waker
         self._place = place
@@ -209,9 +212,10 @@ class Tasks:
             VoiceprintPending: the task is active and has not made its voiceprint yet.
             VoiceprintNotFound: the task ended without one.
             VoiceprintExpired: the call ended more than 24 hours ago.
+            VoiceKnown: the domain knows the voice already, and settings refuse it.
         """
         try:
-            return await self._profiles.enroll(task_id)
+            return await self._enrollment.enroll(task_id)
         except VoiceprintNotFound:
             await self._explain_missing(task_id)
             raise

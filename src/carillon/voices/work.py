@@ -95,7 +95,7 @@ async def enroll(
             yield Enrolled(path, fault=str(error))
             continue
         known = (await _identified(room, domain_id, heard, without=[profile_id] if profile_id else [])).matches
-        if known and refuse_known:
+        if known and (refuse_known or room.settings.tasks.known_voices == "refuse"):
             yield Enrolled(path, fault=_known_already(known), known_as=known)
             continue
         if known:
