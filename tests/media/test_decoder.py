@@ -311,6 +311,20 @@ def test_a_pause_within_a_fragment_is_silent_however_the_blocks_are_cut(
 WHEN = ("producer_at", "server_at")
 
 
+def test_a_restart_between_fragments_with_pauses_is_invisible() -> None:
+    call = [
+        replace(spoken((0, 3_000), (6_000, 9_000)), number=str(n), **dict.fromkeys(WHEN, SAID_AT + 9 * n * SECOND))
+        for n in range(3)
+    ]
+    never, decoder = ChannelDecoder(MONO), ChannelDecoder(MONO)
+    for fragment in call:
+        expected, chunk = never.decode(fragment), decoder.decode(fragment)
+        np.testing.assert_array_equal(chunk.samples, expected.samples)
+        assert (chunk.started_at, chunk.is_apart) == (expected.started_at, False)
+        decoder = ChannelDecoder(MONO, stored(decoder.state))
+    assert stored(decoder.state) == stored(never.state)
+
+
 def test_what_is_said_after_a_pause_is_dated_by_its_block() -> None:
     timeline = Timeline.begun(ChannelDecoder(MONO).decode(spoken((0, 6_000), (12_000, 18_000))))
     assert timeline.heard_ms == 18_000
