@@ -150,6 +150,7 @@ async def assembled(settings: Settings, base_url: str, clock: Clock | None = Non
             settings.place,
             clock,
             settings.tasks,
+            newest_place=rooms.streams.newest_place if settings.source.endpoint_url == "" else None,
         )
         keys = WatchedKeys(settings.data_dir / CREDENTIALS_FILE, clock, own=[own_key])
         names = StoredNames(rooms.streams, rooms.pipelines.configurations, rooms.store)
@@ -252,7 +253,6 @@ def _supervisor(
         Analyses(rooms.models, rooms.profiles, settings.place, clock, settings.tasks, settings.analysis, ready),
         clock,
         settings.tasks,
-        same_clock=settings.source.endpoint_url == "",
     )
 
 

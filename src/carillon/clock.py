@@ -2,7 +2,12 @@
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Final, Protocol
+
+import anyio
+
+_BEAT_SECONDS: Final = 0.25
+_STALL_SECONDS: Final = 2.0
 
 
 class Clock(Protocol):
@@ -48,6 +53,40 @@ class ManualClock:
         """Move both wall and monotonic time forward."""
         self._now += by
         self._monotonic += by.total_seconds()
+
+
+class StallDetector:
+    """Notices that this process did not run for a while: stopped, frozen with its container, moved with its machine.
+
+    Silence that nobody could have heard is none, so who judges it counts from `resumed_at` on at the earliest.
+
+    Args:
+        clock: what `resumed_at` is told in. Stalls themselves are noticed by the event loop's own time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._beat_at: float | None = None  # in the event loop's time; None while not running
+        self._resumed_at = clock.monotonic()
+
+    @property
+    def resumed_at(self) -> float:
+        """Return the monotonic time since when the process has run; a stall is noticed by whoever asks first."""
+        now = anyio.current_time()
+        if self._beat_at is not None and now - self._beat_at > _STALL_SECONDS:
+            self._beat_at = now
+            self._resumed_at = self._clock.monotonic()
+        return self._resumed_at
+
+    async def run(self) -> None:
+        """Keep the beat, until cancelled."""
+        try:
+            while True:
+                _ = self.resumed_at
+                self._beat_at = anyio.current_time()
+                await anyio.sleep(_BEAT_SECONDS)
+        finally:
+            self._beat_at = None
 
 
 def to_millis(at: datetime) -> int:

@@ -21,7 +21,6 @@ from carillon.errors import CarillonError
 from carillon.matroska import MatroskaError, Muxer
 from carillon.media import (
     After,
-    At,
     ChannelDecoder,
     ChannelSource,
     Chunk,
@@ -33,6 +32,7 @@ from carillon.media import (
     MediaInterrupted,
     Newest,
     NotAuthorized,
+    Oldest,
     Position,
     RequestRefused,
     Settings,
@@ -62,6 +62,8 @@ class Connection:
     lasts_seconds: float = 0.0
     cuts: Sequence[int] = ()
     """Where the data is split."""
+    refusal: Exception | None = None
+    """Why it is not even opened."""
 
 
 @dataclass
@@ -78,7 +80,10 @@ class Tape:
         self.selectors.append(selector)
         if len(self.selectors) > len(self.connections):
             raise StreamNotFound(stream_arn)
-        async with aclosing(self._play(self.connections[len(self.selectors) - 1])) as body:
+        connection = self.connections[len(self.selectors) - 1]
+        if connection.refusal is not None:
+            raise connection.refusal
+        async with aclosing(self._play(connection)) as body:
             yield body
 
     async def _play(self, connection: Connection) -> Any:
@@ -128,14 +133,38 @@ async def test_it_goes_on_after_the_last_complete_fragment(media: Any) -> None:
 
 
 async def test_until_there_is_a_fragment_it_begins_where_it_was_told(media: Any) -> None:
-    at = datetime(2026, 3, 1, tzinfo=UTC)
     for start, selector in (
-        (At(at), {"StartSelectorType": "SERVER_TIMESTAMP", "StartTimestamp": at}),
+        (Oldest(), {"StartSelectorType": "EARLIEST"}),
         (After("7"), {"StartSelectorType": "FRAGMENT_NUMBER", "AfterFragmentNumber": "7"}),
     ):
         tape = Tape([Connection(media.fragment(1)[:-1], StreamUnavailable(ARN, "cut")), Connection()])
         assert await tape.read(start) == []
         assert tape.selectors == [selector] * 3
+
+
+async def test_a_place_that_is_lost_before_anything_was_read_is_found_by_its_time_if_that_is_known(media: Any) -> None:
+    at = datetime(2026, 3, 1, tzinfo=UTC)
+    lost = Connection(failure=FragmentNotFound("7"))
+    tape = Tape([lost, Connection(media.fragments(1, 2))])
+    assert await tape.read(After("7", at)) == [1, 2]
+    assert tape.selectors[:2] == [
+        {"StartSelectorType": "FRAGMENT_NUMBER", "AfterFragmentNumber": "7"},
+        {"StartSelectorType": "SERVER_TIMESTAMP", "StartTimestamp": at},
+    ]
+    assert await collect(FragmentReader(ARN, After("7"), Tape([lost]))) == [FragmentNotFound]
+
+
+async def test_it_tells_while_nobody_can_say_whether_there_are_fragments(media: Any) -> None:
+    refused = Connection(refusal=StreamUnavailable(ARN, "nobody answers"))
+    tape = Tape([refused, Connection(media.fragments(1, 2), StreamUnavailable(ARN, "cut")), refused, Connection()])
+    told: list[bool] = []
+
+    async def wait(_: float) -> None:
+        told.append(reader.is_unreachable)
+
+    reader = FragmentReader(ARN, NEWEST, tape, wait=wait)
+    assert await collect(reader) == [1, 2, StreamNotFound]
+    assert told[:3] == [True, False, True]
 
 
 async def test_what_it_has_had_already_is_dropped(media: Any) -> None:
@@ -468,7 +497,7 @@ async def test_a_call_that_is_sent_to_our_own_server_is_heard_while_it_is_spoken
     async with client_of(carillon_url) as client:
         with fail_after(20):
             async with create_task_group() as group:
-                group.start_soon(listen, 0, At(began), 5)
+                group.start_soon(listen, 0, Oldest(), 5)
                 await put_media(client, "heard", as_live(read_recording(path), 0), lambda _: None, settings=swift)
         np.testing.assert_array_equal(np.concatenate([chunk.samples for chunk in heard]), samples[:, 0] / 32_768)
         assert abs(heard[0].started_at - began) < timedelta(seconds=5)
@@ -499,7 +528,7 @@ async def test_a_call_in_opus_comes_through_our_own_server_as_it_was_encoded(
     async with client_of(carillon_url) as client:
         with fail_after(20):
             await put_media(client, "opus", body(), lambda _: None, settings=swift)
-            async with aclosing(FragmentReader(arn, At(FIRST_AT), client, swift).fragments()) as fragments:
+            async with aclosing(FragmentReader(arn, Oldest(), client, swift).fragments()) as fragments:
                 first, second = await anext(fragments), await anext(fragments)
                 decoder = ChannelDecoder(source)
                 chunks = [decoder.decode(first), decoder.decode(second)]

@@ -23,7 +23,7 @@ from carillon.clock import ManualClock
 from carillon.errors import CarillonError
 from carillon.inference import Habit, Models, Sound, VadState
 from carillon.matroska import AUDIO, BlockRead, Track
-from carillon.media import After, At, Fragment, Newest, Position
+from carillon.media import After, Fragment, Newest, Oldest, Position
 from carillon.notifications import Event as Notification
 from carillon.notifications import Outbox
 from carillon.pipelines import (
@@ -74,7 +74,12 @@ class Tape:
         self.open_now = 0
         self.failure: CarillonError | None = None
         self.failure_after: CarillonError | None = None
-        """Raised instead of what follows a fragment number."""
+        """Raised instead of what follows a fragment number that a caller gave."""
+        self.is_unreachable = False
+
+    async def newest_place(self, stream_arn: str) -> str:
+        """What a task begins after that is asked for now."""
+        return str(len(self._fragments) or "")
 
     def record(self, count: int = 1) -> None:
         """Append fragments 1, 2, 3, ... one second apart, without audio."""
@@ -123,13 +128,18 @@ class Tape:
 class Reader:
     """One connection to a tape."""
 
+    @property
+    def is_unreachable(self) -> bool:
+        return self._tape.is_unreachable
+
     def __init__(self, tape: Tape, position: Position) -> None:
         self._tape = tape
         self._position = position
 
     async def fragments(self) -> AsyncGenerator[Fragment]:
         tape = self._tape
-        if tape.failure_after is not None and isinstance(self._position, After):
+        is_asked_for = isinstance(self._position, After) and self._position.server_at is None
+        if tape.failure_after is not None and is_asked_for:
             raise tape.failure_after
         at = self._begin()
         tape.open_now += 1
@@ -139,7 +149,7 @@ class Reader:
                     raise tape.failure
                 if at < len(tape._fragments):
                     at += 1
-                    yield tape._fragments[at - 1]
+                    yield replace(tape._fragments[at - 1], behind_ms=(len(tape._fragments) - at) * 1000)
                 else:
                     await tape._grown.wait()
         finally:
@@ -152,9 +162,8 @@ class Reader:
                 return max(0, len(fragments) - 1)
             case After(number):
                 return int(number)
-            case At(server_at):  # the one that contains the time, else the next
-                after = sum(fragment.server_at <= server_at - timedelta(seconds=1) for fragment in fragments)
-                return min(after, len(fragments))
+            case Oldest():
+                return 0
 
 
 @pytest.fixture(autouse=True)
@@ -235,7 +244,7 @@ class Room:
     open_stream: Callable[[str, Position], Any]
     settings: Settings = field(default_factory=lambda: Settings(silence_seconds=2, housekeeping_seconds=1000))
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
-    is_exact: bool = True
+    newest_place: Callable[[str], Awaitable[str | None]] | None = None
 
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.database, self.clock)
@@ -260,7 +269,6 @@ class Room:
             Analyses(self.models, self.profiles, PLACE, self.clock, self.settings, self.analysis),
             self.clock,
             self.settings,
-            same_clock=self.is_exact,
         )
 
     @cached_property
@@ -268,7 +276,7 @@ class Room:
         identifier = Identifier(self.profiles, self.models.speaker, self.settings)
         enrollment = Enrollment(self.profiles, lambda: identifier, self.store, self.settings)
         parts = (self.database, self.pipelines, self.profiles, self.store, enrollment, self.lifecycle)
-        return Tasks(*parts, self.supervisor, PLACE, self.clock)
+        return Tasks(*parts, self.supervisor, PLACE, self.clock, newest_place=self.newest_place)
 
     def again(self, **changes: Any) -> "Room":
         """A new process over the same database."""
@@ -371,7 +379,7 @@ def _start(
 @pytest.fixture
 def room(database: Database, vault: Vault, clock: ManualClock, models: Models, tape: Tape) -> Room:
     """The room; `async with room.running()` sets it to work."""
-    return Room(database, vault, clock, models, tape.open)
+    return Room(database, vault, clock, models, tape.open, newest_place=tape.newest_place)
 
 
 @pytest.fixture

@@ -319,7 +319,7 @@ async def test_what_was_being_done_when_a_process_died_goes_on(room: Any, tape: 
         running = await room.tone(pipeline)
         tape.play(call[: 16 * SECOND])
         await room.until_told(running, "VoiceToneAnalysisSuccessful")
-    queued = await room.search(pipeline)  # nobody takes it: the process is gone
+    queued = await room.search(pipeline, after="0")  # nobody takes it: the process is gone
     stopping = await room.tone(pipeline, 1)
     await room.stop(stopping)
     again = room.again()

@@ -23,7 +23,7 @@ from carillon.media.fragments import (
 from carillon.media.kinesis_video import KinesisVideoClient
 from carillon.media.other_channel import OtherChannel
 from carillon.media.producer import put_media
-from carillon.media.reader import After, At, Connect, FragmentReader, Newest, Position
+from carillon.media.reader import After, Connect, FragmentReader, Newest, Oldest, Position
 from carillon.media.refusals import NotAuthorized, RequestRefused, StreamNotFound, StreamUnavailable
 from carillon.media.settings import Settings
 from carillon.media.sound import UnreadableRecording, channel_of, opened
@@ -32,7 +32,6 @@ __all__ = [
     "Acknowledgement",
     "AcknowledgementType",
     "After",
-    "At",
     "BadFragmentLength",
     "ChannelDecoder",
     "ChannelSource",
@@ -50,6 +49,7 @@ __all__ = [
     "MediaInterrupted",
     "Newest",
     "NotAuthorized",
+    "Oldest",
     "OtherChannel",
     "Position",
     "PutMediaRefused",

@@ -114,7 +114,8 @@ class KinesisVideoClient:
         """
         try:
             async with self._client(stream_arn, "kinesisvideo", self._endpoint_url) as control:
-                await self._answer(stream_arn, control.describe_stream(StreamARN=stream_arn), "StreamInfo")
+                opening = control.describe_stream(StreamARN=stream_arn)
+                await self._answer(stream_arn, self._endpoint_url, opening, "StreamInfo")
         except StreamNotFound:
             return False
         return True
@@ -132,7 +133,8 @@ class KinesisVideoClient:
             return known.url
         address = {"StreamARN": stream} if stream.startswith("arn:") else {"StreamName": stream}
         async with self._client(stream, "kinesisvideo", self._endpoint_url) as control:
-            found = await self._answer(stream, control.get_data_endpoint(APIName=api, **address), "DataEndpoint")
+            asking = control.get_data_endpoint(APIName=api, **address)
+            found = await self._answer(stream, self._endpoint_url, asking, "DataEndpoint")
         url = str(found).rstrip("/")
         self._remember(stream, api, url)
         return url
@@ -153,7 +155,7 @@ class KinesisVideoClient:
         async with self._client(stream_arn, "kinesis-video-media", url) as media:
             try:
                 opening = media.get_media(StreamARN=stream_arn, StartSelector=dict(selector))
-                payload = await self._answer(stream_arn, opening, "Payload")
+                payload = await self._answer(stream_arn, url, opening, "Payload")
             except StreamBusy:
                 raise
             except (StreamNotFound, StreamUnavailable):
@@ -192,9 +194,9 @@ class KinesisVideoClient:
         if len(self._endpoints) > _MOST_REMEMBERED:
             del self._endpoints[next(iter(self._endpoints))]
 
-    async def _answer(self, stream: str, call: Awaitable[Mapping[str, Any]], member: str) -> Any:  # noqa: ANN401 - botocore has no types
+    async def _answer(self, stream: str, url: str | None, call: Awaitable[Mapping[str, Any]], member: str) -> Any:  # noqa: ANN401 - botocore has no types
         """Return a member that every true answer has: a wrong endpoint may well answer 200."""
-        with translated(stream):
+        with translated(stream, url):
             try:
                 with fail_after(self._answer_seconds):
                     return (await call)[member]

@@ -9,7 +9,7 @@ end by that, so the reader leaves out what it has tried often enough, and goes o
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
@@ -47,20 +47,27 @@ class Newest:
 
 
 @dataclass(frozen=True, slots=True)
+class Oldest:
+    """Begin with the oldest fragment there is."""
+
+
+@dataclass(frozen=True, slots=True)
 class After:
     """Begin with the fragment that follows a known one."""
 
     fragment_number: str
+    server_at: datetime | None = None
+    """When the endpoint began to receive that one: where to go on if it has lost it. None: then it is an error."""
 
 
 @dataclass(frozen=True, slots=True)
-class At:
-    """Begin with the fragment that the server began to receive at a time, or the next one."""
+class _At:
+    """Begin with the fragment that the endpoint began to receive at a time by its own clock, or the next one."""
 
     server_at: datetime
 
 
-Position = Newest | After | At
+Position = Newest | Oldest | After
 
 
 class Connect(Protocol):
@@ -96,16 +103,18 @@ class FragmentReader:
         wait: Callable[[float], Awaitable[None]] = sleep,
     ) -> None:
         self._stream_arn = stream_arn
-        self._position = start
+        self._position: Position | _At = start
         self._connect = connect
         self._settings = settings or Settings()
         self._clock = clock or SystemClock()
         self._wait = wait
         self._passed = int(start.fragment_number) if isinstance(start, After) else -1  # all up to here are done with
-        self._last_at: datetime | None = None  # when the endpoint received the last fragment
+        self._last_at = start.server_at if isinstance(start, After) else None  # when the endpoint received the last one
         self._failures = 0  # in a row
         self._unreadable = 0  # how often in a row the endpoint could not read what comes next
         self._is_leaving_out = False  # the last fragment was left out: the next that cannot be read is at once
+        self.is_unreachable = False
+        """Whether the last connection could not be opened, so that nobody knows whether there are fragments."""
 
     async def fragments(self) -> AsyncGenerator[Fragment]:
         """Yield complete fragments in order, each once; close the iterator to stop (`contextlib.aclosing`).
@@ -142,13 +151,25 @@ class FragmentReader:
         if self._unreadable >= self._settings.unreadable_tries:
             self._unreadable, self._position = 0, Newest()
         parser = FragmentParser(self._settings.max_fragment_bytes)
-        async with self._connect.get_media(self._stream_arn, _selector(self._position)) as body:
+        async with self._opened() as body:
             async for data in body:
                 for item in parser.feed(data):
                     if isinstance(item, UnreadableFragment):
                         self._leave_out(item)
                     elif int(item.number) > self._passed:
                         yield item
+
+    @asynccontextmanager
+    async def _opened(self) -> AsyncIterator[AsyncIterator[bytes]]:
+        async with AsyncExitStack() as stack:
+            opening = self._connect.get_media(self._stream_arn, _selector(self._position))
+            try:
+                body = await stack.enter_async_context(opening)
+            except Transient:
+                self.is_unreachable = True
+                raise
+            self.is_unreachable = False
+            yield body
 
     def _go_on_after(self, fragment: Fragment) -> None:
         if self._failures:
@@ -184,13 +205,13 @@ class FragmentReader:
         """
         if isinstance(self._position, After):
             log.warning("stream.position_lost", stream_arn=self._stream_arn, after=self._position.fragment_number)
-            self._position = At(last_at)
+            self._position = _At(last_at)
         else:
             self._position = Newest()
 
     async def _pause(self, reason: str) -> None:
         if self._failures == 0:
-            log.info("stream.interrupted", stream_arn=self._stream_arn, reason=reason)
+            log.warning("stream.interrupted", stream_arn=self._stream_arn, reason=reason)
         doubled = self._settings.retry_first_seconds * 2 ** min(self._failures, _MOST_DOUBLINGS)
         self._failures += 1
         await self._wait(min(doubled, self._settings.retry_last_seconds))
@@ -202,11 +223,13 @@ def _length(fragment: Fragment) -> timedelta:
     return timedelta(milliseconds=max(0, min(last_ms - fragment.timecode_ms, _LONGEST_FRAGMENT_MS)))
 
 
-def _selector(position: Position) -> Mapping[str, Any]:
+def _selector(position: Position | _At) -> Mapping[str, Any]:
     match position:
         case After(fragment_number):
             return {"StartSelectorType": "FRAGMENT_NUMBER", "AfterFragmentNumber": fragment_number}
-        case At(server_at):
+        case Oldest():
+            return {"StartSelectorType": "EARLIEST"}
+        case _At(server_at):
             return {"StartSelectorType": "SERVER_TIMESTAMP", "StartTimestamp": server_at}
         case Newest():
             return {"StartSelectorType": "NOW"}

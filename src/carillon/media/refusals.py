@@ -108,8 +108,14 @@ class EndpointMoved(StreamUnavailable):
 
 
 @contextmanager
-def translated(stream: str) -> Iterator[None]:
-    """Turn what botocore, aiohttp and the operating system raise into the words above."""
+def translated(stream: str, url: str | None = None) -> Iterator[None]:
+    """Turn what botocore, aiohttp and the operating system raise into the words above.
+
+    Args:
+        stream: name or ARN.
+        url: of the endpoint, to name one that cannot be reached.
+    """
+    at = f" at {url}" if url else ""
     try:
         yield
     except ClientError as error:
@@ -119,9 +125,9 @@ def translated(stream: str) -> Iterator[None]:
     except _NO_CREDENTIALS as error:
         raise NotAuthorized(stream, type(error).__name__) from error
     except TimeoutError as error:
-        raise StreamUnavailable(stream, "nothing came in time") from error
+        raise StreamUnavailable(stream, f"nothing came in time{at}") from error
     except _NETWORK as error:
-        raise StreamUnavailable(stream, type(error).__name__) from error
+        raise StreamUnavailable(stream, f"{type(error).__name__}{at}") from error
     except BotoCoreError as error:  # parameters or settings that botocore itself refuses
         raise RequestRefused(stream, type(error).__name__, str(error)) from error
 

@@ -73,6 +73,11 @@ class Leg:
     role: Role | None
     first_fragment: str | None
     """Reading starts after this fragment; None means with the newest."""
+    newest_fragment: str | None = None
+    """The newest complete fragment when the task was asked for, as far as the endpoint tells: reading starts after it.
+    Empty where there was none yet."""
+    newest_at: datetime | None = None
+    """When the endpoint began to receive that one, by the endpoint's clock."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ a consumer may be given the rest of it while it arrives.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from carillon.clock import to_millis
@@ -50,17 +50,10 @@ class Fragment:
         """How many bytes it takes in memory and on disk."""
         return len(self.head) + len(self.body)
 
-    def covers_server_time(self, at: datetime) -> bool:
-        """Tell whether it was arriving, or playing from its arrival on, at this time."""
-        return self.server_at <= at < max(self.received_at, self.server_at + self._duration)
-
-    def covers_producer_time(self, at: datetime) -> bool:
-        """Tell whether it was recorded at this time."""
-        return self.producer_at <= at < self.producer_at + self._duration
-
     @property
-    def _duration(self) -> timedelta:
-        return timedelta(milliseconds=self.duration_ms)
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.duration_ms / 1000
 
 
 class Arriving:

@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from weakref import WeakSet
 
 import anyio
@@ -89,12 +89,17 @@ class Newest:
     number: str
     server_at: datetime
     received_at: datetime
+    left: float | None = None
+    """Seconds of it that were not yet spoken when it was here, if it was sent faster than that."""
+    held_at: float | None = None
+    """The monotonic time when it was complete; None if an earlier process received it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
     fragment: Fragment
     receipt: Receipt | None
+    held_at: float
 
     @property
     def number(self) -> str:
@@ -188,11 +193,14 @@ class LiveStream:
         """Count a reader no more."""
         self._readers.discard(reader)
 
-    def hold(self, fragment: Fragment, receipt: Receipt | None) -> None:
-        """Take in the next fragment and wake everyone who waits for it."""
-        self._ring.append(_Held(fragment, receipt))
+    def hold(self, fragment: Fragment, receipt: Receipt | None, now: float) -> None:
+        """Take in the next fragment, at a monotonic time, and wake everyone who waits for it."""
+        self._ring.append(_Held(fragment, receipt, now))
         self.held_bytes += fragment.size
-        self.newest = Newest(fragment.number, fragment.server_at, fragment.received_at)
+        arriving = min(max(0.0, (fragment.received_at - fragment.server_at).total_seconds()), fragment.seconds)
+        self.newest = Newest(
+            fragment.number, fragment.server_at, fragment.received_at, fragment.seconds - arriving, now
+        )
         self.wake()
 
     def show(self, arriving: Arriving | None) -> None:
@@ -221,11 +229,11 @@ class LiveStream:
         at = bisect_right(self._ring, number, key=lambda held: held.number)
         return self._ring[at].fragment if at < len(self._ring) else None
 
-    def trim(self, now: datetime, settings: Settings) -> None:
+    def trim(self, now: float, settings: Settings) -> None:
         """Let go of the oldest fragments that are beyond the limits, but never of one that is still to be written."""
         limit = settings.cache_bytes if self.stream.retention_hours else settings.ring_bytes
-        oldest_at = now - timedelta(seconds=settings.ring_seconds)
-        while self._ring and (self.held_bytes > limit or self._ring[0].fragment.received_at < oldest_at):
+        oldest_at = now - settings.ring_seconds
+        while self._ring and (self.held_bytes > limit or self._ring[0].held_at < oldest_at):
             if not self.drop_oldest():
                 break
 

@@ -75,8 +75,26 @@ def _before_newest(live: LiveStream, clock: Clock, now_seconds: float) -> Cursor
     newest = live.newest
     if newest is None:
         return Cursor(BEFORE_ALL)
-    is_recent = clock.now() - newest.received_at <= timedelta(seconds=now_seconds)
+    if newest.held_at is not None:
+        is_recent = clock.monotonic() - newest.held_at <= now_seconds
+    else:
+        is_recent = timedelta() <= clock.now() - newest.received_at <= timedelta(seconds=now_seconds)
     return Cursor(just_before(newest.number) if is_recent else newest.number)
+
+
+def before_what_is_said_now(live: LiveStream, clock: Clock) -> str:
+    """Return the number after which somebody begins who is to hear what is being said now, and nothing before.
+
+    That is the fragment that is arriving, or else the next; or the newest, if it was sent faster than it is spoken and
+    would still be playing. Empty if the stream has no fragment yet. Clocks may be set at any time: none is asked but
+    the one that only runs forward.
+    """
+    newest = live.newest
+    if newest is None:
+        return ""
+    if newest.held_at is None or newest.left is None:
+        return newest.number
+    return just_before(newest.number) if clock.monotonic() - newest.held_at < newest.left else newest.number
 
 
 def _may_be_of(live: LiveStream, number: FragmentNumber, clock: Clock) -> bool:

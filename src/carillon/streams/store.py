@@ -72,8 +72,9 @@ class Store:
             return None
         receipt = self._writer.put(live, fragment) if live.stream.retention_hours else None
         before = live.held_bytes
-        live.hold(fragment, receipt)
-        live.trim(self._clock.now(), self._settings)
+        now = self._clock.monotonic()
+        live.hold(fragment, receipt, now)
+        live.trim(now, self._settings)
         self._held_bytes += live.held_bytes - before
         self._shrink()
         await self._writer.room()
@@ -152,7 +153,7 @@ class Store:
 
     async def sweep(self) -> None:
         """Delete what may be kept no longer, in memory and in the archive."""
-        now = self._clock.now()
+        now = self._clock.monotonic()
         for live in list(self._live.values()):
             before = live.held_bytes
             live.trim(now, self._settings)

@@ -19,7 +19,7 @@ from carillon.streams.replay import Replay, Replays
 from carillon.streams.retention import Retention
 from carillon.streams.segments import choose
 from carillon.streams.settings import Settings
-from carillon.streams.starts import Start
+from carillon.streams.starts import Start, before_what_is_said_now
 from carillon.streams.store import Store
 from carillon.streams.tail import Tail
 from carillon.streams.writer import Writer
@@ -127,6 +127,17 @@ class Streams:
         except StreamNotFound:
             return False
         return True
+
+    async def newest_place(self, stream_arn: str) -> str | None:
+        """Return the number after which somebody begins who is to hear what is being said now, and nothing before.
+
+        Empty for the first fragment of all; None if there is no such stream.
+        """
+        try:
+            live = await self._store.live(await self._catalog.find(arn=stream_arn))
+        except StreamNotFound:
+            return None
+        return before_what_is_said_now(live, self._clock)
 
     async def list(self, prefix: str = "", token: str | None = None, limit: int = 10_000) -> Page:
         """Return streams whose names begin with `prefix`, ordered by name.

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.arns import Place
 from carillon.clock import Clock
+from carillon.media import Fragment
 from carillon.notifications import Outbox, PipelineEventType, SinkTarget, pipeline_event
 from carillon.pipelines import ACTIVE, Pipeline, Pipelines, PipelineState, WrongPipelineState
 from carillon.profiles import Profiles
@@ -58,9 +59,14 @@ class Lifecycle:
         async with self._database.transaction() as connection:
             await self._store.move(connection, task.id, TaskState.OPENING)
 
-    async def hearing(self, task: Task) -> None:
-        """The first audio of a task was decoded: it runs, and so does its pipeline."""
+    async def hearing(self, task: Task, first: Fragment) -> None:
+        """The first audio of a task was decoded: it runs, and so does its pipeline.
+
+        Where the task began is kept with it: what is "the newest" will be another fragment after a restart.
+        """
         async with self._database.transaction() as connection:
+            if task.leg.first_fragment is None and task.leg.newest_fragment is None:
+                await self._store.begin_after(connection, task, str(int(first.number) - 1), first.server_at)
             await self._store.move(connection, task.id, TaskState.OPENING)
             await self._store.move(connection, task.id, TaskState.RUNNING)
             pipeline = await self._pipelines.find_in(connection, task.pipeline_id)

@@ -5,20 +5,21 @@ that needs older fragments than those being read (it resumes, or was started wit
 go back to the earliest place that anybody needs; the others are not given again what they had, and nobody is given what
 was said before the task was asked for.
 
-Times can be compared, a time and a fragment number cannot. So a reading that begins at a number looks at its first
-fragment, which has both, and goes back further if that is too late for somebody else.
+Every place is a fragment number, never a time: clocks are set, and the endpoint's is not ours.
+
+A stream is silent once nothing has come for a while of time in which something could have come: the endpoint can be
+reached, and this process runs. What a frozen process finds when it wakes is read before anybody speaks of silence.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
-from datetime import datetime
 from typing import Protocol
 
 from anyio import BrokenResourceError, CancelScope, ClosedResourceError, Event, create_memory_object_stream
 
-from carillon.clock import Clock
+from carillon.clock import Clock, StallDetector
 from carillon.errors import CarillonError
-from carillon.media import After, At, Fragment, Newest, Position
+from carillon.media import After, Fragment, Newest, Oldest, Position
 from carillon.tasks.listener import Heard, Listener
 from carillon.telemetry import get_logger
 
@@ -27,6 +28,11 @@ log = get_logger()
 
 class FragmentSource(Protocol):
     """Whatever yields a stream's fragments without end, from a position on."""
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Tell whether the endpoint cannot be reached now, so that nobody knows whether there are fragments."""
+        ...
 
     def fragments(self) -> AsyncGenerator[Fragment]:
         """Yield complete fragments, in order; never ends by itself."""
@@ -38,15 +44,27 @@ OpenStream = Callable[[str, Position], FragmentSource]
 
 
 class StreamReading:
-    """Reads one stream while anybody listens or watches."""
+    """Reads one stream while anybody listens or watches.
 
-    def __init__(self, stream_arn: str, open_stream: OpenStream, clock: Clock, queued_fragments: int) -> None:
+    Args:
+        stream_arn: which.
+        open_stream: opens it at a position, as often as need be.
+        clock: times the silence.
+        stalls: tells when this process could last run again.
+        queued_fragments: how many may wait for one listener.
+    """
+
+    def __init__(
+        self, stream_arn: str, open_stream: OpenStream, clock: Clock, stalls: StallDetector, queued_fragments: int
+    ) -> None:
         self.stream_arn = stream_arn
         self._open_stream = open_stream
         self._clock = clock
+        self._stalls = stalls
         self._queued_fragments = queued_fragments
         self._listeners: list[Listener] = []
         self._position: Position | None = None
+        self._source: FragmentSource | None = None
         self._latest: Fragment | None = None
         self._is_unreadable = False
         self._delivering = False
@@ -61,8 +79,11 @@ class StreamReading:
 
     @property
     def quiet_seconds(self) -> float:
-        """Return the wall time since the last fragment came; zero while fragments wait for a slow task."""
-        return 0.0 if self._delivering else self._clock.monotonic() - self._heard_at
+        """Return for how long nothing has come though it could have; zero while fragments wait for a slow task."""
+        now = self._clock.monotonic()
+        if self._delivering or (self._source is not None and self._source.is_unreachable):
+            self._heard_at = now
+        return now - max(self._heard_at, self._stalls.resumed_at)
 
     def watch(self) -> None:
         """Begin to read even if nobody listens, to notice when the stream falls silent."""
@@ -70,18 +91,15 @@ class StreamReading:
             self._open_at(Newest())
 
     @asynccontextmanager
-    async def listening(
-        self, position: Position, asked_at: datetime, heard: Heard | None = None
-    ) -> AsyncIterator[Listener]:
+    async def listening(self, position: Position, heard: Heard | None = None) -> AsyncIterator[Listener]:
         """Take part in the reading.
 
         Args:
             position: where the task wants to begin.
-            asked_at: when the task was created; bounds what "newest" means if others read older fragments.
             heard: the last fragment that the task had in an earlier life; it then goes on after that one.
         """
         queue, fragments = create_memory_object_stream[Fragment](self._queued_fragments)
-        listener = Listener(position, asked_at, queue, fragments, heard)
+        listener = Listener(position, queue, fragments, heard)
         with queue, fragments:
             self._listeners.append(listener)
             self._join(listener)
@@ -106,36 +124,23 @@ class StreamReading:
     def _join(self, listener: Listener) -> None:
         if self._position is None or self._must_go_back(listener):
             self._open_at(self._earliest_needed())
-        elif self._latest is not None:
-            for fragment in listener.admit(self._latest, is_exact=False):
-                listener.queue.send_nowait(fragment)
-                listener.heard = Heard.of(fragment)
+        elif self._latest is not None and listener.admits(self._latest, is_exact=False):
+            listener.queue.send_nowait(self._latest)
+            listener.heard = Heard.of(self._latest)
 
     def _must_go_back(self, listener: Listener) -> bool:
         """Tell whether what is being read begins too late for a listener that joins."""
-        match listener.needs:
-            case Newest():
-                return False
-            case After(number) if self._latest is not None:
-                return int(number) < int(self._latest.number)
-            case At(at) if self._latest is not None:
-                return at < self._latest.server_at
-            case After(number):
-                return not isinstance(self._position, After) or int(number) < int(self._position.fragment_number)
-            case At(at) if isinstance(self._position, At):
-                return at < self._position.server_at
-            case At():
-                return isinstance(self._position, Newest)  # where it begins at a number, the first fragment will tell
+        wanted = _first_of(listener.needs)
+        if wanted is None:
+            return False
+        if self._latest is not None:
+            return wanted < int(self._latest.number)
+        begun = None if self._position is None else _first_of(self._position)
+        return begun is None or wanted < begun
 
     def _earliest_needed(self) -> Position:
-        numbers = [need for listener in self._listeners if isinstance(need := listener.needs, After)]
-        if numbers:
-            return min(numbers, key=lambda need: int(need.fragment_number))
-        return self._earliest_time() or Newest()
-
-    def _earliest_time(self) -> At | None:
-        times = [need for listener in self._listeners if isinstance(need := listener.needs, At)]
-        return min(times, key=lambda need: need.server_at, default=None)
+        numbered = [need for listener in self._listeners if _first_of(need := listener.needs) is not None]
+        return min(numbered, key=lambda need: _first_of(need) or 0, default=Newest())
 
     def _open_at(self, position: Position) -> None:
         self._position = position
@@ -147,11 +152,9 @@ class StreamReading:
             self._attempt.cancel()
 
     async def _read(self, position: Position) -> None:
-        async with aclosing(self._open_stream(self.stream_arn, position).fragments()) as fragments:
+        self._source = self._open_stream(self.stream_arn, position)
+        async with aclosing(self._source.fragments()) as fragments:
             async for fragment in fragments:
-                if self._latest is None and isinstance(position, After) and (earlier := self._earlier_than(fragment)):
-                    self._open_at(earlier)
-                    return
                 self._latest = fragment  # before it is delivered: who joins meanwhile is given it by `_join`
                 self._delivering = True
                 try:
@@ -160,17 +163,13 @@ class StreamReading:
                     self._delivering = False
                     self._heard_at = self._clock.monotonic()
 
-    def _earlier_than(self, first: Fragment) -> At | None:
-        """Return where to begin instead, if the first fragment after a number comes too late for somebody else."""
-        earliest = self._earliest_time()
-        return earliest if earliest is not None and earliest.server_at < first.server_at else None
-
     async def _deliver(self, fragment: Fragment) -> None:
         for listener in tuple(self._listeners):
+            if not listener.admits(fragment, is_exact=listener.needs == self._position):
+                continue
             try:
-                for meant in listener.admit(fragment, is_exact=listener.needs == self._position):
-                    await listener.queue.send(meant)
-                    listener.heard = Heard.of(meant)
+                await listener.queue.send(fragment)
+                listener.heard = Heard.of(fragment)
             except (BrokenResourceError, ClosedResourceError):  # the task has ended meanwhile
                 self._dismiss(listener)
 
@@ -192,3 +191,14 @@ class StreamReading:
     def _dismiss(self, listener: Listener) -> None:
         if listener in self._listeners:
             self._listeners.remove(listener)
+
+
+def _first_of(position: Position) -> int | None:
+    """Return the lowest number that a fragment from a position on can have; None where only the endpoint knows."""
+    match position:
+        case After(number):
+            return int(number) + 1
+        case Oldest():
+            return 0
+        case Newest():
+            return None

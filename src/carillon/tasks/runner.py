@@ -11,9 +11,9 @@ from typing import Any, Final
 from anyio import Event, create_task_group, move_on_after
 from anyio.abc import TaskGroup
 
-from carillon.clock import Clock
+from carillon.clock import Clock, StallDetector
 from carillon.errors import CarillonError, Transient
-from carillon.media import After, At, Newest, Position
+from carillon.media import After, Newest, Oldest, Position
 from carillon.pipelines import ACTIVE, Pipeline, PipelineNotFound, Pipelines, PipelineState
 from carillon.storage import Database
 from carillon.tasks.lifecycle import Lifecycle
@@ -48,8 +48,7 @@ class Runner:
         make_worker: MakeWorker,
         clock: Clock,
         settings: Settings,
-        *,
-        is_exact: bool,
+        stalls: StallDetector,
     ) -> None:
         self._pipeline = pipeline
         self._database = database
@@ -58,9 +57,8 @@ class Runner:
         self._lifecycle = lifecycle
         self._make_worker = make_worker
         self._settings = settings
-        self._is_exact = is_exact
         self._readings: Mapping[str, StreamReading] = {
-            source.stream_arn: StreamReading(source.stream_arn, open_stream, clock, settings.queued_fragments)
+            source.stream_arn: StreamReading(source.stream_arn, open_stream, clock, stalls, settings.queued_fragments)
             for source in pipeline.sources
         }
         self._listeners: dict[str, Listener | None] = {}  # of every task that a worker runs; None until it listens
@@ -173,16 +171,10 @@ class Runner:
         if task.state is TaskState.QUEUED:
             await self._lifecycle.opening(task)
         reading = self._readings[task.leg.stream_arn]
-        async with reading.listening(self._start(task), task.created_at, worker.heard) as listener:
+        async with reading.listening(_place_of(task), worker.heard) as listener:
             self._listeners[task.id] = listener
             self.wake()  # a stop that came before had nobody to close
             await worker.run(listener.fragments, partial(self._why_ended, task, listener))
-
-    def _start(self, task: Task) -> Position:
-        if task.leg.first_fragment is not None:
-            return After(task.leg.first_fragment)
-        # Whoever was taken up before begins where he began then; what "newest" means has changed since.
-        return At(task.created_at) if self._is_exact or task.state is not TaskState.QUEUED else Newest()
 
     async def _why_ended(self, task: Task, listener: Listener) -> str | None:
         """Tell why a task's fragments ended; an unreadable stream is the task's failure.
@@ -215,3 +207,13 @@ class Runner:
     def _silent_streams(self) -> list[str]:
         limit = self._settings.silence_seconds
         return [arn for arn, reading in self._readings.items() if reading.is_read and reading.quiet_seconds >= limit]
+
+
+def _place_of(task: Task) -> Position:
+    """Return where a task begins in its stream: a place that was found when it was asked for, whenever that is read."""
+    leg = task.leg
+    if leg.first_fragment is not None:
+        return After(leg.first_fragment)
+    if leg.newest_fragment is None:
+        return Newest()
+    return After(leg.newest_fragment, leg.newest_at) if leg.newest_fragment else Oldest()

@@ -5,7 +5,7 @@ being committed is never overwritten.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
@@ -206,6 +206,11 @@ class TaskStore:
             values |= {"ended_at": now, "checkpoint": None}
         done = await connection.execute(_tasks.update().where(_tasks.c.id == task_id, _in(leaves)).values(**values))
         return bool(done.rowcount)
+
+    async def begin_after(self, connection: AsyncConnection, task: Task, number: str, at: datetime) -> None:
+        """Keep where a task began: after a fragment number, at a time by the endpoint's clock."""
+        leg = replace(task.leg, newest_fragment=number, newest_at=at)
+        await connection.execute(_tasks.update().where(_tasks.c.id == task.id).values(leg=msgspec.json.encode(leg)))
 
     async def commit(
         self,

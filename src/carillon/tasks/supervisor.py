@@ -2,12 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from anyio import CapacityLimiter, create_task_group, sleep
 from anyio.abc import TaskGroup
 
-from carillon.clock import Clock
+from carillon.clock import Clock, StallDetector
 from carillon.notifications import Outbox
 from carillon.pipelines import Pipeline, PipelineNotFound, Pipelines, PipelineState, WrongPipelineState
 from carillon.profiles import Profiles
@@ -26,11 +26,7 @@ log = get_logger()
 
 
 class Supervisor:
-    """The parent of every runner in this process.
-
-    With `same_clock`, streams are timed by our own clock: a task then begins exactly with the fragment that was the
-    newest when it was asked for, however long opening the stream takes; else with the newest on opening.
-    """
+    """The parent of every runner in this process."""
 
     def __init__(
         self,
@@ -44,8 +40,6 @@ class Supervisor:
         analyses: Analyses,
         clock: Clock,
         settings: Settings,
-        *,
-        same_clock: bool,
     ) -> None:
         self._database = database
         self._pipelines = pipelines
@@ -57,9 +51,10 @@ class Supervisor:
         self._analyses = analyses
         self._clock = clock
         self._settings = settings
-        self._same_clock = same_clock
+        self._stalls = StallDetector(clock)
         self._limiter = CapacityLimiter(settings.analysis_threads)
         self._runners: dict[str, Runner] = {}
+        self._ages: dict[tuple[str, datetime], tuple[float, timedelta]] = {}  # since when, and how old it was then
         self._group: TaskGroup | None = None
 
     @asynccontextmanager
@@ -67,6 +62,7 @@ class Supervisor:
         """Take up every pipeline that was active, and run until the block is left."""
         async with create_task_group() as group:
             self._group = group
+            group.start_soon(self._stalls.run)
             await self._take_up()
             group.start_soon(self._keep_house)
             try:
@@ -81,7 +77,7 @@ class Supervisor:
         if runner is not None and not runner.is_over:
             runner.wake()
         else:
-            self._start(pipeline, is_resuming=False)
+            self._start(pipeline)
 
     async def _take_up(self) -> None:
         """Give a runner to every pipeline that needs one and has none: after a start, or after a runner was lost."""
@@ -90,11 +86,12 @@ class Supervisor:
             is_idle = pipeline.state in (PipelineState.NOT_STARTED, PipelineState.PAUSED) and pipeline.id not in busy
             if not is_idle and pipeline.id not in self._runners:
                 log.info("pipeline.resumed", pipeline_id=pipeline.id, state=pipeline.state.value)
-                self._start(pipeline, is_resuming=True)
+                self._start(pipeline)
 
-    def _start(self, pipeline: Pipeline, *, is_resuming: bool) -> None:
+    def _start(self, pipeline: Pipeline) -> None:
         if self._group is None:  # not running: whoever runs next takes it up
             return
+        self._age(pipeline.id, pipeline.created_at)
         runner = Runner(
             pipeline,
             self._database,
@@ -105,7 +102,7 @@ class Supervisor:
             self._make_worker,
             self._clock,
             self._settings,
-            is_exact=self._same_clock or is_resuming,
+            self._stalls,
         )
         self._runners[pipeline.id] = runner
         self._group.start_soon(self._run, pipeline, runner)
@@ -144,7 +141,10 @@ class Supervisor:
                 log.error("housekeeping.failed", chore=chore.__qualname__, error=type(error).__name__, exc_info=True)
 
     async def _stop_overdue(self) -> None:
-        for pipeline in await self._pipelines.active():
+        active = await self._pipelines.active()
+        ids = {pipeline.id for pipeline in active}
+        self._ages = {key: age for key, age in self._ages.items() if key[0] in ids}
+        for pipeline in active:
             if self._is_overdue(pipeline):
                 await self._stop(pipeline)
 
@@ -154,13 +154,20 @@ class Supervisor:
             await self._pipelines.sweep(connection)
 
     def _is_overdue(self, pipeline: Pipeline) -> bool:
-        now = self._clock.now()
         if pipeline.state is PipelineState.STOPPING:
             return False
-        is_paused = pipeline.state is PipelineState.PAUSED
-        if is_paused and now - pipeline.updated_at >= timedelta(hours=self._settings.longest_pause_hours):
-            return True
-        return now - pipeline.created_at >= timedelta(hours=self._settings.longest_call_hours)
+        age = self._age(pipeline.id, pipeline.created_at)
+        paused = self._age(pipeline.id, pipeline.updated_at) if pipeline.state is PipelineState.PAUSED else timedelta()
+        return age >= timedelta(hours=self._settings.longest_call_hours) or paused >= timedelta(
+            hours=self._settings.longest_pause_hours
+        )
+
+    def _age(self, pipeline_id: str, since: datetime) -> timedelta:
+        """Return how long ago that was, however the wall clock has been set since we first looked."""
+        monotonic = self._clock.monotonic()
+        first = (monotonic, max(timedelta(), self._clock.now() - since))
+        looked_at, age = self._ages.setdefault((pipeline_id, since), first)
+        return age + timedelta(seconds=monotonic - looked_at)
 
     async def _stop(self, pipeline: Pipeline) -> None:
         try:

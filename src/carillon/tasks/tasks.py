@@ -1,8 +1,8 @@
 """What an application may ask of tasks: start, look, stop; and of what stands around them: pause, enroll, delete."""
 
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -63,6 +63,11 @@ class Waker(Protocol):
         ...
 
 
+NewestPlace = Callable[[str], Awaitable[str | None]]
+"""Returns, for a stream ARN, the number of the fragment after which a task begins that is asked for now: empty for the
+first of all, None if nobody can say."""
+
+
 @dataclass(frozen=True, slots=True)
 class StartTask:
     """What a request to start a task says."""
@@ -89,7 +94,9 @@ class Tasks:
         clock: Clock,
         settings: Settings | None = None,
         new_id: Callable[[], uuid.UUID] = uuid.uuid4,
+        newest_place: NewestPlace | None = None,
     ) -> None:
+        self._newest_place = newest_place
         self._database = database
         self._pipelines = pipelines
         self._profiles = profiles
@@ -257,12 +264,13 @@ class Tasks:
         language: str | None = None,
     ) -> Task:
         now, task_id = self._clock.now(), str(self._new_id())
+        newest = None if self._newest_place is None else await self._newest_place(start.source.stream_arn)
 
         async def insert(connection: AsyncConnection) -> Task:
             if domain_id is not None:
                 await self._profiles.hold_domain(connection, domain_id)
             held = await self._pipelines.hold(connection, pipeline.id)
-            leg = _allowed_leg(held, kind, start.source)
+            leg = replace(_allowed_leg(held, kind, start.source), newest_fragment=newest)
             await self._require_start(connection, kind, held, leg)
             task = Task(
                 id=task_id,

@@ -168,7 +168,7 @@ class Worker(Generic[_Finding]):
                 continue  # a reading that went back in the middle of a delivery may deliver twice
             chunk, findings = await to_thread.run_sync(self._analyze, fragment, limiter=self._limiter)
             if self._timeline is None:
-                await _persistently(partial(self._lifecycle.hearing, self._task))
+                await _persistently(partial(self._lifecycle.hearing, self._task, fragment))
                 self._log.info("task.hearing", fragment_number=fragment.number)
             self._timeline = self._timeline.advanced(chunk) if self._timeline else Timeline.begun(chunk)
             outcome = await _persistently(partial(self._analysis.conclude, findings, self._timeline))
