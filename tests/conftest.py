@@ -5,19 +5,26 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
 import boto3
+import numpy as np
 import pytest
+from anyio import Event, create_task_group, fail_after, sleep
+from anyio.abc import TaskGroup
 from botocore.config import Config
 
 from carillon import config
-from carillon.clock import ManualClock
+from carillon.app import opened
+from carillon.clock import ManualClock, SystemClock
 from carillon.environment import exports
+from carillon.media import Acknowledgement, AcknowledgementType, KinesisVideoClient, as_live, read_recording, send_media
+from carillon.notifications import Outbox
 from carillon.storage import Database, Vault, metadata
 from carillon.telemetry import configure_logging
 
@@ -192,3 +199,120 @@ def moto_url() -> Iterator[str]:
             server.terminate()
             server.wait(10)
             reader.join(10)
+
+
+STARTED_AT = datetime(2026, 11, 22, 10, 15, 30, 640_000, tzinfo=UTC)
+KEY = {"KmsKeyArn": "arn:aws:kms:us-east-1:111122223333:key/1"}
+
+
+class Call:
+    """A call on a server that may be replaced under it."""
+
+    def __init__(self, server: Any) -> None:
+        self.server = server
+        pipelines, video = server.client("chime-sdk-media-pipelines"), server.client("kinesisvideo")
+        domain = server.client("chime-sdk-voice").create_voice_profile_domain(
+            Name="x", ServerSideEncryptionConfiguration=KEY
+        )
+        features = {"SpeakerSearchStatus": "Enabled", "VoiceToneAnalysisStatus": "Enabled"}
+        configuration = pipelines.create_media_insights_pipeline_configuration(
+            MediaInsightsPipelineConfigurationName="crash",
+            ResourceAccessRoleArn="arn:aws:iam::111122223333:role/x",
+            Elements=[{"Type": "VoiceAnalyticsProcessor", "VoiceAnalyticsProcessorConfiguration": features}],
+        )["MediaInsightsPipelineConfiguration"]
+        stream_arn = video.create_stream(StreamName="call", DataRetentionInHours=1)["StreamARN"]
+        channels = {"NumberOfChannels": 2, "ChannelDefinitions": [{"ChannelId": 0}, {"ChannelId": 1}]}
+        self.pipeline_id = pipelines.create_media_insights_pipeline(
+            MediaInsightsPipelineConfigurationArn=configuration["MediaInsightsPipelineConfigurationArn"],
+            KinesisVideoStreamSourceRuntimeConfiguration={
+                "MediaEncoding": "pcm",
+                "MediaSampleRate": 8000,
+                "Streams": [{"StreamArn": stream_arn, "StreamChannelDefinition": channels}],
+            },
+        )["MediaInsightsPipeline"]["MediaPipelineId"]
+        source = {"StreamArn": stream_arn, "ChannelId": 0}
+        pipelines.start_speaker_search_task(
+            Identifier=self.pipeline_id,
+            VoiceProfileDomainArn=domain["VoiceProfileDomain"]["VoiceProfileDomainArn"],
+            KinesisVideoStreamSourceTaskConfiguration=source,
+        )
+        pipelines.start_voice_tone_analysis_task(
+            Identifier=self.pipeline_id, LanguageCode="en-US", KinesisVideoStreamSourceTaskConfiguration=source
+        )
+
+    async def push(
+        self, file: Path, from_seconds: float, *, at: int = 0, then: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Send a part of the call as fast as it goes; return when all of it is durable.
+
+        Once `at` fragments are durable, something happens to the server while the others are sent.
+        """
+        environment = self.server.environment
+        client = KinesisVideoClient(
+            endpoint_url=self.server.url,
+            data_endpoint_url=self.server.url,
+            region=environment["AWS_REGION"],
+            access_key_id=environment["AWS_ACCESS_KEY_ID"],
+            secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        )
+        said: list[Acknowledgement] = []
+        clock = ManualClock(STARTED_AT + timedelta(seconds=from_seconds))
+        recording = read_recording(file)
+        reached = Event()
+
+        def hear(acknowledgement: Acknowledgement) -> None:
+            said.append(acknowledgement)
+            if sum(item.type is AcknowledgementType.PERSISTED for item in said) >= at:
+                reached.set()
+
+        async def body(group: TaskGroup) -> AsyncIterator[bytes]:
+            made = 0
+            async for piece in as_live(recording, 0, clock=clock):
+                yield piece
+                made += 1
+                if then is not None and made == at + 1:  # the first piece is the head
+                    await reached.wait()
+                    group.start_soon(then)
+
+        async with client, create_task_group() as group:
+            await send_media(client, "call", body(group), hear)
+        persisted = {item.fragment_timecode for item in said if item.type is AcknowledgementType.PERSISTED}
+        assert len(persisted) == np.ceil(recording.seconds)
+
+    async def events(self) -> list[dict[str, Any]]:
+        """What the outbox holds, of tasks only."""
+        async with opened(config.load(self.server.data_dir, environment={})) as ground:
+            found = await Outbox(ground.database, SystemClock()).events(0, 1000)
+        return [event.body["detail"] for _, event in found if "taskId" in event.body["detail"]]
+
+    async def finish(self) -> list[dict[str, Any]]:
+        """Let the stream fall silent, which ends the call; return every event."""
+        with fail_after(60):
+            while statuses_of(await self.events())[-1:] != ["VoiceToneAnalysisCompleted"]:
+                await sleep(0.2)
+        return await self.events()
+
+
+@pytest.fixture(scope="session")
+def begin_call() -> type[Call]:
+    """Begins a call with both tasks on the customer's channel."""
+    return Call
+
+
+def statuses_of(events: Sequence[dict[str, Any]]) -> list[str]:
+    return [event["detailStatus"] for event in events]
+
+
+def told_of(events: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """What a listener learns, without ids that differ from run to run; by kind of task, each in order."""
+    learned = [
+        (event["detailStatus"], event.get("speakerSearchDetails"), event.get("voiceToneAnalysisDetails"))
+        for event in events
+    ]
+    return sorted(learned, key=lambda item: item[0].startswith("VoiceTone"))
+
+
+@pytest.fixture(scope="session")
+def told() -> Callable[[Sequence[dict[str, Any]]], list[tuple[Any, ...]]]:
+    """Makes of events what a listener learns from them."""
+    return told_of

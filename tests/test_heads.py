@@ -1,11 +1,18 @@
 """Clients that never come to the point."""
 
+import re
 import socket
 import time
+import urllib.request
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from carillon.clock import ManualClock
+from carillon.connections import Connections
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +78,42 @@ def test_a_large_body_and_a_second_request_are_no_head(port: int) -> None:
         got = answer(connection)
     assert got.count(b"HTTP/1.1 200") == 3
     assert got.count(b"HTTP/1.1 403") == 1
+
+
+def test_strangers_who_say_nothing_keep_no_client_out(start_server: Any, tmp_path: Path) -> None:
+    """More half-open connections than there are descriptors; who can sign is let in, and it is told and counted."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        metrics = free.getsockname()[1]
+    limits = {"CARILLON_SERVER_MAX_STRANGERS": "40", "CARILLON_SERVER_METRICS_PORT": str(metrics)}
+    server = start_server(tmp_path / "data", **limits, CARILLON_SERVER_HEAD_SECONDS="100")
+    address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+    known = server.client("kinesisvideo")
+    known.list_streams()
+    with ExitStack() as stack:
+        strangers = [stack.enter_context(socket.create_connection(address)) for _ in range(200)]
+        known.list_streams()
+        assert server.client("kinesisvideo").list_streams()["StreamInfoList"] == []
+        assert answer(strangers[0]) == b"", "who has said nothing for longest goes first"
+        with urllib.request.urlopen(f"http://127.0.0.1:{metrics}/metrics") as response:
+            said = response.read().decode()
+    dropped = re.search(r'carillon_connections_dropped_total\{reason="address"\} (\d+)', said)
+    assert dropped is not None
+    assert int(dropped.group(1)) >= 160
+    assert "connections.strangers_dropped" in (tmp_path / "data" / "server.log").read_text()
+
+
+def test_the_oldest_stranger_goes_and_never_a_client_that_has_proven_a_key() -> None:
+    closed: list[str] = []
+    connections = Connections(4, 2, ManualClock())
+    for name, address in (("a1", "a"), ("a2", "a"), ("b1", "b"), ("c1", "c")):
+        connections.admit(name, address, partial(closed.append, name))
+    connections.prove("a1")
+    connections.admit("a3", "a", partial(closed.append, "a3"))
+    connections.admit("a4", "a", partial(closed.append, "a4"))
+    assert closed == ["a2"], "two strangers of one address are enough"
+    connections.admit("d1", "d", partial(closed.append, "d1"))
+    assert closed == ["a2", "b1"], "four in all"
+    connections.leave("a1")
+    connections.leave("nobody")
+    assert connections.make_room("descriptors")
+    assert closed[-1] == "c1"

@@ -28,10 +28,10 @@ ROWS: tuple[frozenset[str], ...] = (
             "voices",
         }
     ),  # What a command does, each in a module.
-    frozenset({"app"}),
+    frozenset({"app", "listener"}),
     frozenset({"running"}),
     frozenset({"tls", "heads", "sockets"}),
-    frozenset({"config"}),
+    frozenset({"config", "connections"}),
     frozenset({"api", "console", "cluster", "evaluation"}),
     frozenset({"tasks"}),
     frozenset({"pipelines", "streams", "media", "analysis", "profiles", "notifications"}),

@@ -5,11 +5,14 @@ import socket
 import stat
 import subprocess
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+from carillon.config import ServerSettings
 
 
 def test_it_stops_cleanly_on_sigterm(start_server: Any, tmp_path: Path) -> None:
@@ -118,3 +121,58 @@ def test_a_port_that_is_taken_is_told_in_one_line(carillon: Any, tmp_path: Path,
     assert port in done.stderr
     assert setting in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def everywhere(start_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A server that listens on every address of both families."""
+    return start_server(tmp_path_factory.mktemp("everywhere"), CARILLON_SERVER_HOST="::")
+
+
+def test_every_address_means_both_families_and_the_ready_line_one_that_can_be_reached(everywhere: Any) -> None:
+    assert everywhere.url.startswith("http://127.0.0.1:")
+    port = int(everywhere.url.rpartition(":")[2])
+    for host in ("127.0.0.1", "::1"):
+        with socket.create_connection((host, port)) as connection:
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            assert connection.recv(12) == b"HTTP/1.1 200"
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_media_is_sent_to_the_address_by_which_a_client_came(everywhere: Any, host: str) -> None:
+    url = everywhere.url.replace("127.0.0.1", host)
+    video = replace(everywhere, url=url).client("kinesisvideo")
+    name = f"by-{host.strip('[]').replace(':', '-')}"
+    video.create_stream(StreamName=name)
+    assert video.get_data_endpoint(StreamName=name, APIName="PUT_MEDIA")["DataEndpoint"] == url
+
+
+@pytest.mark.anyio
+async def test_a_public_name_is_told_to_others_and_never_used_by_the_server_itself(
+    start_server: Any, begin_call: Any, recordings: Path, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    public = "https://voice.example.invalid"
+    named = {"CARILLON_SERVER_PUBLIC_URL": public, "CARILLON_TASKS_SILENCE_SECONDS": "2"}
+    server = start_server(tmp_path, port, **named)
+    assert server.url == public
+    call = begin_call(replace(server, url=f"http://127.0.0.1:{port}"))
+    video = call.server.client("kinesisvideo")
+    assert video.get_data_endpoint(StreamName="call", APIName="PUT_MEDIA")["DataEndpoint"] == public
+    await call.push(recordings / "call_1.flac", 0)
+    assert [event["detailStatus"] for event in await call.finish()][-1] == "VoiceToneAnalysisCompleted"
+
+
+def test_idle_connections_are_kept_for_longer_than_sdks_keep_theirs(server: Any) -> None:
+    """Node's SDK closes its own after 20 s at the latest; uvicorn alone would close after 5 s, and reset a request."""
+    assert ServerSettings().keep_alive_seconds > 60
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as connection:
+        connection.settimeout(6)
+        for _ in range(2):
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert connection.recv(12) == b"HTTP/1.1 200"
+            while b"ok" not in connection.recv(4096):
+                pass
+            with pytest.raises(TimeoutError):  # what would be read is the end
+                connection.recv(1)

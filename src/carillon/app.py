@@ -1,10 +1,11 @@
 """The one place where the parts are joined."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from anyio import create_task_group, to_thread
 
@@ -29,7 +30,7 @@ from carillon.running import make_data_folder
 from carillon.storage import Database, Vault, migrate, unlock
 from carillon.streams import Streams
 from carillon.tasks import Analyses, Enrollment, Identifier, Lifecycle, Supervisor, Tasks, TaskStore
-from carillon.tls import authorities
+from carillon.tls import authorities, certificate_of, certified_name
 
 DATABASE_FILE: Final = "carillon.db"
 ROOT_KEY_FILE: Final = "root.key"
@@ -118,15 +119,19 @@ class Application:
     work: AbstractAsyncContextManager[None]
     """Reads, analyzes and delivers while entered. Enter it once requests are answered: the embedded streams are read
     over HTTP like any others."""
+    drain: Callable[[], Awaitable[None]]
+    """Let every producer finish the fragment that it is sending, and return when what they sent is stored. To be called
+    before the work is left."""
 
 
 @asynccontextmanager
-async def assembled(settings: Settings, base_url: str, clock: Clock | None = None) -> AsyncIterator[Application]:
+async def assembled(settings: Settings, own_url: str, clock: Clock | None = None) -> AsyncIterator[Application]:
     """Yield a whole server, its parts open but nothing running yet.
 
     Args:
         settings: everything that can be set.
-        base_url: where clients reach the application, without a trailing slash.
+        own_url: where the application is reached from this machine, without a trailing slash: it reads its own streams
+            there, whatever its name is to others.
         clock: stands in for the machine's own.
     """
     clock = clock or SystemClock()
@@ -134,7 +139,7 @@ async def assembled(settings: Settings, base_url: str, clock: Clock | None = Non
     async with (
         opened(settings) as ground,
         _trail(settings, ground, clock) as trail,
-        _source(settings, base_url, own_key, clock) as source,
+        _source(settings, own_url, own_key, clock) as source,
         _rooms(settings, ground, clock, source) as rooms,
     ):
         lifecycle = _lifecycle(settings, ground, clock, rooms)
@@ -158,10 +163,10 @@ async def assembled(settings: Settings, base_url: str, clock: Clock | None = Non
         guard = Guard(keys, names, settings.place, Throttle(settings.rates, clock))
         tokens = IngestTokens(ground.vault.derive(KEY_PURPOSE), settings.ingest.generation)
         ingest = Ingest(rooms.streams, tokens, keys, verifier, guard, trail, clock, settings.ingest)
-        services = _services(settings, ground, rooms, tasks, base_url, own_key.access_key_id)
+        services = _services(settings, ground, rooms, tasks, own_url, own_key.access_key_id)
         api = Api(services, verifier, settings.api, guard, trail, ingest)
         dispatcher = Dispatcher(rooms.outbox, clock, settings.notifications)
-        yield Application(api, _working(supervisor, dispatcher, rooms.models))
+        yield Application(api, _working(supervisor, dispatcher, rooms.models), rooms.streams.drain)
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +262,7 @@ def _supervisor(
 
 
 def _services(
-    settings: Settings, ground: Ground, rooms: _Rooms, tasks: Tasks, base_url: str, own_key_id: str
+    settings: Settings, ground: Ground, rooms: _Rooms, tasks: Tasks, own_url: str, own_key_id: str
 ) -> list[Service]:
     tokens = PageTokens(ground.vault.derive("page tokens"))
     pages = Pages(tokens)
@@ -265,7 +270,9 @@ def _services(
     return [
         _media_pipelines(settings, ground, rooms, tasks, pages, calls),
         _voice(ground, rooms, tasks, pages, calls),
-        *kinesis_video.services(rooms.streams, base_url, settings.putmedia, tokens, own_key_id),
+        *kinesis_video.services(
+            rooms.streams, own_url, settings.putmedia, tokens, own_key_id, settings.server.public_url
+        ),
     ]
 
 
@@ -303,21 +310,24 @@ async def _working(supervisor: Supervisor, dispatcher: Dispatcher, models: Model
 
 
 @asynccontextmanager
-async def _source(settings: Settings, base_url: str, key: AccessKey, clock: Clock) -> AsyncIterator[KinesisVideoClient]:
+async def _source(settings: Settings, own_url: str, key: AccessKey, clock: Clock) -> AsyncIterator[KinesisVideoClient]:
     """Yield the client that reads call audio: from the embedded streams by default, else from where settings say.
 
     The embedded streams are read over HTTP like any others: one way to read, and runners may move to other machines.
     """
     region = settings.source.region or settings.place.region
+    read_url, address = _own_endpoint(settings, own_url)
     if settings.source.endpoint_url == "":
         client = KinesisVideoClient(
-            endpoint_url=base_url,
+            endpoint_url=read_url,
             region=region,
             access_key_id=key.access_key_id,
             secret_access_key=key.secret_access_key,
             clock=clock,
             settings=settings.media,
-            ca_bundle=authorities(settings, base_url),
+            data_endpoint_url=read_url,
+            ca_bundle=authorities(settings, read_url),
+            connect_to=address,
         )
     else:
         endpoint = None if settings.source.endpoint_url == "aws" else settings.source.endpoint_url
@@ -330,3 +340,16 @@ async def _source(settings: Settings, base_url: str, key: AccessKey, clock: Cloc
         )
     async with client:
         yield client
+
+
+def _own_endpoint(settings: Settings, own_url: str) -> tuple[str, str | None]:
+    """Return how the server names itself when it reads its own streams, and the address that it then connects to.
+
+    Without TLS, None: the name is the address. A certificate may be for the public name only, which need not lead here.
+    """
+    parts = urlsplit(own_url)
+    certificate = certificate_of(settings) if parts.scheme == "https" else None
+    if certificate is None or parts.hostname is None:
+        return own_url, None
+    name = certified_name(certificate, parts.hostname)
+    return (own_url, None) if name == parts.hostname else (f"https://{name}:{parts.port}", parts.hostname)

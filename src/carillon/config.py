@@ -70,11 +70,12 @@ class ServerSettings:
     """Where the server listens and how it says so."""
 
     host: str = "127.0.0.1"
-    """Address to listen on. Beyond loopback, serve with TLS, or put it in front."""
+    """Address to listen on; `0.0.0.0` means every IPv4 address, `::` every one of both families. Beyond loopback, serve
+    with TLS, or put it in front."""
     port: Port = 8650
     """Port to listen on; 0 picks a free one, which the ready line tells."""
     public_url: Url = ""
-    """What GetDataEndpoint answers; empty means the address that is listened on."""
+    """What GetDataEndpoint answers; empty means the address by which each client came to us (its Host header)."""
     tls_cert: str = ""
     """File of the certificate to serve https with, PEM, intermediates after it; empty means plain HTTP."""
     tls_key: str = ""
@@ -87,8 +88,12 @@ class ServerSettings:
     """Largest request line and headers that are taken in at all; beyond it the connection is closed."""
     head_seconds: Seconds = 10.0
     """How long they may take to arrive."""
-    stop_seconds: OptionalSeconds = 5.0
-    """How long open connections may go on after SIGTERM."""
+    keep_alive_seconds: Seconds = 75.0
+    """How long a connection may be idle between two requests. Longer than AWS's SDKs keep theirs."""
+    max_strangers: Annotated[int, Meta(ge=1, le=1_000_000)] = 256
+    """Connections from one address that have not proven a key yet; beyond it the oldest of them is closed."""
+    stop_seconds: OptionalSeconds = 10.0
+    """How long after SIGTERM producers may take to finish their fragments, and what they sent to be stored."""
     metrics_port: Port = 0
     """Port of Prometheus metrics, at /metrics, without TLS or keys: they hold numbers only. 0 serves none."""
     metrics_host: str = "127.0.0.1"

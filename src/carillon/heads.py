@@ -2,12 +2,21 @@
 
 uvicorn keeps what it has of a head until it is whole. Whoever has no key must not be able to fill our memory with it,
 nor hold a connection by sending a byte now and then.
+
+A deadline that is noticed late was missed by us, not by the client: this process did not run, and what the client sent
+meanwhile has not been read yet. So the client is given a moment more.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from carillon.api.protocol import PROVEN
+from carillon.connections import Connections
+
+_LATE_SECONDS: Final = 0.5
+_MOMENT_SECONDS: Final = 1.0
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -15,6 +24,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     max_head_bytes = 32_768
     head_seconds = 10.0
+    registry: Connections | None = None
 
     _head_bytes = 0
     _is_head_open = False
@@ -22,7 +32,9 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401 - as uvicorn has it
         super().connection_made(transport)
-        self._start_clock()
+        if self.registry is not None:
+            self.registry.admit(self, self.client[0] if self.client else "", transport.abort)
+        self._start_clock(self.head_seconds)
 
     def data_received(self, data: bytes) -> None:
         was_open = self._is_head_open
@@ -34,27 +46,56 @@ class BoundedHttp(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope["state"][PROVEN] = self._prove
         self._is_head_open = True
         self._head_bytes = 0
-        self._start_clock()
+        self._start_clock(self.head_seconds)
 
     def on_headers_complete(self) -> None:
         self._is_head_open = False
         self._stop_clock()
         super().on_headers_complete()
 
+    def handle_websocket_upgrade(self) -> None:
+        super().handle_websocket_upgrade()
+        self._leave()  # the door judges who comes in, at once
+
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_clock()
+        self._leave()
         super().connection_lost(exc)
 
-    def _start_clock(self) -> None:
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection, unless a request waits that nobody could read yet."""
+        due = None if self.timeout_keep_alive_task is None else self.timeout_keep_alive_task.when()
+        if due is not None and self.loop.time() - due > _LATE_SECONDS:
+            self.timeout_keep_alive_task = self.loop.call_later(_MOMENT_SECONDS, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _prove(self) -> None:
+        if self.registry is not None:
+            self.registry.prove(self)
+
+    def _leave(self) -> None:
         self._stop_clock()
-        self._deadline = self.loop.call_later(self.head_seconds, self._give_up)
+        if self.registry is not None:
+            self.registry.leave(self)
+
+    def _start_clock(self, seconds: float) -> None:
+        self._stop_clock()
+        self._deadline = self.loop.call_later(seconds, self._out_of_time)
 
     def _stop_clock(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _out_of_time(self) -> None:
+        due = None if self._deadline is None else self._deadline.when()
+        if due is not None and self.loop.time() - due > _LATE_SECONDS:
+            self._start_clock(_MOMENT_SECONDS)
+        else:
+            self._give_up()
 
     def _give_up(self) -> None:
         self._stop_clock()
@@ -62,16 +103,18 @@ class BoundedHttp(HttpToolsProtocol):
             self.transport.close()
 
 
-def bounded(max_bytes: int, seconds: float) -> type[asyncio.Protocol]:
+def bounded(max_bytes: int, seconds: float, connections: Connections | None = None) -> type[asyncio.Protocol]:
     """Return a protocol that closes connections whose heads are larger, or take longer, than this.
 
     Args:
         max_bytes: of one request line with its headers; give and take what one read brings.
         seconds: from the opening of the connection, or the head's first byte, to its last.
+        connections: counts them; None counts nothing.
     """
 
     class Bounded(BoundedHttp):
         max_head_bytes = max_bytes
         head_seconds = seconds
+        registry = connections
 
     return Bounded

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeR
 from carillon.app import keys_of
 from carillon.config import Settings
 from carillon.errors import InvalidRequest
-from carillon.media import Acknowledgement, AcknowledgementType, KinesisVideoClient, as_live, put_media, read_recording
+from carillon.media import Acknowledgement, AcknowledgementType, KinesisVideoClient, as_live, read_recording, send_media
 from carillon.media.pipe import read_pipe
 from carillon.media.sound import MAX_RATE_HZ
 from carillon.media.splicer import Layout, SampleFormat
@@ -154,7 +154,7 @@ class _Sending:
 
     async def send(self, body: AsyncIterator[bytes], started_at: datetime | None) -> None:
         async with self._client as client:
-            await put_media(
+            await send_media(
                 client, self._stream, body, self._count, started_at=started_at, settings=self._settings.media
             )
 

@@ -1,78 +1,33 @@
-"""Runs the application on a socket until it is told to stop."""
+"""Runs the application on a socket until it is told to stop, and then lets go of it without losing anything.
 
-import asyncio
+A stop is a drain: no connection is accepted any more; producers are told at the end of their next fragment, once it is
+stored and acknowledged, and go on elsewhere or when we are back; what tasks have heard is committed; then connections
+that are left are cut off. All of it within `server.stop_seconds`.
+"""
+
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import Any, Final, Literal, cast
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import Final
 
 import prometheus_client
-import uvicorn
-from anyio import Event, create_task_group, open_signal_receiver, to_thread
+from anyio import create_task_group, move_on_after, open_signal_receiver, to_thread
 
 from carillon.app import assembled
 from carillon.config import ServerSettings, Settings
+from carillon.connections import connections_for, raise_descriptor_limit
 from carillon.errors import CarillonError
 from carillon.heads import bounded
-from carillon.tls import Certificate, certificate_of
+from carillon.listener import Listener
+from carillon.telemetry import get_logger
+from carillon.tls import certificate_of
+
+log = get_logger()
 
 _BACKLOG: Final = 2048
-
-
-class Listener(uvicorn.Server):
-    """uvicorn as a child: it tells when it has started, and leaves signals to its parent."""
-
-    def __init__(
-        self,
-        application: Any,  # noqa: ANN401 - any ASGI application
-        stop_seconds: float = 1.0,
-        certificate: Certificate | None = None,
-        http: type[asyncio.Protocol] | Literal["auto"] = "auto",
-        max_message_bytes: int = 0,
-    ) -> None:
-        """Make one.
-
-        Args:
-            application: answers.
-            stop_seconds: how long connections may go on after it was told to stop.
-            certificate: to serve https with.
-            http: what speaks it.
-            max_message_bytes: of a WebSocket; 0 serves none.
-        """
-        super().__init__(
-            uvicorn.Config(
-                application,
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                http=http,
-                ws=cast("type[asyncio.Protocol]", _websocket) if max_message_bytes else "none",
-                ws_max_size=max_message_bytes,
-                ws_per_message_deflate=False,  # what is compressed is small, and what it becomes is not
-                ssl_certfile=None if certificate is None else certificate.certificate,
-                ssl_keyfile=None if certificate is None else certificate.key,
-                server_header=False,
-                timeout_graceful_shutdown=round(stop_seconds),
-            )
-        )
-        self.is_listening = Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept connections."""
-        await super().startup(sockets)
-        self.is_listening.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _websocket(**given: Any) -> asyncio.Protocol:  # noqa: ANN401 - as uvicorn has it
-    """Return the protocol of one WebSocket; the first loads the library."""
-    from carillon.sockets import BoundedWebSocket
-
-    return BoundedWebSocket(**given)
+_EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "": "127.0.0.1"}  # noqa: S104 - where that is reached from here
+_TRIES: Final = 20  # to find a port that is free for both families
 
 
 class AddressUnusable(CarillonError):
@@ -90,32 +45,44 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
 
     Args:
         settings: everything that can be set.
-        on_ready: told the base URL once requests are answered.
+        on_ready: told where the server is reached from this machine, once requests are answered.
     """
     certificate = certificate_of(settings)
     scheme = "http" if certificate is None else "https"
-    with _listening(settings.server.host, settings.server.port) as listener:
-        base_url = settings.server.public_url or _url_of(listener, scheme)
+    own = settings.server
+    descriptors = raise_descriptor_limit()
+    with _listening(own.host, own.port) as sockets:
+        own_url = _url_of(sockets[0], scheme)
         async with (
-            _metrics(settings.server),
-            assembled(settings, base_url) as application,
+            _metrics(own),
+            assembled(settings, own_url) as application,
             create_task_group() as group,
         ):
-            http = bounded(settings.server.max_head_bytes, settings.server.head_seconds)
+            connections = connections_for(descriptors, own.max_strangers)
             server = Listener(
                 application.api,
-                settings.server.stop_seconds,
+                min(1.0, own.stop_seconds),
                 certificate,
-                http,
+                bounded(own.max_head_bytes, own.head_seconds, connections),
                 settings.ingest.max_message_bytes if settings.ingest.is_on else 0,
+                keep_alive_seconds=own.keep_alive_seconds,
+                handshake_seconds=own.head_seconds,
+                connections=connections,
             )
-            group.start_soon(server.serve, [listener])
+            group.start_soon(server.serve, sockets)
             await server.is_listening.wait()
             with open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
                 async with application.work:
-                    on_ready(base_url)
-                    await anext(aiter(signals))
+                    on_ready(own_url)
+                    received = await anext(aiter(signals))
+                    log.info("server.draining", signal=signal.Signals(received).name, seconds=own.stop_seconds)
+                    server.stop_accepting()
+                    with move_on_after(own.stop_seconds) as patience:
+                        await application.drain()
+                    if patience.cancelled_caught:
+                        log.warning("server.drain_incomplete", seconds=own.stop_seconds)
             server.should_exit = True
+    log.info("server.stopped")
 
 
 @asynccontextmanager
@@ -138,19 +105,35 @@ async def _metrics(settings: ServerSettings) -> AsyncIterator[None]:
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
+    """Yield sockets that listen: for every address of this machine, one for each family, on the same port."""
+    with ExitStack() as stack:
+        if host != "::":
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            yield [stack.enter_context(_bound(host, port, family))]
+            return
+        for _ in range(_TRIES if port == 0 else 1):
+            first = stack.enter_context(_bound("::", port, socket.AF_INET6))
+            try:
+                second = stack.enter_context(_bound("0.0.0.0", first.getsockname()[1], socket.AF_INET))  # noqa: S104 - as asked
+            except AddressUnusable as error:
+                taken = error
+                stack.close()
+            else:
+                yield [second, first]
+                return
+        raise taken
+
+
+def _bound(host: str, port: int, family: socket.AddressFamily) -> socket.socket:
     try:
-        listener = socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=False)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=False)
     except OSError as error:
         raise AddressUnusable(host, port, "server.host and server.port", error) from error
-    with listener:
-        listener.setblocking(False)
-        yield listener
 
 
 def _url_of(listener: socket.socket, scheme: str) -> str:
+    """Return where the server is reached from this machine."""
     host, port, *_ = listener.getsockname()
-    if host in ("0.0.0.0", "::"):  # noqa: S104 - only compared
-        host = socket.gethostname()
+    host = _EVERY_ADDRESS.get(host, host)
     return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"

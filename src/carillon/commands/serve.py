@@ -31,10 +31,13 @@ def serve(
 
     with held(settings.data_dir) as tell_others:
 
-        def say_ready(base_url: str) -> None:
-            bundle = authorities(settings, base_url)
-            tell_others(base_url, bundle)
-            said = f"carillon is ready at {base_url} (data in {settings.data_dir})\n"
+        def say_ready(own_url: str) -> None:
+            public_url = settings.server.public_url or own_url
+            # A certificate of the operator's is for the public name, by which then this machine's commands come too.
+            told_url = public_url if settings.server.tls_cert else own_url
+            bundle = authorities(settings, told_url)
+            tell_others(told_url, bundle)
+            said = f"carillon is ready at {public_url} (data in {settings.data_dir})\n"
             if bundle is not None:
                 said += f"Clients trust it with AWS_CA_BUNDLE={bundle.absolute()} (carillon env prints it)\n"
             sys.stdout.write(said)  # at once: who waits for the first line may close the pipe after it

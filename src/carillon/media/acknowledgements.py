@@ -13,7 +13,15 @@ _LONGEST_LINE_BYTES: Final = 8_192
 
 
 class PutMediaRefused(CarillonError):
-    """The endpoint did not take the media, or gave up on it."""
+    """The endpoint did not take the media, or gave up on it.
+
+    Attributes:
+        error_id: of the ERROR acknowledgement that said so; None if something else did.
+    """
+
+    def __init__(self, message: str, error_id: int | None = None) -> None:
+        super().__init__(message)
+        self.error_id: Final = error_id
 
 
 class AcknowledgementType(StrEnum):

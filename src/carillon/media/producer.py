@@ -188,7 +188,8 @@ class _Upload:
         if acknowledgement.type is AcknowledgementType.ERROR:
             what = f"fragment {acknowledgement.fragment_number}" if acknowledgement.fragment_number else "the media"
             raise PutMediaRefused(
-                f"{self._stream} refused {what}: {acknowledgement.error_code} ({acknowledgement.error_id})."
+                f"{self._stream} refused {what}: {acknowledgement.error_code} ({acknowledgement.error_id}).",
+                acknowledgement.error_id,
             )
 
     async def _refusal(self, response: ClientResponse) -> CarillonError:

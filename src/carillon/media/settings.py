@@ -24,6 +24,8 @@ class Settings:
     """Pause after the first failure of a connection; doubles with each."""
     retry_last_seconds: Seconds = 1.0
     """Longest such pause."""
+    resume_seconds: OptionalSeconds = 300.0
+    """How long `push` tries to connect again where a connection ended early, before it gives up. 0 gives up at once."""
     unreadable_tries: Annotated[int, Meta(ge=1, le=100)] = 3
     """How often a fragment that the endpoint cannot read is asked for before it is left out."""
     quiet_seconds: OptionalSeconds = 1.0

@@ -66,6 +66,10 @@ class Turn:
     def __init__(self) -> None:
         self.is_wanted = anyio.Event()
         """Set when another connection is to take over."""
+        self.is_closing = anyio.Event()
+        """Set when the connection is to end with the fragment that it is sending."""
+        self.has_left = anyio.Event()
+        """Set when all that it sent is stored and told."""
         self._is_over = anyio.Event()
 
     @property
@@ -128,6 +132,8 @@ class LiveStream:
         self.floor = last_of(reserved_sequence)
         self.held_bytes = 0
         self.is_deleted = False
+        self.is_closing = False
+        """No more will come to it: this process is about to end."""
         self.arriving: Arriving | None = None
         self._rates: Rates | None = None
         self.changed = Bell()
@@ -172,12 +178,23 @@ class LiveStream:
         if self._turn and not self._turn.is_over:
             raise ProducerConnected(self.stream.name)
         turn = self._turn = Turn()
+        if self.is_closing:
+            turn.is_closing.set()
         try:
             yield turn
         finally:
             turn.end()
+            turn.has_left.set()
             if self._turn is turn:
                 self._turn = None
+
+    async def close(self) -> None:
+        """Let who writes end with the fragment that is arriving, then who reads with the last."""
+        while turn := self._turn:
+            turn.is_closing.set()
+            await turn.has_left.wait()
+        self.is_closing = True
+        self.wake()
 
     def add_reader(self, reader: object, limit: int) -> None:
         """Count a reader until it is removed or dropped.

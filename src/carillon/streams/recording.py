@@ -74,6 +74,7 @@ class Recording:
         self._telling, self.acknowledgements = anyio.create_memory_object_stream[Acknowledgement](_WAITING)
         self._receipts, self._unconfirmed = anyio.create_memory_object_stream[tuple[Acknowledgement, Receipt]](_WAITING)
         self._last_word: Acknowledgement | None = None
+        self._leaves_with: Acknowledgement | None = None
         self._has_ended = False
 
     def __enter__(self) -> Self:
@@ -127,6 +128,16 @@ class Recording:
     async def wanted(self) -> None:
         """Wait until another connection is to take the stream over: then `fail`."""
         await self._turn.is_wanted.wait()
+
+    async def closing(self) -> None:
+        """Wait until this process wants to end: then `leave`."""
+        await self._turn.is_closing.wait()
+
+    def leave(self, refusal: Refusal) -> None:
+        """End with the fragment that is arriving, or at once if none is; the producer is told why."""
+        self._leaves_with = Acknowledgement(AckKind.ERROR, refusal=refusal)
+        if self._ingest.arriving is None:
+            self._finish(self._leaves_with)
 
     async def idle(self) -> None:
         """Tell the producer that we are waiting for it."""
@@ -185,6 +196,8 @@ class Recording:
                 await self._tell(outcome)
                 if receipt and outcome.kind is AckKind.RECEIVED and not self._has_ended:
                     await self._receipts.send((outcome, receipt))
+                if self._leaves_with and outcome.kind is AckKind.RECEIVED:
+                    self._finish(self._leaves_with)
 
     def _show(self) -> None:
         if not self._has_ended:

@@ -51,6 +51,7 @@ class Store:
         self._settings = settings
         self._live: dict[str, LiveStream] = {}
         self._held_bytes = 0
+        self._is_closing = False
 
     async def live(self, stream: Stream) -> LiveStream:
         """Return what the stream has in memory; always the same object while there is anything to it.
@@ -60,6 +61,7 @@ class Store:
         """
         if stream.id not in self._live:
             found = await self._archive.look_up(stream)
+            found.is_closing = self._is_closing
             self._live.setdefault(stream.id, found)
         return self._live[stream.id]
 
@@ -79,6 +81,13 @@ class Store:
         self._shrink()
         await self._writer.room()
         return receipt
+
+    async def close(self) -> None:
+        """Let producers finish the fragments that they send; return when all that came is stored and told."""
+        self._is_closing = True
+        async with anyio.create_task_group() as group:
+            for live in list(self._live.values()):
+                group.start_soon(live.close)
 
     def hurry(self, live: LiveStream) -> None:
         """Let what was added be durable soon: its producer is done."""

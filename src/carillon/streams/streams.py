@@ -221,6 +221,13 @@ class Streams:
         ) as recording:
             yield recording
 
+    async def drain(self) -> None:
+        """Let producers finish the fragments that they are sending, then let those who read come to the last one.
+
+        Returns when everything that was sent is stored and acknowledged. Who wants to send more is told to come back.
+        """
+        await self._store.close()
+
     async def tail(self, stream: Stream, start: Start, *, is_whole: bool = False) -> Tail:
         """Read a stream from some place on.
 

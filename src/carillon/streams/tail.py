@@ -123,7 +123,7 @@ class Tail:
             arriving = None if self._is_whole else self._live.arriving
             if arriving and arriving.number > cursor.number and arriving.has_begun:
                 return arriving
-            if not await _happens(changed, deadline):
+            if self._live.is_closing or not await _happens(changed, deadline):
                 return None
         return None
 

@@ -28,8 +28,8 @@ from carillon.api.protocol import Api, SignatureVerifier
 from carillon.api.protocol.answered import Answered
 from carillon.arns import Place
 from carillon.clock import SystemClock
+from carillon.listener import Listener
 from carillon.matroska import BlockRead, ClusterTimecode, Demuxer, TagsRead, TracksRead
-from carillon.server import Listener
 from carillon.storage import Database, Vault
 from carillon.streams import Settings as StreamSettings
 from carillon.streams import Streams

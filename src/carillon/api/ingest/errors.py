@@ -11,6 +11,7 @@ from carillon.streams import ProducerConnected, Refusal
 
 DONE: Final = 1000
 OURS: Final = 1011
+RESTART: Final = 1012
 TRY_LATER: Final = 1013
 _MAX_REASON_BYTES: Final = 123  # RFC 6455, 5.5: a control frame has 125 bytes, of which the code takes two
 
@@ -38,6 +39,13 @@ class TakenOver(StateConflict):
         super().__init__("Another connection writes to the stream now.")
 
 
+class Restarting(Transient):
+    """The server is about to end."""
+
+    def __init__(self) -> None:
+        super().__init__("The server is about to restart. Connect again.")
+
+
 class MediaRefused(CarillonError):
     """The stream did not take what was made of the audio.
 
@@ -56,6 +64,7 @@ CODES: Final[Mapping[type[Exception], int]] = {
     FellSilent: 4408,
     ProducerConnected: 4409,
     TakenOver: 4409,
+    Restarting: RESTART,
     RanAhead: 4429,
     LimitExceeded: TRY_LATER,
     Transient: TRY_LATER,

@@ -11,10 +11,10 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
-from anyio import CancelScope, Event, create_task_group, move_on_after
+from anyio import CancelScope, Event, create_task_group, current_time, move_on_after
 
 from carillon.api.ingest.early import Early
-from carillon.api.ingest.errors import FellSilent, MediaRefused, RanAhead, TakenOver, Unexplained
+from carillon.api.ingest.errors import FellSilent, MediaRefused, RanAhead, Restarting, TakenOver, Unexplained
 from carillon.api.ingest.heard import Audio, Ended, Format, Heard, Opened
 from carillon.api.ingest.settings import Settings
 from carillon.api.ingest.socket import WebSocket
@@ -25,6 +25,8 @@ from carillon.streams import AckKind, Recording
 from carillon.telemetry import get_logger
 
 log: Final = get_logger()
+
+_LATE_SECONDS: Final = 0.5
 
 
 class Session:
@@ -43,6 +45,8 @@ class Session:
         self._began = 0.0  # monotonic: the moment of the first sample
         self._heard_at = clock.monotonic()
         self._early = Early(clock, settings.start_seconds, settings.max_early_bytes)
+        self._looked_at = current_time()  # in the event loop's time
+        self._is_catching_up = False
         self._taking = CancelScope()
         self._is_stored = Event()
         self._failure: Exception | None = None
@@ -56,6 +60,7 @@ class Session:
         async with create_task_group() as group:
             group.start_soon(self._listen)
             group.start_soon(self._watch_turn)
+            group.start_soon(self._watch_closing)
             try:
                 with self._taking:
                     await self._take()
@@ -86,10 +91,12 @@ class Session:
             message: str | bytes | None = ""
             with move_on_after(self._settings.fragment_seconds) as patience:
                 message = await self._socket.receive()
+            self._notice_stall(is_idle=patience.cancelled_caught)
             if message is None:
                 return
             if patience.cancelled_caught:
-                await self._wait_on()
+                if not self._is_catching_up:
+                    await self._wait_on()
                 continue
             self._heard_at = self._clock.monotonic()
             if await self._read(message):
@@ -149,7 +156,9 @@ class Session:
         """Return the splicer; where audio lags behind the clock by too much, it was silent."""
         splicer = await self._begun()
         due_seconds = self._elapsed() - self._settings.silence_seconds
-        if due_seconds > splicer.seconds:
+        if due_seconds <= splicer.seconds:
+            self._is_catching_up = False
+        elif not self._is_catching_up:
             await self._feed(splicer.fill_until(due_seconds))
         return splicer
 
@@ -205,6 +214,24 @@ class Session:
         """Leave the stream to another producer that is to take it over."""
         await self._recording.wanted()
         self._stop(TakenOver())
+
+    async def _watch_closing(self) -> None:
+        """Leave when this server is about to end; whoever sends may come back to the next."""
+        await self._recording.closing()
+        self._stop(Restarting())
+
+    def _notice_stall(self, *, is_idle: bool) -> None:
+        """Notice that nothing could be heard for a while: what came meanwhile waits, and is no silence.
+
+        This process was frozen, or the disk held it up. Until what waits is read, or nothing does, no audio is missed.
+        """
+        now = current_time()
+        if now - self._looked_at > self._settings.fragment_seconds + _LATE_SECONDS:
+            self._is_catching_up = True
+            self._heard_at = self._clock.monotonic()
+        elif is_idle:
+            self._is_catching_up = False
+        self._looked_at = now
 
     def _stop(self, why: Exception) -> None:
         self._failure = self._failure or why

@@ -19,23 +19,25 @@ __all__ = ["ArchivedMedia", "GetMedia", "PutMedia", "Settings", "StreamOperation
 
 def services(
     streams: Streams,
-    base_url: str,
+    own_url: str,
     settings: Settings | None = None,
     tokens: PageTokens | None = None,
     own_key_id: str | None = None,
+    public_url: str = "",
 ) -> list[Service]:
     """Return what an Api needs to answer for Kinesis Video Streams.
 
     Args:
         streams: where streams are kept.
-        base_url: what GetDataEndpoint answers: where this server is reached.
+        own_url: where this server is reached from its own machine.
         settings: the patience of PutMedia.
         tokens: makes tokens of pages; None makes such as are good until the process ends.
         own_key_id: what this server's own pipelines sign with when they read.
+        public_url: what GetDataEndpoint answers; empty means the address by which each client came.
     """
     tokens = tokens or PageTokens(secrets.token_bytes(32))
     return [
-        Service("kinesisvideo", [StreamOperations(streams, base_url)]),
+        Service("kinesisvideo", [StreamOperations(streams, own_url, public_url)]),
         Service("kinesis-video-media", [PutMedia(streams, settings), GetMedia(streams, own_key_id)]),
         Service("kinesis-video-archived-media", [ArchivedMedia(streams, tokens)]),
     ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from carillon.api.access import is_visible
-from carillon.api.protocol import operation
+from carillon.api.protocol import operation, reached_at
 from carillon.streams import Stream, Streams
 
 _SIGNS: Final = {"INCREASE_DATA_RETENTION": 1, "DECREASE_DATA_RETENTION": -1}
@@ -15,12 +15,14 @@ class StreamOperations:
 
     Args:
         streams: where streams are kept.
-        base_url: where producers and consumers of media reach us.
+        own_url: where this server is reached from its own machine.
+        public_url: where producers and consumers of media reach us; empty means by the address that they use now.
     """
 
-    def __init__(self, streams: Streams, base_url: str) -> None:
+    def __init__(self, streams: Streams, own_url: str, public_url: str = "") -> None:
         self._streams = streams
-        self._base_url = base_url
+        self._own_url = own_url
+        self._public_url = public_url
 
     @operation("CreateStream")
     async def create_stream(self, request: Mapping[str, Any]) -> Mapping[str, object]:
@@ -94,7 +96,7 @@ class StreamOperations:
     async def get_data_endpoint(self, request: Mapping[str, Any]) -> Mapping[str, object]:
         """Return our own address, without a trailing slash: clients append `/putMedia` and the like."""
         await self._find(request)
-        return {"DataEndpoint": self._base_url.rstrip("/")}
+        return {"DataEndpoint": (self._public_url or reached_at() or self._own_url).rstrip("/")}
 
     async def _find(self, request: Mapping[str, Any]) -> Stream:
         return await self._streams.find(request.get("StreamName"), request.get("StreamARN"))

@@ -25,6 +25,7 @@ from carillon.telemetry import get_logger
 
 _log: Final = get_logger()
 _EPOCH_SECONDS: Final = re.compile(r"\d{1,11}(\.\d*)?|\.\d+", re.ASCII)
+_LATE_SECONDS: Final = 0.5
 _NAMING: Final = {"x-amzn-stream-name": "StreamName", "x-amzn-stream-arn": "StreamARN"}
 _ANSWER_HEADERS: Final = (
     (b"content-type", b"application/json"),
@@ -142,6 +143,7 @@ class _Conversation:
             group.start_soon(self._take)
             group.start_soon(self._watch_silence)
             group.start_soon(self._watch_turn)
+            group.start_soon(self._watch_closing)
             await self._answer()
             group.cancel_scope.cancel()
 
@@ -186,6 +188,9 @@ class _Conversation:
         while True:
             seconds = min((told + 1) * idle, longest)
             await anyio.sleep_until(since + seconds)
+            is_late = anyio.current_time() - since - seconds > _LATE_SECONDS
+            if is_late and self._silent_since == since:  # this process did not run: what was sent is still to be read
+                self._silent_since = anyio.current_time()
             if self._silent_since != since:
                 since, told = self._silent_since or anyio.current_time(), 0
             elif seconds < longest:
@@ -203,6 +208,11 @@ class _Conversation:
             return
         self._stop(Refusal.MAX_CONNECTION_DURATION_REACHED)
 
+    async def _watch_closing(self) -> None:
+        """Let a producer finish its fragment when this server is about to end; it then connects again."""
+        await self._recording.closing()
+        self._recording.leave(Refusal.MAX_CONNECTION_DURATION_REACHED)
+
     def _stop(self, why: Refusal | None) -> None:
         self._why = why
         self._listening.cancel()
@@ -212,11 +222,22 @@ class _Conversation:
         try:
             async for acknowledgement in self._recording.acknowledgements:
                 if self._request.wants_acknowledgements or acknowledgement.kind is AckKind.ERROR:
-                    with anyio.fail_after(self._settings.write_seconds):
-                        await self._call.write(render(acknowledgement))  # each a chunk of its own
+                    await self._tell(render(acknowledgement))  # each a chunk of its own
         except TimeoutError:
             self.has_stalled = True
             return
         with anyio.move_on_after(self._settings.linger_seconds):
             await self._is_over.wait()
         await self._call.finish()
+
+    async def _tell(self, line: bytes) -> None:
+        """Write a line.
+
+        Raises:
+            TimeoutError: the producer does not accept it.
+        """
+        due = anyio.current_time() + self._settings.write_seconds
+        with anyio.move_on_at(due) as patience:
+            await self._call.write(line)
+        if patience.cancelled_caught and anyio.current_time() - due <= _LATE_SECONDS:
+            raise TimeoutError  # else this process did not run; the line is on its way, and the next one will tell

@@ -7,12 +7,13 @@ of a request).
 
 from carillon.api.protocol.app import Api
 from carillon.api.protocol.asgi import ClientGone
-from carillon.api.protocol.exchange import Settings
-from carillon.api.protocol.operations import RawCall, Service, caller, operation, route
+from carillon.api.protocol.exchange import PROVEN, Settings
+from carillon.api.protocol.operations import RawCall, Service, caller, operation, reached_at, route
 from carillon.api.protocol.sigv4 import Keys, SignatureVerifier
 from carillon.api.protocol.validation import BrokenConstraint
 
 __all__ = [
+    "PROVEN",
     "Api",
     "BrokenConstraint",
     "ClientGone",
@@ -23,5 +24,6 @@ __all__ = [
     "SignatureVerifier",
     "caller",
     "operation",
+    "reached_at",
     "route",
 ]

@@ -107,7 +107,7 @@ class Api:
         if self._verifier is not None:
             claim = self._verifier.claim(exchange.head, endpoint.spelling.family.value)
             exchange.caller = claim.access_key_id
-        set_caller(claim.access_key_id if claim else _ANONYMOUS)
+        set_caller(claim.access_key_id if claim else _ANONYMOUS, exchange.base_url)
         if isinstance(endpoint, Raw):
             await self._serve_raw(exchange, endpoint, claim)
         else:
@@ -119,7 +119,7 @@ class Api:
         body = await exchange.read_body()
         if claim is not None:
             claim.verify_body(body)
-            exchange.is_proven = True
+            exchange.prove()
         document = parse_document(body)
         endpoint = choose(match, query, document)
         exchange.bind(endpoint.name, endpoint.spelling)
@@ -136,7 +136,7 @@ class Api:
     async def _serve_raw(self, exchange: Exchange, endpoint: Raw, claim: Claim | None) -> None:
         if claim is not None:
             claim.verify_unread()
-            exchange.is_proven = True
+            exchange.prove()
         headers = exchange.headers
         request = {member: headers[name] for name, member in endpoint.parameters.items() if name in headers}
         exchange.request = request

@@ -1,6 +1,7 @@
 """One HTTP request and its response, over ASGI: what is shared by everything that answers."""
 
 import os
+import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ from carillon.api.protocol.serialization import Response
 from carillon.api.protocol.sigv4 import Head
 from carillon.bounds import Bytes, OptionalSeconds, Seconds
 
+PROVEN: Final = "carillon.connection"
+"""Of a scope's state: a function of the server's, to call once a client has proven who it is."""
+
+_HOST: Final = re.compile(r"[A-Za-z0-9._\-]{1,255}(:\d{1,5})?|\[[0-9A-Fa-f:.%]{2,60}\](:\d{1,5})?", re.ASCII)
+_LATE_SECONDS: Final = 0.5
 _PIECES_AT_ONCE: Final = 8
 """Of a streamed response: neither its body nor the server need wait, and a lost client must be noticed."""
 
@@ -60,6 +66,7 @@ class Exchange:
         self.request: Mapping[str, Any] | None = None
         self.answer: Mapping[str, Any] | None = None
         self.error: str | None = None
+        self._scope = scope
         self._source: str = (scope.get("client") or ("",))[0]
         self._auditor = auditor
         self._receive = receive
@@ -70,6 +77,19 @@ class Exchange:
         self._is_writing = False
         self._written = 0  # pieces of a streamed response
         self._unread = "transfer-encoding" in self.headers or self.headers.get("content-length", "0") != "0"
+
+    @property
+    def base_url(self) -> str | None:
+        """Return by which address the client came to us, as far as it says."""
+        host = self.headers.get("host", "")
+        return f"{self._scope.get('scheme', 'http')}://{host}" if _HOST.fullmatch(host) else None
+
+    def prove(self) -> None:
+        """Take note that the client has proven who it is, for this request and for its connection."""
+        self.is_proven = True
+        tell = self._scope.get("state", {}).get(PROVEN)
+        if tell is not None:
+            tell()
 
     def bind(self, operation: str, spelling: Spelling) -> None:
         """Say what the request turned out to ask for, and so how errors are spelled."""
@@ -242,8 +262,12 @@ class Exchange:
         """Give up on a client that accepts nothing for so long. A deadline for each piece would cost more than it."""
         while True:
             written = self._written if self._is_writing else None
-            await anyio.sleep(self._settings.write_seconds)
-            if self._is_writing and self._written == written:
+            due = anyio.current_time() + self._settings.write_seconds
+            await anyio.sleep_until(due)
+            is_late = (
+                anyio.current_time() - due > _LATE_SECONDS
+            )  # this process did not run; the client may have read on
+            if self._is_writing and self._written == written and not is_late:
                 scope.cancel()
                 return
 

@@ -149,6 +149,7 @@ def marked(service: Service) -> Iterator[tuple[OperationMark | RouteMark, Callab
 
 
 _caller: ContextVar[str] = ContextVar("carillon_api_caller")
+_reached_at: ContextVar[str | None] = ContextVar("carillon_api_reached_at")
 
 
 def caller() -> str:
@@ -160,6 +161,12 @@ def caller() -> str:
     return _caller.get()
 
 
-def set_caller(access_key_id: str) -> None:
-    """Say who signed the request of the present context. Only the Api calls this, once per request."""
+def reached_at() -> str | None:
+    """Return the address by which the client of the request being answered came, None if it did not say (`Host`)."""
+    return _reached_at.get(None)
+
+
+def set_caller(access_key_id: str, reached_at: str | None = None) -> None:
+    """Say who signed the request of the present context, and how it came. Only the Api calls this, once per request."""
     _caller.set(access_key_id)
+    _reached_at.set(reached_at)
