@@ -20,7 +20,7 @@ from carillon.app import CREDENTIALS_FILE, DATABASE_FILE, ROOT_KEY_FILE, STREAMS
 from carillon.config import FILE_NAME, Settings
 from carillon.errors import CarillonError
 from carillon.inference import Manifest, Models
-from carillon.running import running
+from carillon.running import ADDRESS_FILE, LOCK_FILE, running
 from carillon.storage import Database, check_root_key, known_revisions, revision_of
 from carillon.storage.permissions import MOST_EXPOSED, exposed
 from carillon.terminal import print_json, terminal_width
@@ -35,6 +35,8 @@ _OURS: Final = (
     STREAMS_FOLDER,
     TLS_FOLDER,
     "calibration.toml",
+    LOCK_FILE,
+    ADDRESS_FILE,
 )
 """What we write into the data folder."""
 

@@ -4,6 +4,7 @@ import os
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -29,14 +30,14 @@ def zeros(path: Path) -> None:
 
 def noise(path: Path) -> None:
     data = path.read_bytes()
-    path.write_bytes(data[:100] + os.urandom(4_000) + data[4_100:])
+    path.write_bytes(data[:100] + b"\x55" * 4_000 + data[4_100:])
 
 
-def noise_within(path: Path) -> None:
+def zeros_within(path: Path) -> None:
     """Overwrite what lies at the end, in the file that is open elsewhere."""
     with path.open("r+b") as file:
         file.seek(-100_000, os.SEEK_END)
-        file.write(os.urandom(100_000))
+        file.write(bytes(100_000))
 
 
 def modes(folder: Path) -> dict[str, int]:
@@ -78,7 +79,7 @@ async def test_a_damaged_file_is_told_with_its_name_and_what_to_restore(
 async def test_damage_that_is_met_while_running_is_told_the_same(path: Path, database: Database) -> None:
     async with database.reading() as connection:
         await connection.execute(sa.text("SELECT count(*) FROM alembic_version"))
-    noise_within(path)
+    zeros_within(path)
     with pytest.raises(DatabaseDamaged):
         async with database.reading() as connection:
             await connection.execute(sa.text("SELECT sum(length(filling)), sum(n) FROM t"))
@@ -133,3 +134,26 @@ async def test_a_database_is_for_this_user_alone_whatever_the_umask_and_whatever
 
 async def test_a_sound_file_has_no_faults(database: Database) -> None:
     assert await database.integrity_faults() == []
+
+
+def test_a_server_whose_database_is_damaged_stops_and_starts_no_more_and_says_so_in_one_line(
+    start_server: Callable[..., Any], carillon: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    server = start_server(folder)
+    with sqlite3.connect(folder / "carillon.db") as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    with (folder / "carillon.db").open("r+b") as file:
+        file.seek(4_096)
+        file.write(bytes((folder / "carillon.db").stat().st_size - 4_096))
+    assert server.process.wait(60) == 1
+    again = carillon("serve", "--port", "0", "--data-dir", str(folder), check=False)
+    assert again.returncode == 1
+    said = f"carillon: {DatabaseDamaged(str(folder / 'carillon.db'))}\n"
+    assert again.stderr == said
+    assert (folder / "server.log").read_text().endswith(said)
+    assert "Traceback" not in (folder / "server.log").read_text()
+    looked = carillon("doctor", "--data-dir", str(folder), check=False)
+    assert looked.returncode == 1
+    assert "is damaged" in looked.stdout

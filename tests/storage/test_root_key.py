@@ -3,7 +3,7 @@
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,27 @@ async def test_a_torn_key_is_refused(migrated: Database, path: Any) -> None:
     put(path, b"short")
     with pytest.raises(RootKeyUnusable, match="32 bytes"):
         await unlock(migrated, path)
+
+
+@pytest.mark.parametrize("harm", ["missing", "another"])
+def test_a_server_without_its_key_ends_with_one_line_and_makes_none(
+    harm: str, start_server: Callable[..., Any], carillon: Callable[..., Any], tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    assert start_server(folder).stop() == 0
+    key = folder / "root.key"
+    key.unlink()
+    if harm == "another":
+        put(key, bytes(32))
+    ended = carillon("serve", "--port", "0", "--data-dir", str(folder), check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.count("\n") == 1
+    assert ended.stderr.startswith(f"carillon: {key} is ")
+    assert "Restore" in ended.stderr
+    assert key.exists() == (harm == "another")
+    looked = carillon("doctor", "--data-dir", str(folder), check=False)
+    assert looked.returncode == 1
+    assert "Restore" in looked.stdout
 
 
 def test_first_starts_at_the_same_moment_agree_on_one_key(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Brings a database to the tables that this version needs, in one transaction, whatever version made it."""
 
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +32,10 @@ async def migrate(database: Database) -> None:
     Raises:
         NewerDatabase: it has seen one that we do not know.
     """
-    async with database.transaction() as connection:
-        await connection.run_sync(_upgrade)
+    newest = known_revisions()[-1]  # read before anybody has to wait for it
+    if await revision_of(database) != newest:
+        async with database.transaction() as connection:
+            await connection.run_sync(_upgrade)
 
 
 async def revision_of(database: Database) -> str | None:
@@ -41,6 +44,7 @@ async def revision_of(database: Database) -> str | None:
         return await connection.run_sync(_revision)
 
 
+@cache
 def known_revisions() -> tuple[str, ...]:
     """Return the migrations that this version knows, oldest first."""
     scripts = ScriptDirectory.from_config(_config()).walk_revisions()
@@ -49,6 +53,8 @@ def known_revisions() -> tuple[str, ...]:
 
 def _upgrade(connection: sa.Connection) -> None:
     seen = _revision(connection)
+    if seen == known_revisions()[-1]:
+        return  # somebody was faster
     if seen is not None and seen not in known_revisions():
         raise NewerDatabase(seen)
     config = _config()
