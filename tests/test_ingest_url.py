@@ -15,6 +15,7 @@ from carillon.api.ingest.urls import read_path
 from carillon.app import ROOT_KEY_FILE, prepare
 from carillon.clock import ManualClock, SystemClock
 from carillon.ingest_url import KeyUnusable, SpanUnreadable, ingest_url
+from carillon.running import held
 from carillon.storage import Vault
 
 
@@ -72,3 +73,9 @@ def test_what_is_no_stream_or_no_format_is_refused(tmp_path: Path, stream: str, 
     prepare(tmp_path)
     with pytest.raises(NotUnderstood):
         anyio.run(ingest_url, config.load(tmp_path, environment={}), stream, format_, None, None, None)
+
+
+def test_the_url_is_the_public_one_of_the_server_that_runs(tmp_path: Path) -> None:
+    with held(tmp_path) as tell:
+        tell("http://127.0.0.1:1", "https://voice.example.com", None)
+        assert _made(tmp_path).startswith("wss://voice.example.com/ingest/")

@@ -73,7 +73,7 @@ def test_commands_find_a_server_that_was_started_with_options(
 
 def test_a_folder_is_free_again_when_its_server_has_gone(tmp_path: Path) -> None:
     with held(tmp_path) as tell:
-        tell("http://127.0.0.1:1", None)
+        tell("http://127.0.0.1:1", "http://127.0.0.1:1", None)
         with pytest.raises(FolderInUse, match=f"pid {os.getpid()}, at http://127.0.0.1:1"), held(tmp_path):
             pass
         assert running(tmp_path) is not None
@@ -86,7 +86,7 @@ def test_a_folder_is_free_again_when_its_server_has_gone(tmp_path: Path) -> None
 def test_an_address_that_somebody_gives_counts_more(tmp_path: Path) -> None:
     settings = config.load(tmp_path, environment={})
     with held(tmp_path) as tell:
-        tell("https://127.0.0.1:1", tmp_path / "ca.pem")
+        tell("https://127.0.0.1:1", "https://voice.example.com", tmp_path / "ca.pem")
         assert reached(settings) == ("https://127.0.0.1:1", tmp_path / "ca.pem")
         assert reached(settings, "http://other:2") == ("http://other:2", None)
 

@@ -8,7 +8,7 @@ from carillon.api.ingest import KEY_PURPOSE, IngestTokens, websocket_url
 from carillon.app import opened
 from carillon.config import Settings
 from carillon.errors import InvalidRequest, NotFound
-from carillon.running import reached
+from carillon.running import running
 
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)
@@ -44,7 +44,7 @@ async def ingest_url(
         target_format: one of `carillon.api.ingest.FORMATS`.
         expires: after how long it is good for nothing: 90m, 24h, 365d; None means never.
         access_key_id: of the key on whose behalf, and no longer than which, audio is taken; None means the default.
-        endpoint: base URL of the server; None means that of the running one, else what its settings say.
+        endpoint: base URL of the server; None means the public one of the running one, else what its settings say.
 
     Raises:
         SpanUnreadable: `expires` is no span of time.
@@ -59,7 +59,12 @@ async def ingest_url(
             raise KeyUnusable(access_key_id or "")
         tokens = IngestTokens(ground.vault.derive(KEY_PURPOSE), settings.ingest.generation)
         path = tokens.make(target_format, stream, key.access_key_id, expires_at)
-    return websocket_url(reached(settings, endpoint)[0], path)
+    return websocket_url(endpoint or _public_url(settings), path)
+
+
+def _public_url(settings: Settings) -> str:
+    server = running(settings.data_dir)
+    return settings.server.url if server is None else server.public_url
 
 
 def _span(text: str) -> timedelta:

@@ -30,6 +30,9 @@ class RunningServer(msgspec.Struct, frozen=True):
 
     pid: int
     url: str
+    """Where this machine reaches it."""
+    public_url: str
+    """Where everybody does."""
     ca_bundle: str | None = None
     """File of the authorities by which clients trust it; None where they need none, or trust it anyway."""
 
@@ -68,11 +71,12 @@ def make_data_folder(folder: Path) -> None:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[Callable[[str, Path | None], None]]:
+def held(folder: Path) -> Iterator[Callable[[str, str, Path | None], None]]:
     """Hold a data folder for one server while entered, and for no longer than the process lives.
 
     Yields:
-        What tells others where the server is reached: its URL, and the file by which clients trust it.
+        What tells others where the server is reached: its URL for this machine, for everybody, and the file by which
+        clients trust it.
 
     Raises:
         FolderUnusable: it cannot be made or written.
@@ -89,7 +93,7 @@ def held(folder: Path) -> Iterator[Callable[[str, Path | None], None]]:
         os.pwrite(descriptor, str(os.getpid()).encode(), 0)
         (folder / ADDRESS_FILE).unlink(missing_ok=True)
         try:
-            yield lambda url, ca_bundle: _tell(folder, url, ca_bundle)
+            yield lambda url, public_url, ca_bundle: _tell(folder, url, public_url, ca_bundle)
         finally:
             (folder / ADDRESS_FILE).unlink(missing_ok=True)
     finally:
@@ -137,6 +141,6 @@ def _lock(folder: Path, descriptor: int) -> None:
     raise FolderInUse(folder, pid or "unknown", running(folder))
 
 
-def _tell(folder: Path, url: str, ca_bundle: Path | None) -> None:
-    server = RunningServer(os.getpid(), url, None if ca_bundle is None else str(ca_bundle.absolute()))
+def _tell(folder: Path, url: str, public_url: str, ca_bundle: Path | None) -> None:
+    server = RunningServer(os.getpid(), url, public_url, None if ca_bundle is None else str(ca_bundle.absolute()))
     replace_file(folder / ADDRESS_FILE, msgspec.json.encode(server))

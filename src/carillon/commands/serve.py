@@ -36,7 +36,7 @@ def serve(
             # A certificate of the operator's is for the public name, by which then this machine's commands come too.
             told_url = public_url if settings.server.tls_cert else own_url
             bundle = authorities(settings, told_url)
-            tell_others(told_url, bundle)
+            tell_others(told_url, public_url, bundle)
             said = f"carillon is ready at {public_url} (data in {settings.data_dir})\n"
             if bundle is not None:
                 said += f"Clients trust it with AWS_CA_BUNDLE={bundle.absolute()} (carillon env prints it)\n"
