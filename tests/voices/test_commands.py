@@ -99,6 +99,25 @@ def test_a_recording_without_enough_speech_says_so_and_does_not_keep_the_others_
     assert found["candidates"]
 
 
+@pytest.mark.parametrize(("rate_hz", "format_", "subtype"), [(96_000, "FLAC", "PCM_24"), (8_000, "WAV", "ULAW")])
+def test_a_voice_is_known_whatever_the_recording_is_like(
+    enrolled: tuple[str, str], run: Run, tmp_path: Path, rate_hz: int, format_: str, subtype: str
+) -> None:
+    import soundfile
+    import soxr
+
+    samples, own_hz = soundfile.read(CALL_2)
+    path = tmp_path / "call"
+    soundfile.write(path, soxr.resample(samples[:, 0], own_hz, rate_hz), rate_hz, subtype, format=format_)
+    if format_ == "WAV":  # as of a recorder that died
+        data = bytearray(path.read_bytes())
+        at = data.index(b"data") + 4
+        data[at : at + 4] = data[4:8] = bytes(4)
+        path.write_bytes(data)
+    (found,) = run("identify", str(path), "--domain", enrolled[0])
+    assert found["candidates"][0]["confidence"] > 0.7
+
+
 def test_what_is_no_recording_or_has_no_such_channel_is_refused(
     enrolled: tuple[str, str], command: Callable[..., Result], tmp_path: Path
 ) -> None:

@@ -27,7 +27,7 @@ from carillon.media.reader import After, Connect, FragmentReader, Newest, Oldest
 from carillon.media.refusals import NotAuthorized, RequestRefused, StreamNotFound, StreamUnavailable
 from carillon.media.resuming import send_media
 from carillon.media.settings import Settings
-from carillon.media.sound import UnreadableRecording, channel_of, opened
+from carillon.media.sound import UnreadableRecording, channel_of, opened, resampled
 
 __all__ = [
     "Acknowledgement",
@@ -68,5 +68,6 @@ __all__ = [
     "opened",
     "put_media",
     "read_recording",
+    "resampled",
     "send_media",
 ]

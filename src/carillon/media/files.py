@@ -12,14 +12,13 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import soxr
 from anyio import sleep, to_thread
 
 from carillon.audio import to_pcm16
 from carillon.clock import Clock, SystemClock, to_millis
 from carillon.errors import InvalidRequest
 from carillon.matroska import AUDIO, Block, Muxer, Track
-from carillon.media.sound import MAX_RATE_HZ, UnreadableRecording, opened
+from carillon.media.sound import MAX_RATE_HZ, UnreadableRecording, opened, resampled
 
 FRAGMENT_SECONDS: Final = 1.0
 _SHORTEST_FRAGMENT_SECONDS: Final = 0.02
@@ -184,11 +183,5 @@ def _played(recording: Recording) -> Iterator[Frames]:
     with opened(recording.path) as sound:
         if sound.channels != recording.channels:
             raise UnreadableRecording(f"{recording.path} has changed since it was looked at. Try again.")
-        if sound.rate_hz == recording.rate_hz:
-            for samples in sound.blocks():
-                yield to_pcm16(samples)
-            return
-        resampler = soxr.ResampleStream(sound.rate_hz, recording.rate_hz, recording.channels, dtype="float32")
-        for samples in sound.blocks():
-            yield to_pcm16(resampler.resample_chunk(np.ascontiguousarray(samples)))
-        yield to_pcm16(resampler.resample_chunk(np.zeros((0, recording.channels), np.float32), last=True))
+        for samples in resampled(sound, recording.rate_hz):
+            yield to_pcm16(samples)

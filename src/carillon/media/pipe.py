@@ -99,16 +99,7 @@ async def read_pipe(
     header = await _header(source, raw, reading_of(head, is_live=True))
     if header is None or header.encoding is None:
         return Piped(_copied(source, header, pacing), None)
-    check(header.rate_hz, header.channels, _NAME)
-    check_channels(header.channels, _NAME)
-    frame_bytes = bytes_per_sample(header.encoding) * header.channels
-    if header.size == 0 or len(await source.peek(frame_bytes)) < frame_bytes:
-        raise no_sound(_NAME)
-    format_ = _AS_THEY_ARE.get(header.encoding)
-    pieces = source.rest(header.size)
-    samples = pieces if format_ is not None else _as_pcm16(pieces, header.encoding, frame_bytes)
-    layout = Layout(format_ or SampleFormat.S16LE, header.rate_hz, header.channels)
-    return Piped(pacing.fragments(samples, layout), None)
+    return Piped(await _plain(source, header, header.encoding, pacing), None)
 
 
 async def _header(source: "_Source", raw: Layout | None, reading: Reading | None) -> Header | None:
@@ -132,6 +123,23 @@ async def _header(source: "_Source", raw: Layout | None, reading: Reading | None
         raise UnreadableRecording(f"{_NAME} {error}.") from error
     await source.skip_to(header.at)
     return header
+
+
+async def _plain(source: "_Source", header: Header, encoding: Encoding, pacing: "_Pacing") -> AsyncGenerator[bytes]:
+    """Return the document of samples that need no decoder: 16 bits and G.711 as they are, others as 16 bits.
+
+    Raises:
+        UnreadableRecording: there are none, or such as a call does not have.
+    """
+    check(header.rate_hz, header.channels, _NAME)
+    check_channels(header.channels, _NAME)
+    frame_bytes = bytes_per_sample(encoding) * header.channels
+    if header.size == 0 or len(await source.peek(frame_bytes)) < frame_bytes:
+        raise no_sound(_NAME)
+    format_ = _AS_THEY_ARE.get(encoding)
+    pieces = source.rest(header.size)
+    samples = pieces if format_ is not None else _as_pcm16(pieces, encoding, frame_bytes)
+    return pacing.fragments(samples, Layout(format_ or SampleFormat.S16LE, header.rate_hz, header.channels))
 
 
 class _Source:

@@ -18,6 +18,7 @@ from typing import IO, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 import soundfile
+import soxr
 
 from carillon.audio import Pcm
 from carillon.errors import InvalidRequest
@@ -287,6 +288,18 @@ def _by_libsndfile(file: IO[bytes], name: str) -> Sound:
 def _decoder(file: IO[bytes]) -> _Forward:
     file.seek(0)
     return _Forward(file.fileno(), closefd=False)
+
+
+def resampled(sound: Sound, rate_hz: int) -> Iterator[Planar]:
+    """Yield all of a recording, from the beginning, at a rate that may be another than its own."""
+    if sound.rate_hz == rate_hz:
+        yield from sound.blocks()
+        return
+    resampler = soxr.ResampleStream(sound.rate_hz, rate_hz, sound.channels, dtype="float32")
+    for samples in sound.blocks():
+        yield resampler.resample_chunk(np.ascontiguousarray(samples)).reshape(-1, sound.channels)
+    rest = resampler.resample_chunk(np.zeros((0, sound.channels), np.float32), last=True)
+    yield rest.reshape(-1, sound.channels)
 
 
 def channel_of(samples: Planar, channel: int) -> Pcm:

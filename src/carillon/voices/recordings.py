@@ -6,9 +6,10 @@ from pathlib import Path
 
 from carillon.analysis import IdentificationReady, SpeakerAnalyzer, SpeakerFinding, TooLittleSpeech, VoiceprintReady
 from carillon.analysis import Settings as AnalysisSettings
+from carillon.analysis.speech.resample import within_reach
 from carillon.errors import InvalidRequest
 from carillon.inference import Models
-from carillon.media import channel_of, opened
+from carillon.media import channel_of, opened, resampled
 
 
 class NoSuchChannel(InvalidRequest):
@@ -65,8 +66,9 @@ class Listener:
         with opened(path) as sound:
             if channel >= sound.channels:
                 raise NoSuchChannel(path, sound.channels, channel)
-            analyzer = SpeakerAnalyzer(self.models.vad, self.models.speaker, sound.rate_hz, settings=self.settings)
-            for block in sound.blocks():
+            rate_hz = within_reach(sound.rate_hz)
+            analyzer = SpeakerAnalyzer(self.models.vad, self.models.speaker, rate_hz, settings=self.settings)
+            for block in resampled(sound, rate_hz):
                 findings += analyzer.push(channel_of(block, channel))
                 if analyzer.is_done:
                     return findings

@@ -39,6 +39,11 @@ def _nothing() -> Pcm:
     return np.zeros(0, np.float32)
 
 
+def within_reach(rate_hz: int) -> int:
+    """Return the rate itself if it is supported, else the nearest that is: what to resample a recording to."""
+    return min(max(rate_hz, LEAST_RATE_HZ), MOST_RATE_HZ)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ResamplerState:
     """What a Resampler remembers. Replaced, never mutated."""

@@ -16,13 +16,13 @@ import numpy.typing as npt
 
 from carillon.analysis import ToneAnalyzer, ToneFinding, ToneReported, WordsModel
 from carillon.analysis.speech import FRAME_SAMPLES, FRAME_SECONDS, SpeechGate
-from carillon.analysis.speech.resample import LEAST_RATE_HZ, MOST_RATE_HZ
+from carillon.analysis.speech.resample import within_reach
 from carillon.audio import Pcm
 from carillon.evaluation.calls.files import CHANNELS, BadCall, CallFile, Turn, call_files
 from carillon.evaluation.progress import tracked
 from carillon.evaluation.tone.clips import Ears, HeardTwice
 from carillon.inference import Models, Probabilities, Said, Settings
-from carillon.media import UnreadableRecording, channel_of, opened
+from carillon.media import UnreadableRecording, channel_of, opened, resampled
 
 _PUSHED_SECONDS: Final = 0.1
 
@@ -100,19 +100,17 @@ def follow(file: CallFile, ears: Ears, ids: tuple[str, str]) -> CallHeard:
         ids: of the models of tone and of words.
 
     Raises:
-        BadCall: it cannot be read, or is not one or two channels at a rate that the product takes.
+        BadCall: it cannot be read, or is not one or two channels.
     """
     try:
         with opened(file.path) as sound:
-            if sound.channels > len(CHANNELS) or not LEAST_RATE_HZ <= sound.rate_hz <= MOST_RATE_HZ:
-                raise BadCall(
-                    f"{file.path} has {sound.channels} channels at {sound.rate_hz} Hz. A call has one or two, at "
-                    f"{LEAST_RATE_HZ} to {MOST_RATE_HZ} Hz: convert it."
-                )
+            if sound.channels > len(CHANNELS):
+                raise BadCall(f"{file.path} has {sound.channels} channels. A call has one or two: convert it.")
+            rate_hz = within_reach(sound.rate_hz)
             names = file.parties if sound.channels > 1 else ("both parties",)
-            listeners = [_Listener(name, ears, sound.rate_hz) for name in names]
-            step = round(sound.rate_hz * _PUSHED_SECONDS)
-            for samples in sound.blocks():
+            listeners = [_Listener(name, ears, rate_hz) for name in names]
+            step = round(rate_hz * _PUSHED_SECONDS)
+            for samples in resampled(sound, rate_hz):
                 for at in range(0, len(samples), step):
                     for channel, listener in enumerate(listeners):
                         listener.push(channel_of(samples[at : at + step], channel))
