@@ -131,6 +131,16 @@ async def test_one_cluster_of_half_a_minute_becomes_fragments_that_kinesis_takes
         assert [event.tags for event in Demuxer().feed(body) if isinstance(event, TagsRead)] == [(("Call", "7"),)]
 
 
+async def test_one_block_of_half_a_minute_is_cut_too() -> None:
+    track = Layout(SampleFormat.S16LE, 48_000, 2).track()
+    data = np.arange(30 * 96_000, dtype="<i2").tobytes()
+    muxer = Muxer(track)
+    body = await document(muxer.header() + muxer.cluster(0, [Block(1, 0, data)]))
+    _, samples, times = heard(body)
+    assert samples == data
+    assert times == [1_000 * number for number in range(30)]
+
+
 async def test_of_matroska_only_the_audio_is_sent_and_without_any_it_is_refused() -> None:
     phone = Layout(SampleFormat.S16LE, 8_000, 1).track()
     camera = replace(phone, number=2, kind=1, codec_id="V_VP8")

@@ -28,7 +28,7 @@ from carillon.media.decoder import ChannelDecoder, Chunk
 from carillon.media.fragments import Fragment
 
 _READ_BYTES: Final = 65_536
-_MOST_BLOCK_BYTES: Final = 4 << 20
+_MOST_BLOCK_BYTES: Final = 50 << 20
 _LONGEST_MS: Final = 10_000
 _MOST_BLOCKS: Final = 5_000
 _STEREO: Final = 2

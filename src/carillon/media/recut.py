@@ -28,6 +28,7 @@ from carillon.matroska import (
 from carillon.media.codecs import Codec, UnsupportedMedia, codec_of
 from carillon.media.pcm import bytes_per_sample
 
+_MOST_BLOCK_BYTES: Final = 50 << 20  # as much as Kinesis takes in a fragment
 _MOST_BYTES: Final = 4 << 20
 _EARLIEST_MS: Final = -30_000  # a Cluster holds what is less than 32.8 s from it
 
@@ -36,12 +37,12 @@ class Recut:
     """Takes the bytes of a document, any number at a time; returns those of one with shorter Clusters.
 
     Args:
-        fragment_seconds: a Cluster holds no more than so much, and less than 4 MiB.
+        fragment_seconds: a Cluster holds no more than so much, and no second block beyond 4 MiB.
     """
 
     def __init__(self, fragment_seconds: float) -> None:
         self._fragment_ms = round(fragment_seconds * 1000)
-        self._demuxer = Demuxer(Limits(max_element_bytes=_MOST_BYTES))
+        self._demuxer = Demuxer(Limits(max_element_bytes=_MOST_BLOCK_BYTES))
         self._tracks: tuple[Track, ...] | None = None
         self._audio: dict[int, Codec] = {}
         self._muxer: Muxer | None = None
