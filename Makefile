@@ -14,6 +14,7 @@ help:  ## Show what can be made
 venv: $(STAMP)  ## Build .venv from requirements/dev.txt, hashes checked
 
 $(STAMP): requirements/dev.txt pyproject.toml
+	@echo "Building .venv from requirements/dev.txt, hashes checked: a minute or two, this one time."
 ifneq ($(UV),)
 	@uv venv --quiet --allow-existing --python "$(PYTHON)" .venv
 	@uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements/dev.txt
@@ -25,6 +26,7 @@ else
 endif
 	@$(BIN)/python -m compileall -q src  # so that commands start fast even where Python may not write bytecode
 	@touch $@
+	@echo ".venv is ready."
 
 demo: venv  ## The main job, end to end, on real speech: make demo ARGS="--realtime | --json"
 	@$(BIN)/carillon demo $(ARGS)

@@ -1,9 +1,17 @@
 """The demonstration, as `make demo ARGS=--json` runs it."""
 
+import io
 import json
 from typing import Any
 
 import pytest
+from rich.console import Console
+
+from carillon.demo.display import Display, show_summary
+from carillon.demo.report import Report, expectations
+from carillon.demo.story import CallResult
+
+PROFILE = "vp-7d1f1c58-1111-4222-8333-444455556666"
 
 
 @pytest.mark.timeout(240)
@@ -17,3 +25,33 @@ def test_the_demonstration_shows_what_it_promises(carillon: Any) -> None:
     assert again["matches"][0]["voiceProfileId"] == first["profile_id"]
     assert other["matches"] == []
     assert report["real_time_factor"] < 0.5
+
+
+def _result(name: str, **known: Any) -> CallResult:
+    scores = {"voiceToneLabel": "neutral", "voiceToneScore": {"negative": 0.2, "neutral": 0.6, "positive": 0.2}}
+    tones = [{"currentAverageVoiceTone": scores, "overallAverageVoiceTone": scores}] * 13
+    return CallResult(name, tones=tones, **known)
+
+
+def test_the_summary_cuts_no_id_at_80_columns_and_has_one_name_for_a_call() -> None:
+    match = {"voiceProfileId": PROFILE, "confidenceScore": 0.991}
+    calls = [_result("call-1", profile_id=PROFILE), _result("call-2", matches=[match]), _result("call-3")]
+    said = io.StringIO()
+    show_summary(Console(file=said, width=80), Report(calls, 1.0, 1.0, 1.0, expectations(calls, 0.7)))
+    assert said.getvalue().count(PROFILE) >= 2
+    assert "…" not in said.getvalue()
+    assert "call 1" not in said.getvalue()
+
+
+def test_a_bar_that_is_full_says_that_analysis_goes_on() -> None:
+    said = io.StringIO()
+    console = Console(file=said, width=80, force_terminal=True)
+    with Display(console, quiet=False) as display:
+        display.advance("call-1", 0.5)
+        assert "still being analyzed" not in said.getvalue()
+        display.advance("call-1", 1.0)
+    assert "call-1, played: its last words are still being analyzed" in said.getvalue()
+    with Display(console, quiet=False) as display:
+        display.advance("call-1", 1.0)
+        display.finish("call-1")
+    assert "call-1, played and analyzed" in said.getvalue()

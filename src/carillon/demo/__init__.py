@@ -28,6 +28,7 @@ from carillon.media import KinesisVideoClient, as_live, put_media, read_recordin
 
 CALLS: Final = ("call-1", "call-2", "call-3")
 SPEED: Final = 8.0
+_PIPE_COLUMNS: Final = 120
 
 
 async def run(realtime: bool, as_json: bool) -> bool:
@@ -37,7 +38,7 @@ async def run(realtime: bool, as_json: bool) -> bool:
         realtime: play the calls at natural speed instead of eight times as fast.
         as_json: print one JSON object instead of the live view.
     """
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_COLUMNS)
     clock = SystemClock()
     with TemporaryDirectory(prefix="carillon-demo-") as folder, Display(console, quiet=as_json) as display:
         began = clock.monotonic()
@@ -49,7 +50,10 @@ async def run(realtime: bool, as_json: bool) -> bool:
                 player = _Player(server.url, environment, display, 1.0 if realtime else SPEED)
                 story = Story(Clients.connect(server.url, environment), inbox, player.play)
                 await story.set_up()
-                calls = [await story.run_call(name, enroll=name == CALLS[0]) for name in CALLS]
+                calls = []
+                for name in CALLS:
+                    calls.append(await story.run_call(name, enroll=name == CALLS[0]))
+                    display.finish(name)
         report = _report(calls, player, clock.monotonic() - began, settings)
     if as_json:
         sys.stdout.write(msgspec.json.format(msgspec.json.encode(report.to_json())).decode() + "\n")
@@ -76,11 +80,10 @@ class _Player:
         """Stream a recording at the chosen speed."""
         with as_file(files("carillon.demo") / "recordings" / f"{name.replace('-', '_')}.flac") as path:
             recording = await to_thread.run_sync(read_recording, path)
-            bar = self._display.call(name)
             body = as_live(
                 recording,
                 self._speed,
-                on_sent=lambda seconds: self._display.advance(bar, seconds / recording.seconds),
+                on_sent=lambda seconds: self._display.advance(name, seconds / recording.seconds),
             )
             async with self._client as client:
                 await put_media(client, stream, body, lambda _: None)

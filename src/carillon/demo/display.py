@@ -25,7 +25,7 @@ class Display:
         self._console = console
         self._quiet = quiet
         self._rows: list[tuple[str, str, str, str]] = []
-        self._call_of: dict[str, str] = {}
+        self._bars: dict[str, TaskID] = {}
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn()
         )
@@ -42,13 +42,17 @@ class Display:
             self._live.transient = False
             self._live.stop()
 
-    def call(self, title: str) -> TaskID:
-        """Begin the progress bar of a call."""
-        return self._progress.add_task(title, total=1.0)
+    def advance(self, call: str, share: float) -> None:
+        """Show how much of a call was played, 0 to 1; the first time its bar appears."""
+        if call not in self._bars:
+            self._bars[call] = self._progress.add_task(call, total=1.0)
+        said = f"{call}, played: its last words are still being analyzed" if share >= 1.0 else call
+        self._progress.update(self._bars[call], completed=share, description=said)
+        self._refresh()
 
-    def advance(self, call: TaskID, share: float) -> None:
-        """Show how much of a call was played, 0 to 1."""
-        self._progress.update(call, completed=share)
+    def finish(self, call: str) -> None:
+        """Show that a call was analyzed to its end."""
+        self._progress.update(self._bars[call], description=f"{call}, played and analyzed")
         self._refresh()
 
     def notify(self, notification: Mapping[str, Any]) -> None:
@@ -67,7 +71,7 @@ class Display:
     def _render(self, *, everything: bool = False) -> Group:
         table = Table(title="Notifications, as the sink received them", expand=True, title_justify="left")
         for column in ("time (UTC)", "call", "status", "says"):
-            table.add_column(column, no_wrap=column != "says")
+            table.add_column(column, no_wrap=column != "says", overflow="fold")
         for row in self._rows if everything else self._rows[-_SHOWN:]:
             table.add_row(*row)
         return Group(self._progress, table)
@@ -76,10 +80,10 @@ class Display:
 def show_summary(console: Console, report: Report) -> None:
     """Print who was found, how sure, the tone over time, the cost, and what was expected."""
     table = Table(title="Who was speaking, and how did they sound?", expand=True, title_justify="left")
-    for column in ("call", "who", "confidence", "tone every 5 s (neg · neu · pos)", "overall"):
-        table.add_column(column)
+    for column in ("call", "who", "tone, every 5 s"):
+        table.add_column(column, no_wrap=True)
     for call in report.calls:
-        table.add_row(call.name, *_who(call), _chart(call.tones), _overall(call))
+        table.add_row(call.name, _who(call), f"{_chart(call.tones)}\noverall {_overall(call)}", end_section=True)
     console.print(table)
     console.print(
         Panel(
@@ -92,13 +96,13 @@ def show_summary(console: Console, report: Report) -> None:
     console.print(_expectations(report.expectations))
 
 
-def _who(call: CallResult) -> tuple[str, str]:
+def _who(call: CallResult) -> str:
     if call.matches:
         best = call.matches[0]
-        return f"[green]{best['voiceProfileId']}[/]", f"{best['confidenceScore']:.2f}"
+        return f"known, confidence {best['confidenceScore']:.2f}\n[green]{best['voiceProfileId']}[/]"
     if call.profile_id:
-        return f"nobody known; enrolled as\n{call.profile_id}", "-"
-    return "nobody known", "-"
+        return f"nobody known; enrolled as\n{call.profile_id}"
+    return "nobody known"
 
 
 def _chart(tones: Sequence[Mapping[str, Any]]) -> str:

@@ -49,17 +49,19 @@ def expectations(calls: Sequence[CallResult], threshold: float) -> list[Expectat
     first, again, other = calls
     best = again.matches[0] if again.matches else {}
     return [
-        _equal("call 1: a new caller matches nobody", "IdentificationNoMatchesFound", first.identification),
-        _equal("call 1: a voiceprint is generated", "VoiceprintGenerationSuccess", first.voiceprint),
-        Expectation("call 1: the voiceprint is enrolled", bool(first.profile_id), str(first.profile_id)),
-        _equal("call 2: the same person is found", "IdentificationSuccessful", again.identification),
-        _equal("call 2: as the profile enrolled from call 1", first.profile_id, best.get("voiceProfileId")),
+        _equal(f"{first.name}: a new caller matches nobody", "IdentificationNoMatchesFound", first.identification),
+        _equal(f"{first.name}: a voiceprint is generated", "VoiceprintGenerationSuccess", first.voiceprint),
+        Expectation(f"{first.name}: the voiceprint is enrolled", bool(first.profile_id), str(first.profile_id)),
+        _equal(f"{again.name}: the same person is found", "IdentificationSuccessful", again.identification),
+        _equal(
+            f"{again.name}: as the profile enrolled from {first.name}", first.profile_id, best.get("voiceProfileId")
+        ),
         Expectation(
-            f"call 2: with a confidence of at least {threshold}",
+            f"{again.name}: with a confidence of at least {threshold}",
             best.get("confidenceScore", 0.0) >= threshold,
             str(best.get("confidenceScore")),
         ),
-        _equal("call 3: another person matches nobody", "IdentificationNoMatchesFound", other.identification),
+        _equal(f"{other.name}: another person matches nobody", "IdentificationNoMatchesFound", other.identification),
         *(_reports_tone(call) for call in calls),
         *(_lives(call) for call in calls),
         *(_equal(f"{call.name}: the tone task can be stopped", "OK", call.first_stop) for call in calls),
