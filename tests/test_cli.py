@@ -5,11 +5,13 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 import typer
 
+from carillon.app import prepare
 from carillon.cli import app
 from carillon.media.splicer import SampleFormat
 
@@ -58,7 +60,7 @@ print("LOADED", [name for name in {HEAVY!r} if name in sys.modules])
     environment = {**os.environ, "COLUMNS": "80", "TERMINAL_WIDTH": "80"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.endswith("LOADED []\n"), done.stdout
+    assert done.stdout.splitlines()[-1] == "LOADED []"
     assert done.stdout.count("Usage: carillon") == len(PATHS)
     assert "…" not in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 80
@@ -67,3 +69,26 @@ print("LOADED", [name for name in {HEAVY!r} if name in sys.modules])
 def test_push_takes_every_format_of_samples_that_there_is() -> None:
     (option,) = (each for each in typer.main.get_command(app).commands["push"].params if each.name == "encoding")
     assert sorted(map(str, get_args(option.type_descriptor.annotation))) == sorted(one.value for one in SampleFormat)
+
+
+def test_every_command_that_prints_can_print_json() -> None:
+    """All but `serve`, which prints that it is ready, to whoever waits for that."""
+
+    def options(path: tuple[str, ...]) -> set[str]:
+        command: Any = typer.main.get_command(app)
+        for name in path:
+            command = command.commands[name]
+        return set() if hasattr(command, "commands") else {name for each in command.params for name in each.opts}
+
+    without = {path for path in PATHS if options(path) and "--json" not in options(path)}
+    assert without == {("serve",)}
+
+
+def test_who_stops_reading_hears_of_no_error(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    ours, theirs = os.pipe()
+    os.close(ours)
+    command = [sys.executable, "-m", "carillon", "keys", "list", "--data-dir", str(tmp_path)]
+    with os.fdopen(theirs, "w") as pipe:
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True)
+    assert (done.returncode, done.stderr) == (1, "")

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -34,10 +35,18 @@ class BadOptions(InvalidRequest):
     """Options that make no sense together."""
 
 
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """How many fragments the endpoint has acknowledged."""
+
+    received: int
+    persisted: int
+
+
 async def push(
     settings: Settings, file: Path, stream: str, speed: float, rate_hz: int | None, endpoint: str | None
-) -> None:
-    """Stream a recording, with a progress bar, and say what became of it.
+) -> Sent:
+    """Stream a recording, with a progress bar, and return what became of it.
 
     Raises:
         UnreadableRecording: the file is not a recording of one or two channels.
@@ -55,13 +64,13 @@ async def push(
             fragment_seconds=settings.media.fragment_seconds,
         )
         await sending.send(body, None)
-    sending.sum_up()
+    return sending.sent()
 
 
 async def push_pipe(
     settings: Settings, stream: str, raw: Layout | None, endpoint: str | None, pipe: Path = STDIN
-) -> None:
-    """Stream what comes through a pipe, as it comes, until its end or SIGINT, and say what became of it.
+) -> Sent:
+    """Stream what comes through a pipe, as it comes, until its end or SIGINT, and return what became of it.
 
     Args:
         settings: how fragments are cut.
@@ -85,7 +94,7 @@ async def push_pipe(
                 fragment_seconds=settings.media.fragment_seconds,
             )
             await sending.send(piped.body, piped.started_at)
-    sending.sum_up()
+    return sending.sent()
 
 
 def checked_speed(speed: float | None) -> float:
@@ -158,11 +167,8 @@ class _Sending:
                 client, self._stream, body, self._count, started_at=started_at, settings=self._settings.media
             )
 
-    def sum_up(self) -> None:
-        received, persisted = (
-            self._counts[kind] for kind in (AcknowledgementType.RECEIVED, AcknowledgementType.PERSISTED)
-        )
-        self._console.print(f"{received} fragments received, {persisted} persisted.", highlight=False)
+    def sent(self) -> Sent:
+        return Sent(self._counts[AcknowledgementType.RECEIVED], self._counts[AcknowledgementType.PERSISTED])
 
     def _count(self, acknowledgement: Acknowledgement) -> None:
         self._counts[acknowledgement.type] += 1

@@ -3,14 +3,19 @@
 import shlex
 import sys
 
-from carillon.commands.options import DataDir, Endpoint
+from carillon.commands.options import DataDir, Endpoint, Json
+from carillon.terminal import print_json
 
 
-def env(data_dir: DataDir = None, endpoint: Endpoint = None) -> None:
+def env(data_dir: DataDir = None, endpoint: Endpoint = None, as_json: Json = False) -> None:
     """Print the AWS_* variables that point any AWS SDK and CLI here: eval "$(carillon env)"."""
     from carillon import config
     from carillon.environment import exports
 
-    for name, value in exports(config.load(data_dir), endpoint).items():
+    variables = exports(config.load(data_dir), endpoint)
+    if as_json:
+        print_json(variables)
+        return
+    for name, value in variables.items():
         sys.stdout.write(f"export {name}={shlex.quote(value)}\n")
     sys.stdout.write("unset AWS_SESSION_TOKEN\n")  # one of another account's would be refused with our key

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from carillon.commands.options import DataDir, Endpoint
+from carillon.commands.options import DataDir, Endpoint, Json
+from carillon.terminal import print_json
 
 
 def ingest_url(
@@ -23,6 +24,7 @@ def ingest_url(
     ] = None,
     endpoint: Endpoint = None,
     data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """Print a secret WebSocket URL to which a telephony platform or a browser may send audio, and nothing else."""
     import anyio
@@ -31,4 +33,7 @@ def ingest_url(
     from carillon.ingest_url import ingest_url as run
 
     url = anyio.run(run, config.load(data_dir), stream, target_format, expires, key, endpoint)
-    sys.stdout.write(url + "\n")
+    if as_json:
+        print_json({"url": url})
+    else:
+        sys.stdout.write(url + "\n")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from carillon.commands.options import DataDir, Json
+from carillon.terminal import print_json
 
 if TYPE_CHECKING:
     from carillon.api.credentials import AccessKey
@@ -61,18 +62,20 @@ def rotate(
 
 
 @keys.command()
-def disable(access_key_id: KeyId, data_dir: DataDir = None) -> None:
+def disable(access_key_id: KeyId, data_dir: DataDir = None, as_json: Json = False) -> None:
     """Refuse a key from now on."""
     from carillon import config
     from carillon.keys import disable as run
 
     run(config.load(data_dir), access_key_id)
-    sys.stdout.write(f"{access_key_id} is disabled.\n")
+    if as_json:
+        print_json({"access_key_id": access_key_id, "status": "disabled"})
+    else:
+        sys.stdout.write(f"{access_key_id} is disabled.\n")
 
 
 def _show_secret(key: "AccessKey", *, as_json: bool) -> None:
     from carillon.keys import described
-    from carillon.terminal import print_json
 
     secret = {"secret_access_key": key.secret_access_key}
     if key.session_token is not None:

@@ -1,11 +1,14 @@
 """`carillon push`."""
 
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from carillon.commands.options import DataDir
+from carillon.commands.options import DataDir, Json
+from carillon.terminal import print_json
 
 
 def push(
@@ -32,6 +35,7 @@ def push(
         str | None, typer.Option(help="Any KVS endpoint. Default: AWS_ENDPOINT_URL or this server's.")
     ] = None,
     data_dir: DataDir = None,
+    as_json: Json = False,
 ) -> None:
     """Stream a recording, or what comes through a pipe, with PutMedia, as a telephone system would.
 
@@ -46,10 +50,14 @@ def push(
     if file == run.STDIN or file.is_fifo():
         if speed is not None:
             raise run.BadOptions("A pipe is sent as it comes: leave out --speed.")
-        anyio.run(run.push_pipe, settings, stream, run.raw_layout(rate, channels, encoding), endpoint, file)
-        return
-    if not file.exists():
+        sent = anyio.run(run.push_pipe, settings, stream, run.raw_layout(rate, channels, encoding), endpoint, file)
+    elif not file.exists():
         raise run.BadOptions(f"There is no file {file}.")
-    if channels is not None or encoding is not None:
+    elif channels is not None or encoding is not None:
         raise run.BadOptions("A file says what it is: leave out --channels and --encoding.")
-    anyio.run(run.push, settings, file, stream, run.checked_speed(speed), rate, endpoint)
+    else:
+        sent = anyio.run(run.push, settings, file, stream, run.checked_speed(speed), rate, endpoint)
+    if as_json:
+        print_json(asdict(sent))
+    else:
+        sys.stderr.write(f"{sent.received} fragments received, {sent.persisted} persisted.\n")
