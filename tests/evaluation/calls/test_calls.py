@@ -16,6 +16,7 @@ from carillon.evaluation.calls.page import page, write_pages
 from carillon.evaluation.calls.show import show_calls
 from carillon.evaluation.tone.clips import Ears
 from carillon.inference import Habit, Said, Sound, VadState
+from carillon.storage.permissions import exposed
 
 RATE_HZ = 8_000
 
@@ -114,6 +115,7 @@ class _Reader(HTMLParser):
 
 def test_the_page_is_whole_and_words_are_nothing_but_text(call: CallHeard, tmp_path: Path) -> None:
     (path,) = write_pages([call], tmp_path / "pages")
+    assert exposed([tmp_path / "pages"]) == []
     assert path.name == "one.flac.html"
     reader = _Reader()
     reader.feed(path.read_text())

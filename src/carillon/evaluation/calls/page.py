@@ -13,6 +13,7 @@ from carillon.evaluation.html import document, paragraphs
 from carillon.evaluation.svg import Axis, Series, chart
 from carillon.evaluation.tone.measures import LABELS, guess_of
 from carillon.inference import Probabilities
+from carillon.storage.files import make_folder, replace_file
 
 ROW_SECONDS: Final = 5
 """Media time of a row: reports come as often."""
@@ -38,12 +39,15 @@ _STEPS: Final = (15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
 def write_pages(calls: Sequence[CallHeard], folder: Path) -> list[Path]:
-    """Write a page for each call, which needs nothing else, into a folder, made if need be; return their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a page for each call, which needs nothing else, into a folder, made if need be; return their paths.
+
+    They hold what was said, so they are for this user alone.
+    """
+    make_folder(folder)
     paths = []
     for call in calls:
         paths.append(folder / f"{call.name}.html")
-        paths[-1].write_text(page(call), encoding="utf-8")
+        replace_file(paths[-1], page(call).encode())
     return paths
 
 
