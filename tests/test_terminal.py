@@ -47,6 +47,14 @@ def test_headings_are_printed_once_and_columns_stay_where_they_are(capsys: pytes
     assert heading.index("state") == first.index("running") == second.index("stopped")
 
 
+def test_numbers_are_justified_right(capsys: pytest.CaptureFixture[str]) -> None:
+    table = Table("name", "EER", numbers=["EER"])
+    table.add_row("one", "1.25 %")
+    table.add_row("two [b]", "12.50 %")
+    table.print()
+    assert capsys.readouterr().out.splitlines() == ["name         EER", "one       1.25 %", "two [b]  12.50 %"]
+
+
 def test_an_empty_table_has_its_headings(capsys: pytest.CaptureFixture[str]) -> None:
     Table("name", "state").print()
     assert capsys.readouterr().out == "name  state\n"

@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from carillon.config import Settings
 from carillon.evaluation import Calibrated, Fitted, Needed, histogram, read_manifest, write_calibration
 from carillon.evaluation import calibrate as fit
 from carillon.inference import Models
+from carillon.terminal import Table
 
 FILE_NAME: Final = "calibration.toml"
 
@@ -57,13 +57,12 @@ def _show(found: Calibrated) -> None:
     console = Console()
     for condition, pairs in found.scores:
         console.print(histogram(condition, pairs))
-    table = Table(title=f"{found.model}, fitted to {found.people} people; held-out figures, before and after")
-    columns = ("compared", "speech", "people", "genuine", "EER", "Cllr before", "after", "ECE before", "after", "")
-    for column in columns:
-        table.add_column(column, justify="left" if column in ("compared", "") else "right")
+    sys.stdout.write(f"{found.model}, fitted to {found.people} people; held-out figures, before and after\n\n")
+    numbers = ("speech", "people", "genuine", "EER", "Cllr before", "Cllr after", "ECE before", "ECE after")
+    table = Table("compared", *numbers, "verdict", numbers=numbers)
     for row in found.fits:
         table.add_row(*_cells(row))
-    console.print(table)
+    table.print()
 
 
 def _cells(row: Fitted) -> list[str]:

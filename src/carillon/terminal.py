@@ -5,7 +5,7 @@ Standard output is for the answer, standard error for everything else, so that a
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -25,10 +25,15 @@ class Table:
 
     Nothing is ever cut or folded: an id must stay one that can be copied. On a terminal too narrow for the table each
     row becomes a block of lines, one for each value; in a pipe a row is always one line.
+
+    Args:
+        headings: of the columns.
+        numbers: which of these columns hold numbers, and are justified right.
     """
 
-    def __init__(self, *headings: str) -> None:
+    def __init__(self, *headings: str, numbers: Collection[str] = ()) -> None:
         self._headings = headings
+        self._pads = [str.rjust if heading in numbers else str.ljust for heading in headings]
         self._rows: list[Sequence[str]] = []
         self._widths = [len(heading) for heading in headings]
         self._is_begun = False
@@ -54,7 +59,7 @@ class Table:
             yield from self._blocks()
             return
         for line in self._rows if self._is_begun else [self._headings, *self._rows]:
-            cells = (cell.ljust(width) for cell, width in zip(line, self._widths, strict=True))
+            cells = (pad(cell, width) for cell, width, pad in zip(line, self._widths, self._pads, strict=True))
             yield _GAP.join(cells).rstrip()
 
     def _blocks(self) -> Iterator[str]:

@@ -6,10 +6,9 @@ from dataclasses import asdict
 from typing import Any
 
 import msgspec
-from rich.console import Console
-from rich.table import Table
 
 from carillon.evaluation.speaker import SpeakerFigures, SpeakerReport
+from carillon.terminal import Table
 
 
 def show(report: SpeakerReport, *, as_json: bool) -> None:
@@ -17,10 +16,12 @@ def show(report: SpeakerReport, *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(as_text(report) + "\n")
         return
-    console = Console()
-    console.print(_speaker_table(report))
-    for note in notes_on(report):
-        console.print(f"[dim]{note}[/]", highlight=False)
+    sys.stdout.write(f"{title_of(report)}\n\n")
+    table = Table(*COLUMNS, numbers=set(COLUMNS) - {"compared", "noise"})
+    for row in report.figures:
+        table.add_row(*cells_of(row))
+    table.print()
+    sys.stdout.write("".join(f"\n{note}" for note in notes_on(report)) + "\n")
 
 
 def as_text(report: SpeakerReport, *, with_curves: bool = False) -> str:
@@ -118,11 +119,7 @@ def as_json_text(report: Mapping[str, Any]) -> str:
     return msgspec.json.format(msgspec.json.encode(report)).decode()
 
 
-def _speaker_table(report: SpeakerReport) -> Table:
+def title_of(report: SpeakerReport) -> str:
+    """Return what was measured, and on what."""
     chosen = "".join(f", {column}={value}" for column, value in report.chosen.items())
-    table = Table(title=f"{report.model} on {report.directory}{chosen}")
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column in ("compared", "noise") else "right", no_wrap=True)
-    for row in report.figures:
-        table.add_row(*cells_of(row))
-    return table
+    return f"{report.model} on {report.directory}{chosen}"

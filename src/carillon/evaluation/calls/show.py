@@ -4,12 +4,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from carillon.analysis import ToneAverage
 from carillon.evaluation.calls.follow import CallHeard, Party
 from carillon.evaluation.show import as_json_text
+from carillon.terminal import Table
 
 
 def show_calls(calls: Sequence[CallHeard], *, as_json: bool) -> None:
@@ -17,13 +15,13 @@ def show_calls(calls: Sequence[CallHeard], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(as_json_text({"calls": [_flat(call) for call in calls]}) + "\n")
         return
-    table = Table(title=f"{calls[0].model}{f', {calls[0].words}' if calls[0].words else ', acoustics alone'}")
-    for column in ("call", "party", "speech", "utterances", "overall", "-", "0", "+"):
-        table.add_column(column, justify="left" if column in ("call", "party", "overall") else "right", overflow="fold")
+    sys.stdout.write(f"{calls[0].model}, {calls[0].words or 'acoustics alone'}\n\n")
+    numbers = ("speech", "utterances", "-", "0", "+")
+    table = Table("call", "party", "speech", "utterances", "overall", "-", "0", "+", numbers=numbers)
     for call in calls:
         for party in call.parties:
             table.add_row(call.name, party.name, *_cells(party))
-    Console().print(table)
+    table.print()
 
 
 def _cells(party: Party) -> Iterator[str]:

@@ -5,13 +5,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from carillon.evaluation.show import as_json_text
 from carillon.evaluation.tone.evaluation import ToneReport
 from carillon.evaluation.tone.figures import ALL, ToneFigures
 from carillon.evaluation.tone.measures import LABELS
+from carillon.terminal import Table
 
 COLUMNS = (
     "band",
@@ -32,29 +30,21 @@ COLUMNS = (
 LEFT = COLUMNS[:4]
 """Columns of words, not of numbers."""
 
-_WIDTH = 170
-"""Of what is not written to a terminal, which would cut the table off."""
-
 
 def show_tone(report: ToneReport, *, as_json: bool) -> None:
     """Print a report to standard output."""
     if as_json:
         sys.stdout.write(as_text(report) + "\n")
         return
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH)
     chosen = "".join(f", {column}={value}" for column, value in report.chosen.items())
-    table = Table(title=f"{report.model} on {report.directory}{chosen}")
-    for column in COLUMNS:
-        table.add_column(column, justify="left" if column in LEFT else "right", no_wrap=True)
-    rows = rows_of(report)
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
-        is_last = following is None or (following.band, following.unit) != (row.band, row.unit)
-        table.add_row(*cells_of(row), end_section=is_last)
-    console.print(table)
-    for note in notes_on(report):
-        console.print(f"[dim]{note}[/]", highlight=False, markup=True)
+    sys.stdout.write(f"{report.model} on {report.directory}{chosen}\n\n")
+    table = Table(*COLUMNS, numbers=set(COLUMNS) - set(LEFT))
+    for row in rows_of(report):
+        table.add_row(*cells_of(row))
+    table.print()
+    sys.stdout.write("".join(f"\n{note}" for note in notes_on(report)) + "\n")
     for warning in warnings_on(report):
-        Console(stderr=True).print(f"carillon: {warning}", highlight=False, markup=False, soft_wrap=True)
+        sys.stderr.write(f"carillon: {warning}\n")
 
 
 def as_text(report: ToneReport, *, with_curves: bool = False) -> str:
