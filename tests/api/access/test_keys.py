@@ -203,7 +203,9 @@ def test_a_policy_that_would_not_be_heeded_makes_no_key(
 
 
 def test_a_key_that_does_not_exist_is_named(carillon: Any, tmp_path: Path) -> None:
-    done = carillon("keys", "disable", "CRLNNOBODY", "--data-dir", str(tmp_path), check=False)
+    folder = ("--data-dir", str(tmp_path))
+    carillon("keys", "create", "--name", "somebody", *folder)
+    done = carillon("keys", "disable", "CRLNNOBODY", *folder, check=False)
     assert done.returncode == 1
     assert "CRLNNOBODY" in done.stderr
 
