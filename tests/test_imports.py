@@ -36,7 +36,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"tasks"}),
     frozenset({"pipelines", "streams", "media", "analysis", "profiles", "notifications"}),
     frozenset({"matroska", "inference", "storage"}),
-    frozenset({"audio", "arns", "clock", "telemetry", "terminal"}),
+    frozenset({"audio", "arns", "clock", "concurrency", "telemetry", "terminal"}),
     frozenset({"bounds"}),
     frozenset({"errors"}),  # A word of its own row, since the other words raise errors too.
 )

@@ -164,7 +164,7 @@ async def assembled(settings: Settings, own_url: str, clock: Clock | None = None
         tokens = IngestTokens(ground.vault.derive(KEY_PURPOSE), settings.ingest.generation)
         ingest = Ingest(rooms.streams, tokens, keys, verifier, guard, trail, clock, settings.ingest)
         services = _services(settings, ground, rooms, tasks, own_url, own_key.access_key_id)
-        api = Api(services, verifier, settings.api, guard, trail, ingest)
+        api = Api(services, verifier, settings.api, guard, trail, ingest, keys)
         dispatcher = Dispatcher(rooms.outbox, clock, settings.notifications)
         yield Application(api, _working(supervisor, dispatcher, rooms.models), rooms.streams.drain)
 

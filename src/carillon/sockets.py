@@ -14,6 +14,8 @@ from websockets.frames import Frame
 
 _MAX_UNREAD_BYTES: Final = 65_536
 _MAX_PARTS: Final = 1_024
+_LATE_SECONDS: Final = 0.5  # a deadline that is noticed so late was missed by this process, which did not run
+_MOMENT_SECONDS: Final = 1.0
 
 _log: Final = logging.getLogger(__name__)
 _log.setLevel(logging.WARNING)
@@ -37,6 +39,14 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
             self.transport.abort()
         else:
             super().handle_ping()
+
+    def keepalive_timeout(self) -> None:
+        """Give up on a peer that answers no ping, unless the answer waits that nobody could read yet."""
+        due = None if self.pong_timer is None else self.pong_timer.when()
+        if due is not None and self.loop.time() - due > _LATE_SECONDS:
+            self.pong_timer = self.loop.call_later(_MOMENT_SECONDS, self.keepalive_timeout)
+        else:
+            super().keepalive_timeout()
 
     def handle_cont(self, event: Frame) -> None:
         if len(self.frames) >= _MAX_PARTS:

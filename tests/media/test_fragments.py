@@ -124,7 +124,8 @@ def test_a_producer_that_counts_from_zero_gets_the_time_of_the_server() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error_id", "error"), [("4000", FragmentNotFound), ("4500", MediaEncrypted), ("4506", MediaEncrypted)]
+    ("error_id", "error"),
+    [("3000", FragmentNotFound), ("4000", FragmentNotFound), ("4500", MediaEncrypted), ("4506", MediaEncrypted)],
 )
 def test_errors_in_mid_stream_come_after_the_fragments_before_them(error_id: str, error: type[Exception]) -> None:
     fragments = FragmentParser().feed(document(NUMBERS[0]) + error_document(error_id))

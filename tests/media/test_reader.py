@@ -301,8 +301,11 @@ async def test_where_nobody_knows_which_fragment_it_is_the_reader_goes_on_with_t
     assert tape.selectors[1:5] == [after(media, 2)] * 3 + [{"StartSelectorType": "NOW"}]
 
 
-async def test_an_endpoint_that_lost_our_place_is_asked_for_the_time_and_gives_what_is_left(media: Any) -> None:
-    lost = Connection(media.error(4000, 2))
+@pytest.mark.parametrize("error_id", [3000, 4000])
+async def test_an_endpoint_that_lost_our_place_is_asked_for_the_time_and_gives_what_is_left(
+    media: Any, error_id: int
+) -> None:
+    lost = Connection(media.error(error_id, 2))
     tape = Tape([Connection(media.fragments(1, 2)), lost, Connection(media.fragments(2, 2) + media.fragments(6, 7))])
     assert await tape.read(After(media.number(0))) == [1, 2, 6, 7]
     then = datetime(1970, 1, 1, 0, 0, 2, 500_000, UTC)

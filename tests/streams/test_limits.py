@@ -1,5 +1,6 @@
 """How fast a stream may be used, and who of two producers may write."""
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -8,8 +9,11 @@ from typing import Any
 import anyio
 import pytest
 from anyio import wait_all_tasks_blocked
+from anyio.abc import TaskStatus
+from anyio.lowlevel import checkpoint
 
 from carillon.clock import ManualClock
+from carillon.matroska import AUDIO, Muxer, Track
 from carillon.streams import (
     AckKind,
     Acknowledgement,
@@ -152,3 +156,46 @@ async def test_the_stream_is_free_as_soon_as_a_connection_has_failed(streams: St
         group.start_soon(gather, first, [])
         await first.feed(b"garbage")
         assert await write(streams, stream, producer.body(1))  # while that one is still being told
+
+
+def _many_blocks(count: int) -> bytes:
+    """A body of one fragment with so many blocks of nothing, seven bytes each."""
+    track = Track(1, 1, AUDIO, "", "A_PCM/INT/LIT", b"", 8_000.0, 1, 16)
+    blocks = bytes.fromhex("a3 85 81 0000 80 00") * count
+    timecode = bytes.fromhex("e7 81 00")
+    size = (0x0100_0000_0000_0000 | (len(timecode) + len(blocks))).to_bytes(8, "big")
+    return Muxer(track).header() + bytes.fromhex("1f43b675") + size + timecode + blocks
+
+
+async def test_a_fragment_of_too_many_blocks_is_refused(make_streams: Make, settings: Settings) -> None:
+    async with make_streams(replace(settings, max_fragment_blocks=1_000)) as streams:
+        stream = await streams.create("call")
+        told = await write(streams, stream, _many_blocks(1_000))
+        assert [one.kind for one in told] == [AckKind.BUFFERING, AckKind.RECEIVED]
+        told = await write(streams, stream, _many_blocks(1_001))
+        assert (told[-1].kind, told[-1].refusal) == (AckKind.ERROR, Refusal.MAX_FRAGMENT_SIZE_REACHED)
+
+
+async def test_a_connection_with_much_to_do_lets_the_others_run(make_streams: Make, settings: Settings) -> None:
+    """Measured in time of this thread: what else the machine does counts for nothing."""
+    longest = 0.0
+
+    async def watch(*, task_status: TaskStatus[None]) -> None:
+        nonlocal longest
+        task_status.started()
+        since = time.thread_time()
+        while True:
+            await checkpoint()
+            now = time.thread_time()
+            longest, since = max(longest, now - since), now
+
+    async with make_streams(replace(settings, max_fragment_blocks=100_000)) as streams:
+        stream, body = await streams.create("call"), _many_blocks(100_000)
+        async with anyio.create_task_group() as group:
+            await group.start(watch)
+            before = time.thread_time()
+            await write(streams, stream, body)
+            took = time.thread_time() - before
+            group.cancel_scope.cancel()
+    assert took > 0.1, "else there was not much to do"
+    assert longest < 0.02

@@ -176,7 +176,7 @@ async def test_why_a_fragment_is_not_there_stands_in_its_place(
         (own,), (foreign,) = [[f.number for f in await all_of(streams, s)] for s in (stream, other)]
         unknown = str(replace(FragmentNumber.parse(own), random=7))
         found = await documents(streams.replay(stream, [foreign, own, unknown]))
-        missing = {"EXCEPTION_ERROR_CODE": "4000", "EXCEPTION_MESSAGE": "Requested fragment is not found"}
+        missing = {"ERROR_CODE": "FRAGMENT_NOT_FOUND", "ERROR_ID": "3000"}
         assert found[0] == {"FRAGMENT_NUMBER": foreign, **missing}
         assert found[1]["cluster"] == producer.fragment(0).hex()
         assert found[2] == {"FRAGMENT_NUMBER": unknown, **missing}
@@ -186,7 +186,7 @@ async def test_why_a_fragment_is_not_there_stands_in_its_place(
 
         streams._segments.read = fail  # type: ignore[method-assign] - an outage
         (document,) = await documents(streams.replay(stream, [own]))
-        assert document["EXCEPTION_ERROR_CODE"] == "5000"
+        assert document["ERROR_ID"] == "5000"
 
 
 async def test_what_expires_while_it_is_read_is_not_found(
@@ -202,7 +202,7 @@ async def test_what_expires_while_it_is_read_is_not_found(
         clock.advance(timedelta(hours=2))
         await streams.sweep()
         rest = b"".join([piece async for piece in replay])
-        assert rest.count(b"Requested fragment is not found") == 2
+        assert rest.count(b"FRAGMENT_NOT_FOUND") == 2
 
 
 async def test_numbers_that_are_none_are_refused(streams: Streams) -> None:

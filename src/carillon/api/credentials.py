@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import msgspec
+from anyio import sleep, sleep_forever
 
 from carillon.api.access.policies import Policy
 from carillon.clock import Clock
@@ -24,6 +25,8 @@ _ID_ALPHABET: Final = string.ascii_uppercase + "234567"
 _SECRET_BYTES: Final = 30
 _TOKEN_BYTES: Final = 96
 _LOOK_SECONDS: Final = 1.0
+_ENDED_SECONDS: Final = 0.5
+"""How often an open connection looks whether its key is still good; with the above, within 1.5 s."""
 
 log = get_logger()
 
@@ -101,6 +104,11 @@ class KeyRing:
         """
         return self._policies[access_key_id]
 
+    async def until_ended(self, access_key_id: str) -> str:  # noqa: ARG002 - of whichever
+        """Wait for ever: at one moment no key ends."""
+        await sleep_forever()
+        raise AssertionError
+
 
 class WatchedKeys:
     """The keys of a file, as they are now: a change is noticed within a second, without a restart.
@@ -139,6 +147,20 @@ class WatchedKeys:
         own = self._own
         ring = own if own is not None and own.find(access_key_id) is not None else self.ring
         return ring.policy_of(access_key_id)
+
+    async def until_ended(self, access_key_id: str) -> str:
+        """Wait until a key may be used no more: disabled, removed, expired; return which. Never returns for our own."""
+        while (why := self._why_ended(access_key_id)) is None:  # noqa: ASYNC110 - a file and a clock tell nobody
+            await sleep(_ENDED_SECONDS)
+        return why
+
+    def _why_ended(self, access_key_id: str) -> str | None:
+        key = self.find(access_key_id)
+        if key is None:
+            return "The access key was disabled or removed."
+        if key.expires_at is not None and key.expires_at <= self._clock.now():
+            return "The access key has expired."
+        return None
 
     def _look(self) -> None:
         """Read the file again if it changed; one that cannot be used changes nothing, and the log says so."""

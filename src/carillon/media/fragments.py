@@ -36,7 +36,9 @@ _TOKEN: Final = f"{_PREFIX}CONTINUATION_TOKEN"
 _ERROR_ID: Final = f"{_PREFIX}ERROR_ID"
 _ERROR_CODE: Final = f"{_PREFIX}ERROR_CODE"
 
-_FRAGMENT_NOT_FOUND: Final = 4000
+# AWS: the guide says 4000; real answers of the media operations say 3000 and FRAGMENT_NOT_FOUND (aws-sdk-js #3217).
+_FRAGMENT_NOT_FOUND: Final = frozenset({3000, 4000})
+_FRAGMENT_NOT_FOUND_CODE: Final = "FRAGMENT_NOT_FOUND"
 _KEY_PROBLEMS: Final = range(4500, 4600)
 
 _DIGITS: Final = re.compile(r"[0-9]{1,128}")
@@ -236,7 +238,7 @@ def _reported(tags: dict[str, str]) -> UnreadableFragment:
     """
     number, error_id, code = tags.get(_NUMBER, ""), tags.get(_ERROR_ID, ""), tags.get(_ERROR_CODE, "no code")[:80]
     known_id = int(error_id) if _MILLIS.fullmatch(error_id) else 0
-    if known_id == _FRAGMENT_NOT_FOUND:
+    if known_id in _FRAGMENT_NOT_FOUND or code == _FRAGMENT_NOT_FOUND_CODE:
         raise FragmentNotFound(number[:128] or "that it was asked for")
     if known_id in _KEY_PROBLEMS:
         raise MediaEncrypted(code, known_id)

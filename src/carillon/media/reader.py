@@ -18,6 +18,7 @@ from anyio import sleep
 from prometheus_client import Histogram
 
 from carillon.clock import Clock, SystemClock
+from carillon.concurrency import FairShare
 from carillon.errors import Transient
 from carillon.media.fragments import (
     Fragment,
@@ -150,14 +151,17 @@ class FragmentReader:
         """Yield what is new in one connection. What it cuts off is read again by the next."""
         if self._unreadable >= self._settings.unreadable_tries:
             self._unreadable, self._position = 0, Newest()
-        parser = FragmentParser(self._settings.max_fragment_bytes)
+        parser, share = FragmentParser(self._settings.max_fragment_bytes), FairShare()
         async with self._opened() as body:
             async for data in body:
-                for item in parser.feed(data):
-                    if isinstance(item, UnreadableFragment):
-                        self._leave_out(item)
-                    elif int(item.number) > self._passed:
-                        yield item
+                share.begin()
+                for piece in share.pieces(data):
+                    for item in parser.feed(piece):
+                        if isinstance(item, UnreadableFragment):
+                            self._leave_out(item)
+                        elif int(item.number) > self._passed:
+                            yield item
+                    await share.rest()
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[AsyncIterator[bytes]]:

@@ -62,6 +62,7 @@ class _Open:
     timecode_ms: int | None = None
     arriving: Arriving | None = None  # since its timecode is known
     frames: Frames = field(default_factory=Frames)
+    blocks: int = 0
     tags: int = 0
     whole_at: int | None = None  # offset up to which it could be complete
 
@@ -254,6 +255,9 @@ class Ingest:
         its_pace = self._paces.get(frame.track)
         if its_pace is None:
             raise _Refused(Refusal.TRACK_NUMBER_MISMATCH)
+        fragment.blocks += 1
+        if fragment.blocks > self._settings.max_fragment_blocks:
+            raise _Refused(Refusal.MAX_FRAGMENT_SIZE_REACHED)
         is_first = not fragment.frames.tracks
         fragment.frames.add(frame, its_pace, self._longest_ms)
         if is_first and self._last and not fragment.frames.follow(self._last):

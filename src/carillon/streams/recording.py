@@ -10,6 +10,7 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from carillon.clock import Clock
+from carillon.concurrency import LARGEST_PIECE_BYTES, FairShare
 from carillon.streams.acknowledgements import AckKind, Acknowledgement, Refusal
 from carillon.streams.catalog import Catalog
 from carillon.streams.children import beside
@@ -25,8 +26,7 @@ from carillon.telemetry import get_logger
 
 _log: Final = get_logger()
 
-_PIECE_BYTES: Final = 64 * 1024
-_NUMBERS_PER_PIECE: Final = _PIECE_BYTES // MIN_FRAGMENT_BYTES + 2
+_NUMBERS_PER_PIECE: Final = LARGEST_PIECE_BYTES // MIN_FRAGMENT_BYTES + 2
 _RESERVED_AT_ONCE: Final = 10_000
 """More than a piece can need, so that most connections reserve but once; there are 2^64 to give away."""
 _WAITING: Final = 100
@@ -73,6 +73,7 @@ class Recording:
         self._remind_seconds = settings.end_seconds * _REMINDED
         self._telling, self.acknowledgements = anyio.create_memory_object_stream[Acknowledgement](_WAITING)
         self._receipts, self._unconfirmed = anyio.create_memory_object_stream[tuple[Acknowledgement, Receipt]](_WAITING)
+        self._share = FairShare()
         self._last_word: Acknowledgement | None = None
         self._leaves_with: Acknowledgement | None = None
         self._has_ended = False
@@ -94,10 +95,11 @@ class Recording:
 
     async def feed(self, data: bytes) -> None:
         """Take the next bytes of the body; waits while they come too fast for the rates, the disk, or the listener."""
-        for start in range(0, len(data), _PIECE_BYTES):
+        self._share.begin()
+        for piece in self._share.pieces(data):
             if not (self._can_take or await self._is_ready()):
                 return
-            piece, now = data[start : start + _PIECE_BYTES], self._clock.now()
+            now = self._clock.now()
             outcomes = self._ingest.feed(piece, now)
             if self._ingest.is_whole and not self._ingest.expects_tags:
                 outcomes += self._ingest.settle(now)
@@ -106,6 +108,7 @@ class Recording:
             self._show()
             if self._rates.written_bytes.is_limited:
                 await self._pause(self._rates.written_bytes, len(piece))
+            await self._share.rest()
 
     async def settle(self) -> None:
         """Take note that nothing has arrived for a moment."""

@@ -9,17 +9,24 @@ from carillon.streams.archive import Archive, StoredFragment
 from carillon.streams.catalog import Stream
 from carillon.streams.errors import FragmentUnreadable, TooManyReplays
 from carillon.streams.fragment_numbers import FragmentNumber
-from carillon.streams.fragments import NUMBER_TAG, Fragment, pieces, seconds_text, tags_document
+from carillon.streams.fragments import (
+    ERROR_ID_TAG,
+    ERROR_TEXT_TAG,
+    NUMBER_TAG,
+    Fragment,
+    pieces,
+    seconds_text,
+    tags_document,
+)
 
 # Source: Kinesis Video Streams Developer Guide, "GetMediaForFragmentList". AWS: GetMedia has other names for the same.
 _SERVER_TIME_TAG: Final = "AWS_KINESISVIDEO_SERVER_SIDE_TIMESTAMP"
 _PRODUCER_TIME_TAG: Final = "AWS_KINESISVIDEO_PRODUCER_SIDE_TIMESTAMP"
-_ERROR_CODE_TAG: Final = "AWS_KINESISVIDEO_EXCEPTION_ERROR_CODE"
-_ERROR_TEXT_TAG: Final = "AWS_KINESISVIDEO_EXCEPTION_MESSAGE"
 
-# AWS: what the codes are is not documented; these are those of GetMedia.
-_NOT_FOUND: Final = (4000, "Requested fragment is not found")
-_INTERNAL: Final = (5000, "Internal error")
+# AWS: the guide has other names for the tags of errors, and no codes; these are what the real one was seen to write
+# (aws-sdk-js #3217), in this order.
+_NOT_FOUND: Final = (3000, "FRAGMENT_NOT_FOUND")
+_INTERNAL: Final = (5000, "INTERNAL_ERROR")
 
 _LOOKED_UP_AT_ONCE: Final = 100
 
@@ -100,4 +107,4 @@ def _document(fragment: Fragment) -> Iterator[bytes]:
 
 
 def _failure(number: str, code: int, text: str) -> Iterator[bytes]:
-    yield tags_document(((NUMBER_TAG, number), (_ERROR_CODE_TAG, str(code)), (_ERROR_TEXT_TAG, text)))
+    yield tags_document(((ERROR_TEXT_TAG, text), (ERROR_ID_TAG, str(code)), (NUMBER_TAG, number)))

@@ -16,6 +16,8 @@ class Settings:
     """The largest fragment; a larger one ends the connection with MAX_FRAGMENT_SIZE_REACHED."""
     max_fragment_seconds: Seconds = 20.0
     """The longest fragment; a longer one ends the connection with MAX_FRAGMENT_DURATION_REACHED."""
+    max_fragment_blocks: Count = 50_000
+    """Frames of one fragment; more end the connection with MAX_FRAGMENT_SIZE_REACHED. 20 s of Opus have 8,000."""
     max_header_bytes: Bytes = 256 * 1024
     """The most that may stand before the first Cluster; it is kept with every fragment."""
     max_tracks: Count = 3

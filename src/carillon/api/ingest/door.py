@@ -8,6 +8,7 @@ sent, is told by a close code and a reason.
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from carillon.api.errors import AwsError, Family, shape_of
@@ -115,7 +116,8 @@ class Ingest:
         try:
             async with self._recording(visit) as recording:
                 await self._note(visit, _SWITCHED, None)
-                session = Session(socket, recording, _format(target, scope), self._clock, self._settings)
+                key_ended = partial(self._keys.until_ended, visit.caller)
+                session = Session(socket, recording, _format(target, scope), key_ended, self._clock, self._settings)
                 visit.session = session
                 await session.hold()
         except Exception as error:  # one connection's failure is its own, and its sender must hear of it

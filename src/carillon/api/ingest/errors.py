@@ -46,6 +46,10 @@ class Restarting(Transient):
         super().__init__("The server is about to restart. Connect again.")
 
 
+class KeyEnded(CarillonError):
+    """The access key on whose behalf somebody sends may be used no more."""
+
+
 class MediaRefused(CarillonError):
     """The stream did not take what was made of the audio.
 
@@ -60,6 +64,7 @@ class MediaRefused(CarillonError):
 
 CODES: Final[Mapping[type[Exception], int]] = {
     NotUnderstood: 4400,
+    KeyEnded: 4403,
     NotFound: 4404,
     FellSilent: 4408,
     ProducerConnected: 4409,

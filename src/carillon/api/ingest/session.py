@@ -6,7 +6,7 @@ how far each fragment got, and one whether another producer is to take over. Wha
 connection ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -14,7 +14,7 @@ from typing import Final
 from anyio import CancelScope, Event, create_task_group, current_time, move_on_after
 
 from carillon.api.ingest.early import Early
-from carillon.api.ingest.errors import FellSilent, MediaRefused, RanAhead, Restarting, TakenOver, Unexplained
+from carillon.api.ingest.errors import FellSilent, KeyEnded, MediaRefused, RanAhead, Restarting, TakenOver, Unexplained
 from carillon.api.ingest.heard import Audio, Ended, Format, Heard, Opened
 from carillon.api.ingest.settings import Settings
 from carillon.api.ingest.socket import WebSocket
@@ -30,11 +30,27 @@ _LATE_SECONDS: Final = 0.5
 
 
 class Session:
-    """Fills a recording from a connection."""
+    """Fills a recording from a connection.
+
+    Args:
+        socket: the connection.
+        recording: what it fills.
+        format_: what its messages mean.
+        key_ended: waits until the access key that let it in may be used no more; returns why.
+        clock: tells the time of the audio.
+        settings: limits.
+    """
 
     def __init__(
-        self, socket: WebSocket, recording: Recording, format_: Format, clock: Clock, settings: Settings
+        self,
+        socket: WebSocket,
+        recording: Recording,
+        format_: Format,
+        key_ended: Callable[[], Awaitable[str]],
+        clock: Clock,
+        settings: Settings,
     ) -> None:
+        self._key_ended = key_ended
         self._socket = socket
         self._recording = recording
         self._format = format_
@@ -61,6 +77,7 @@ class Session:
             group.start_soon(self._listen)
             group.start_soon(self._watch_turn)
             group.start_soon(self._watch_closing)
+            group.start_soon(self._watch_key)
             try:
                 with self._taking:
                     await self._take()
@@ -219,6 +236,10 @@ class Session:
         """Leave when this server is about to end; whoever sends may come back to the next."""
         await self._recording.closing()
         self._stop(Restarting())
+
+    async def _watch_key(self) -> None:
+        """Leave once the access key that let the connection in may be used no more."""
+        self._stop(KeyEnded(await self._key_ended()))
 
     def _notice_stall(self, *, is_idle: bool) -> None:
         """Notice that nothing could be heard for a while: what came meanwhile waits, and is no silence.

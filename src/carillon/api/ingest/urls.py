@@ -46,6 +46,10 @@ class IssuingKeys(Protocol):
         """Return an active key, or None."""
         ...
 
+    async def until_ended(self, access_key_id: str) -> str:
+        """Wait until a key may be used no more; return why."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Target:

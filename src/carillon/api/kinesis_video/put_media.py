@@ -144,6 +144,7 @@ class _Conversation:
             group.start_soon(self._watch_silence)
             group.start_soon(self._watch_turn)
             group.start_soon(self._watch_closing)
+            group.start_soon(self._watch_key)
             await self._answer()
             group.cancel_scope.cancel()
 
@@ -212,6 +213,12 @@ class _Conversation:
         """Let a producer finish its fragment when this server is about to end; it then connects again."""
         await self._recording.closing()
         self._recording.leave(Refusal.MAX_CONNECTION_DURATION_REACHED)
+
+    async def _watch_key(self) -> None:
+        """Stop listening once the producer's key may be used no more; connecting again tells it what is wrong."""
+        why = await self._call.key_ended()
+        _log.info("put_media.key_ended", request_id=self._call.request_id, caller=self._call.caller, reason=why)
+        self._stop(Refusal.MAX_CONNECTION_DURATION_REACHED)
 
     def _stop(self, why: Refusal | None) -> None:
         self._why = why

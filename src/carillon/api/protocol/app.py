@@ -1,6 +1,7 @@
 """The ASGI application: authentication, JSON, shape, handler, answer, in that order."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final, Protocol
 
 from carillon.api.errors import INTERNAL, AwsError, Family
@@ -36,6 +37,14 @@ class Guard(Protocol):
         ...
 
 
+class LiveKeys(Protocol):
+    """Knows when a key may be used no more."""
+
+    async def until_ended(self, access_key_id: str) -> str:
+        """Wait for that; return why."""
+        ...
+
+
 class Api:
     """Serves AWS APIs as an ASGI 3 application.
 
@@ -46,6 +55,7 @@ class Api:
         guard: judges what callers may do. None lets every caller do everything.
         auditor: told of every answer but those about liveness.
         websockets: serves them. None refuses all.
+        keys: end what goes on for long once its key ends. None lets it go on.
 
     Raises:
         ValueError: a handler is marked for an operation that its service does not have, or two for the same one.
@@ -59,6 +69,7 @@ class Api:
         guard: Guard | None = None,
         auditor: Auditor | None = None,
         websockets: Application | None = None,
+        keys: LiveKeys | None = None,
     ) -> None:
         if len({service.name for service in services}) < len(services):
             raise ValueError("A service is given twice; give all its handlers to one Service.")
@@ -66,6 +77,7 @@ class Api:
         self._guard = guard
         self._auditor = auditor
         self._websockets = websockets
+        self._keys = keys
         self._settings = settings or Settings()
         self._router: Router[Endpoint] = Router()
         self.covered: Final[Mapping[str, tuple[str, ...]]] = {
@@ -107,6 +119,8 @@ class Api:
         if self._verifier is not None:
             claim = self._verifier.claim(exchange.head, endpoint.spelling.family.value)
             exchange.caller = claim.access_key_id
+            if self._keys is not None:
+                exchange.key_ended = partial(self._keys.until_ended, claim.access_key_id)
         set_caller(claim.access_key_id if claim else _ANONYMOUS, exchange.base_url)
         if isinstance(endpoint, Raw):
             await self._serve_raw(exchange, endpoint, claim)
@@ -142,7 +156,9 @@ class Api:
         exchange.request = request
         await self._admit(claim, endpoint, request)
         caller = claim.access_key_id if claim else _ANONYMOUS
-        await endpoint.handler(RawCall(exchange.request_id, caller, headers, exchange.receive, exchange.send))
+        await endpoint.handler(
+            RawCall(exchange.request_id, caller, headers, exchange.receive, exchange.send, exchange.key_ended)
+        )
         if not exchange.started:
             raise RuntimeError(f"The handler of {endpoint.name} returned without an answer.")
 

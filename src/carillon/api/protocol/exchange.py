@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -15,9 +15,13 @@ from carillon.api.errors import AwsError
 from carillon.api.protocol.answered import Answered, Auditor
 from carillon.api.protocol.asgi import ClientGone, Headers, Message, Receive, Scope, Send, fold
 from carillon.api.protocol.faults import NOWHERE, Spelling, id_headers
+from carillon.api.protocol.operations import never
 from carillon.api.protocol.serialization import Response
 from carillon.api.protocol.sigv4 import Head
 from carillon.bounds import Bytes, OptionalSeconds, Seconds
+from carillon.telemetry import get_logger
+
+log = get_logger()
 
 PROVEN: Final = "carillon.connection"
 """Of a scope's state: a function of the server's, to call once a client has proven who it is."""
@@ -63,6 +67,7 @@ class Exchange:
         self.started = False
         self.caller = ""
         self.is_proven = False
+        self.key_ended: Callable[[], Awaitable[str]] = never
         self.request: Mapping[str, Any] | None = None
         self.answer: Mapping[str, Any] | None = None
         self.error: str | None = None
@@ -234,6 +239,7 @@ class Exchange:
         async with anyio.create_task_group() as group:
             group.start_soon(self._cancel_when_gone, group.cancel_scope)
             group.start_soon(self._cancel_when_stuck, group.cancel_scope)
+            group.start_soon(self._cancel_when_key_ends, group.cancel_scope)
             try:
                 await self._pump(body)
             except Exception as error:  # Out of the group first, which would wrap it.
@@ -270,6 +276,11 @@ class Exchange:
             if self._is_writing and self._written == written and not is_late:
                 scope.cancel()
                 return
+
+    async def _cancel_when_key_ends(self, scope: anyio.CancelScope) -> None:
+        why = await self.key_ended()
+        log.info("api.key_ended", request_id=self.request_id, operation=self.operation, caller=self.caller, reason=why)
+        scope.cancel()
 
     async def _cancel_when_gone(self, scope: anyio.CancelScope) -> None:
         while (await self.receive())["type"] != "http.disconnect":

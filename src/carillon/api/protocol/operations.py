@@ -18,6 +18,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeVar
 
+from anyio import sleep_forever
+
 from carillon.api.protocol.asgi import ClientGone, Headers, Receive, Send
 
 Handler = Callable[[dict[str, Any]], Awaitable[Mapping[str, object] | None]]
@@ -62,6 +64,12 @@ class Service:
     admitted: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
+async def never() -> str:
+    """Wait for a key that does not end."""
+    await sleep_forever()
+    raise AssertionError
+
+
 @dataclass(slots=True, eq=False)
 class RawCall:
     """A request whose headers are verified and whose body has not been read: full duplex, the handler's to answer.
@@ -77,6 +85,8 @@ class RawCall:
     """By lower-case name."""
     receive: Receive = field(repr=False)
     send: Send = field(repr=False)
+    key_ended: Callable[[], Awaitable[str]] = field(default=never, repr=False)
+    """Waits until the access key may be used no more; returns why."""
     _is_read: bool = field(default=False, init=False, repr=False)
 
     async def read(self) -> bytes:

@@ -1,0 +1,46 @@
+"""Words for children that share one event loop."""
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from anyio.lowlevel import checkpoint
+
+_LONGEST_TURN_SECONDS: Final = 0.004
+_SMALLEST_PIECE_BYTES: Final = 2_048
+LARGEST_PIECE_BYTES: Final = 65_536
+"""No piece is larger."""
+
+
+class FairShare:
+    """Cuts work on bytes into pieces that take a few milliseconds, and lets others run in between.
+
+    How long a piece takes depends on what is in it: 64 KiB may be one block of audio, or nine thousand empty ones. So
+    pieces shrink while they take long and grow while they do not.
+    """
+
+    def __init__(self) -> None:
+        self._piece_bytes = _SMALLEST_PIECE_BYTES
+        self._turn_began = time.perf_counter()
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """Yield all of some bytes, in pieces; call `rest` after the work on each."""
+        at = 0
+        while at < len(data):
+            piece = data[at : at + self._piece_bytes] if at or self._piece_bytes < len(data) else data
+            at += len(piece)
+            yield piece
+
+    async def rest(self) -> None:
+        """Let others run if this child has had its turn."""
+        now = time.perf_counter()
+        if now - self._turn_began < _LONGEST_TURN_SECONDS:
+            self._piece_bytes = min(2 * self._piece_bytes, LARGEST_PIECE_BYTES)
+            return
+        self._piece_bytes = max(self._piece_bytes // 2, _SMALLEST_PIECE_BYTES)
+        await checkpoint()
+        self._turn_began = time.perf_counter()
+
+    def begin(self) -> None:
+        """Begin a turn: this child was waiting, and others ran."""
+        self._turn_began = time.perf_counter()
