@@ -1,5 +1,6 @@
 """The server as an operator meets it: starts, says so, answers, stops."""
 
+import json
 import re
 import socket
 import stat
@@ -176,3 +177,15 @@ def test_idle_connections_are_kept_for_longer_than_sdks_keep_theirs(server: Any)
                 pass
             with pytest.raises(TimeoutError):  # what would be read is the end
                 connection.recv(1)
+
+
+def test_every_line_of_a_json_log_is_json_whoever_wrote_it(start_server: Any, tmp_path: Path) -> None:
+    server = start_server(tmp_path, CARILLON_SERVER_LOG_STYLE="json")
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as connection:
+        connection.sendall(b"no HTTP at all\r\n\r\n")
+        assert b"400" in connection.recv(100)
+    assert server.stop() == 0
+    events = [json.loads(line) for line in (tmp_path / "server.log").read_text().splitlines()]
+    said = [event for event in events if event["event"] == "library.said"]
+    assert [(event["library"], event["level"]) for event in said] == [("uvicorn.error", "warning")]
+    assert events[-1]["event"] == "server.stopped"

@@ -30,6 +30,19 @@ def configure_logging(level: str = "info", style: Literal["console", "json"] = "
     )
 
 
+class _Forwarding(logging.Handler):
+    """Takes what libraries log and says it as we say ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        log.log(record.levelno, "library.said", library=record.name, said=record.getMessage(), exc_info=record.exc_info)
+
+
+def forward_library_logs() -> None:
+    """Let warnings and worse of libraries come out like our own events, in one style. For a process that is ours."""
+    logging.getLogger().handlers[:] = [_Forwarding(logging.WARNING)]
+
+
 def get_logger() -> structlog.typing.FilteringBoundLogger:
     """Return a logger whose calls read `log.info("task.resumed", fragment_number=...)`."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()

@@ -22,12 +22,13 @@ def serve(
     from carillon import config
     from carillon.running import held
     from carillon.server import serve as run
-    from carillon.telemetry import configure_logging
+    from carillon.telemetry import configure_logging, forward_library_logs
     from carillon.tls import authorities
 
     given = {"host": host, "port": port, "tls_cert": tls_cert, "tls_key": tls_key, "tls": tls}
     settings = config.load(data_dir, {"server": {name: value for name, value in given.items() if value is not None}})
     configure_logging(settings.server.log_level, settings.server.log_style)
+    forward_library_logs()
 
     with held(settings.data_dir) as tell_others:
 
