@@ -54,6 +54,10 @@ class ManualClock:
         self._now += by
         self._monotonic += by.total_seconds()
 
+    def set(self, by: timedelta) -> None:
+        """Set the wall clock forward or, by less than nothing, back; monotonic time goes on as it did."""
+        self._now += by
+
 
 class StallDetector:
     """Notices that this process did not run for a while: stopped, frozen with its container, moved with its machine.

@@ -89,7 +89,7 @@ class Hanging(Recorder):
 
 @pytest.fixture
 def outbox(database: Database) -> Outbox:
-    return Outbox(database, SystemClock())
+    return Outbox(database, SystemClock(), Settings(longest_retry_seconds=600))  # the longest of all that are set here
 
 
 @asynccontextmanager
@@ -270,6 +270,25 @@ async def test_a_restart_tries_at_once_whatever_was_waiting(
     alive = Recorder()
     async with dispatching(outbox, {"A": alive}, patient):
         await alive.until(2)
+
+
+@pytest.mark.parametrize("by", [timedelta(minutes=-4), timedelta(hours=-3), timedelta(hours=3)])
+async def test_a_clock_that_is_set_delays_no_delivery(
+    database: Database, clock: ManualClock, make_event: MakeEvent, by: timedelta
+) -> None:
+    settings = Settings(first_retry_seconds=0.01, longest_retry_seconds=60, poll_seconds=0.05)
+    outbox, sink = Outbox(database, clock, settings), Refusing(down=True)
+    async with dispatching(outbox, {"A": sink}, settings, clock):
+        async with database.transaction() as connection:
+            await outbox.post(connection, make_event(1), (A,))
+        outbox.wake()
+        await eventually(lambda: len(sink.attempts) == 1)
+        async with database.transaction() as connection:
+            await outbox.post(connection, make_event(2), (A,))
+        clock.set(by)
+        sink.down = False
+        outbox.wake()
+        await sink.until(2)
 
 
 async def test_tasks_go_side_by_side_and_each_keeps_its_order(
@@ -458,7 +477,7 @@ async def test_a_kind_that_nobody_knows_stops_nothing(
 async def test_a_busy_database_delays_and_loses_nothing(
     outbox: Outbox, post: Callable[..., Any], make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = {"due": 0, "settle": 0, "newest": 0, "next_due_at": 0}
+    calls = {"due": 0, "settle": 0, "newest": 0, "next_due_in": 0}
 
     def stumbling(name: str) -> None:
         real = getattr(Deliveries, name)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
@@ -74,11 +74,18 @@ class DeliveryReport:
 
 
 class Deliveries:
-    """Reads and settles deliveries."""
+    """Reads and settles deliveries.
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    Args:
+        database: where they are rows.
+        clock: tells what is due. It may be set back: see `_is_due`.
+        longest_retry: no retry is ever further away than this.
+    """
+
+    def __init__(self, database: Database, clock: Clock, longest_retry: timedelta) -> None:
         self._database = database
         self._clock = clock
+        self._longest_retry = longest_retry
 
     async def newest(self) -> int:
         """Return the highest delivery id, 0 if there is none."""
@@ -106,19 +113,19 @@ class Deliveries:
         query = (
             sa.select(deliveries.c.delivery_id, deliveries.c.attempts, events)
             .join(events, events.c.sequence == deliveries.c.sequence)
-            .where(_to(target), _PENDING, deliveries.c.due_at <= self._clock.now())
+            .where(_to(target), _PENDING, self._is_due())
             .order_by(*order)
             .limit(limit)
         )
         async with self._database.reading() as connection:
             return [_delivery(row) for row in await connection.execute(query)]
 
-    async def next_due_at(self, target: SinkTarget) -> datetime | None:
-        """Return when a target's next pending delivery may be tried, None if none is pending."""
+    async def next_due_in(self, target: SinkTarget) -> timedelta | None:
+        """Return how long until a target's next pending delivery may be tried, None if none is pending."""
         query = sa.select(sa.func.min(deliveries.c.due_at)).where(_to(target), _PENDING)
         async with self._database.reading() as connection:
             due_at: datetime | None = (await connection.execute(query)).scalar_one()
-        return due_at
+        return None if due_at is None else min(due_at - self._clock.now(), self._longest_retry)
 
     async def oldest_posted_at(self) -> datetime | None:
         """Return when the oldest event that is still on its way was posted."""
@@ -162,6 +169,15 @@ class Deliveries:
             waiting &= _to(target)
         async with self._database.transaction() as connection:
             await connection.execute(deliveries.update().where(waiting).values(due_at=now))
+
+    def _is_due(self) -> sa.ColumnElement[bool]:
+        """Return what holds for deliveries that may be tried now: a first attempt may always.
+
+        A retry that is further away than any ever is was dated by a clock that has been set back since.
+        """
+        now = self._clock.now()
+        due_at = deliveries.c.due_at
+        return sa.or_(deliveries.c.attempts == 0, due_at <= now, due_at > now + self._longest_retry)
 
     async def set_aside_posted_before(
         self, connection: AsyncConnection, posted_before: datetime

@@ -91,11 +91,10 @@ class Lane:
         if batch:
             await self._deliver(batch)
             return True
-        due_at = await self._deliveries.next_due_at(self._target)
-        if due_at is None:
+        due_in = await self._deliveries.next_due_in(self._target)
+        if due_in is None:
             return posted.is_set()
-        wait_seconds = (due_at - self._clock.now()).total_seconds()
-        with move_on_after(max(wait_seconds, _SHORTEST_WAIT_SECONDS)):
+        with move_on_after(max(due_in.total_seconds(), _SHORTEST_WAIT_SECONDS)):
             await posted.wait()
         return True
 

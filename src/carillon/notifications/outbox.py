@@ -33,7 +33,7 @@ class Outbox:
         self._clock = clock
         self._settings = settings or Settings()
         self._posted = anyio.Event()
-        self.deliveries = Deliveries(database, clock)
+        self.deliveries = Deliveries(database, clock, timedelta(seconds=self._settings.longest_retry_seconds))
 
     async def post(self, connection: AsyncConnection, event: Event, targets: Iterable[SinkTarget]) -> None:
         """Add an event, to be delivered to each target, within the caller's transaction; `wake` when it is committed.
