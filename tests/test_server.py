@@ -1,10 +1,12 @@
 """The server as an operator meets it: starts, says so, answers, stops."""
 
 import json
+import os
 import re
 import socket
 import stat
 import subprocess
+import sys
 import urllib.request
 from dataclasses import replace
 from pathlib import Path
@@ -189,3 +191,20 @@ def test_every_line_of_a_json_log_is_json_whoever_wrote_it(start_server: Any, tm
     said = [event for event in events if event["event"] == "library.said"]
     assert [(event["library"], event["level"]) for event in said] == [("uvicorn.error", "warning")]
     assert events[-1]["event"] == "server.stopped"
+
+
+def test_a_server_whose_log_is_full_serves_and_stops(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "carillon", "serve", "--port", "0", "--data-dir", str(tmp_path)]
+    environment = {**os.environ, "CARILLON_SERVER_LOG_LEVEL": "debug"}
+    with (
+        Path("/dev/full").open("w") as full,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=full, text=True, env=environment) as process,
+    ):
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        try:
+            with urllib.request.urlopen(f"{said.split()[4]}/health") as response:
+                assert response.status == 200
+        finally:
+            process.terminate()
+        assert process.wait(20) == 0

@@ -1,9 +1,11 @@
 """Logs: what a traceback shows, what is said before anybody configured anything."""
 
+import io
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -50,6 +52,19 @@ def test_json_is_one_object_a_line_whatever_happens(capsys: pytest.CaptureFixtur
         ("task.resumed", "info", "1"),
         ("task.crashed", "error", "1"),
     ]
+
+
+@pytest.mark.parametrize("style", ["console", "json"])
+def test_a_log_that_cannot_be_written_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, style: Literal["console", "json"]
+) -> None:
+    with Path("/dev/full").open("wb", buffering=0) as raw:
+        monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(raw, write_through=True))
+        configure_logging("debug", style)
+        for say in (get_logger().debug, get_logger().info, get_logger().warning, get_logger().error):
+            say("pipeline.started")
+        fail_with_a_voice_at_hand()
+        monkeypatch.undo()
 
 
 def test_what_only_imports_us_is_quiet_and_shows_no_locals() -> None:

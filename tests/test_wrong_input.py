@@ -167,3 +167,24 @@ def test_an_error_that_nobody_foresaw_is_one_line_and_its_traceback_is_there_for
     assert "ZeroDivisionError" in line
     assert "division by zero" not in line  # its words might hold a secret
     assert "Traceback" in shown["1"]
+
+
+@pytest.mark.parametrize("missing", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_needs_no_standard_stream(data_dir: Path, missing: str) -> None:
+    command = f'exec "$0" -m carillon keys list --data-dir "$1" {missing}'
+    done = subprocess.run(["/bin/sh", "-c", command, sys.executable, data_dir], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert (done.stdout == "") is (">&-" in missing.split())
+
+
+@pytest.mark.parametrize("command", ["--help", "--version", "keys list --json", "keys list", "env"])
+def test_an_answer_that_cannot_be_written_is_an_error_in_one_line(data_dir: Path, command: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        arguments = [sys.executable, "-m", "carillon", *command.split()]
+        environment = {**os.environ, "CARILLON_DATA_DIR": str(data_dir)}
+        done = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "carillon: Cannot write: No space left on device. Make room, or write to another place."
+    ]

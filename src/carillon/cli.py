@@ -3,6 +3,7 @@
 What we foresaw ends with one line and status 1, Ctrl-C with status 130, and nothing with a traceback.
 """
 
+import errno
 import os
 import signal
 import sys
@@ -33,6 +34,7 @@ TRACEBACK_VARIABLE: Final = "CARILLON_TRACEBACK"
 INTERRUPTED: Final = 130
 """What shells say of a command that SIGINT ended."""
 _LINGER_SECONDS: Final = 0.7
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _SHOW_CURSOR: Final = "\x1b[?25h"  # a bar hides it
 
 app = typer.Typer(
@@ -59,9 +61,11 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 def main() -> int:
     """Run a command of the command line; return its exit status, unless it exits by itself."""
+    _open_standard_streams()
     signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
+        sys.stdout.flush()
     except SystemExit:
         raise
     except BaseException as error:
@@ -77,8 +81,10 @@ def _ended_by(error: BaseException) -> int:
     if any(isinstance(leaf, KeyboardInterrupt) for leaf in leaves):
         return INTERRUPTED
     if any(isinstance(leaf, BrokenPipeError) for leaf in leaves):  # `| head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return 1
+    if any(isinstance(leaf, OSError) and leaf.filename is None for leaf in leaves):
+        _print_no_more()  # it may be what could not be printed
     for line in dict.fromkeys(map(_line, leaves)):
         sys.stderr.write(f"carillon: {line}\n")
     return 1
@@ -90,10 +96,24 @@ def _line(error: BaseException) -> str:
         return str(error)
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        return f"Cannot write: {error.strerror}. Make room, or write to another place."
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if f"{os.sep}carillon{os.sep}" in frame.filename] or frames
     where = f" at {ours[-1].filename}:{ours[-1].lineno}" if ours else ""
     return f"unforeseen {type(error).__name__}{where}; {TRACEBACK_VARIABLE}=1 shows the traceback, please report it."
+
+
+def _open_standard_streams() -> None:
+    """Open those that we were started without on nothing, lest a file of ours takes their place."""
+    for name in ("stdin", "stdout", "stderr"):  # in the order of their numbers: each gets the lowest that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r+"))  # noqa: SIM115, PTH123 - for as long as the process lives
+
+
+def _print_no_more() -> None:
+    """Forget what is not printed yet, which else would be tried again, and fail again, as we end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

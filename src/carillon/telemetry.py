@@ -5,6 +5,7 @@ A traceback says where something failed and in what words, and never shows the l
 
 import logging
 import sys
+from contextlib import suppress
 from typing import Any, Literal
 
 import structlog
@@ -60,8 +61,18 @@ def _for_people() -> list[structlog.typing.Processor]:
     ]
 
 
-def _to_stderr(*_: Any) -> structlog.PrintLogger:  # noqa: ANN401 - names, which structlog passes on
-    return structlog.PrintLogger(sys.stderr)  # as it is now: who imports us may replace it later
+def _to_stderr(*_: Any) -> "_Logger":  # noqa: ANN401 - names, which structlog passes on
+    return _Logger(sys.stderr)  # as it is now: who imports us may replace it later
+
+
+class _Logger(structlog.PrintLogger):
+    """Writes lines, or loses them: a full disk, or a reader that is gone, must not stop what is logged."""
+
+    def msg(self, message: str) -> None:
+        with suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 
 
 configure_logging("warning")
