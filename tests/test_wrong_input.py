@@ -25,6 +25,8 @@ WRONG: tuple[tuple[str, ...], ...] = (
     ("serve", "--tls-cert", "nowhere.pem", "--tls-key", "nowhere.pem"),
     ("serve", "--host", "no such host"),
     ("serve", "--host", "x..y", "--port", "0"),
+    ("serve", "--host", "ä..b", "--port", "0"),
+    ("serve", "--host", "ü" * 80, "--port", "0"),
     ("env", "--endpoint"),
     ("events", "--since", "yesterday"),
     ("events", "--since", "999999d"),

@@ -33,10 +33,11 @@ _TRIES: Final = 20  # to find a port that is free for both families
 class AddressUnusable(CarillonError):
     """The operating system does not let us listen there."""
 
-    def __init__(self, host: str, port: int, setting: str, error: OSError) -> None:
+    def __init__(self, host: str, port: int, setting: str, error: Exception) -> None:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         super().__init__(
-            f"Cannot listen on {host}, port {port}: {error.strerror or error}. Stop what listens there, or choose "
-            f"another with {setting}."
+            f"Cannot listen on {host}, port {port}: {reason}. Stop what listens there, or choose another with "
+            f"{setting}."
         )
 
 
@@ -127,8 +128,9 @@ def _listening(host: str, port: int) -> Iterator[list[socket.socket]]:
 
 def _bound(host: str, port: int, family: socket.AddressFamily) -> socket.socket:
     try:
+        host.encode("idna")  # else what is no host name at all is a TypeError
         return socket.create_server((host, port), family=family, backlog=_BACKLOG, reuse_port=False)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise AddressUnusable(host, port, "server.host and server.port", error) from error
 
 
