@@ -3,19 +3,29 @@
 import json
 import os
 import re
+import signal
 import socket
 import stat
 import subprocess
 import sys
+import threading
+import time
 import urllib.request
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
+from anyio import sleep_forever
 from botocore.exceptions import ClientError
 
 from carillon.config import ServerSettings
+from carillon.matroska import AUDIO, Block, Muxer, Track
+from carillon.media import KinesisVideoClient, PutMediaRefused, StreamUnavailable, put_media
 
 
 def test_it_stops_cleanly_on_sigterm(start_server: Any, tmp_path: Path) -> None:
@@ -208,3 +218,43 @@ def test_a_server_whose_log_is_full_serves_and_stops(tmp_path: Path) -> None:
         finally:
             process.terminate()
         assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize(
+    "signals", [[signal.SIGINT], [signal.SIGTERM, signal.SIGTERM]], ids=["Ctrl-C", "twice SIGTERM"]
+)
+def test_who_is_in_a_hurry_is_not_kept_by_a_producer_in_the_middle_of_a_fragment(
+    start_server: Any, tmp_path: Path, signals: list[signal.Signals]
+) -> None:
+    server = start_server(tmp_path, CARILLON_SERVER_STOP_SECONDS="1000")
+    server.client("kinesisvideo").create_stream(StreamName="call")
+    muxer = Muxer(Track(1, 1, AUDIO, "", "A_PCM/INT/LIT", b"", 8_000.0, 1, 16))
+    whole = muxer.cluster(0, [Block(1, 0, bytes(1600)), Block(1, 100, bytes(1600))])
+
+    async def never_ends() -> AsyncIterator[bytes]:
+        yield muxer.header() + whole[:-1000]
+        await sleep_forever()
+
+    async def produce() -> None:
+        keys = {name: server.environment[f"AWS_{name.upper()}"] for name in ("access_key_id", "secret_access_key")}
+        async with KinesisVideoClient(endpoint_url=server.url, region="us-east-1", **keys) as client:
+            with suppress(PutMediaRefused, StreamUnavailable):
+                await put_media(client, "call", never_ends(), lambda _: heard.set())
+
+    heard = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        producing = pool.submit(anyio.run, produce)
+        assert heard.wait(60)
+        for number in signals:
+            server.process.send_signal(number)
+            _wait_for_line(tmp_path / "server.log", "server.draining")
+        assert server.process.wait(60) == 0
+        producing.result(60)
+    assert "Traceback" not in (tmp_path / "server.log").read_text()
+
+
+def _wait_for_line(log: Path, event: str) -> None:
+    deadline = time.monotonic() + 60
+    while event not in log.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

@@ -143,6 +143,8 @@ class Listener(uvicorn.Server):
             try:
                 accepted, address = await loop.sock_accept(listening)
             except OSError as error:
+                if error.errno == errno.EBADF:
+                    return  # the socket was closed
                 if error.errno in _NO_DESCRIPTORS:
                     self._tell_of_lack(error)
                     self._connections.make_room("descriptors")

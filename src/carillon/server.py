@@ -2,13 +2,14 @@
 
 A stop is a drain: no connection is accepted any more; producers are told at the end of their next fragment, once it is
 stored and acknowledged, and go on elsewhere or when we are back; what tasks have heard is committed; then connections
-that are left are cut off. All of it within `server.stop_seconds`.
+that are left are cut off. All of it within `server.stop_seconds`; a second signal ends the wait.
 """
 
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from typing import Final
 
 import prometheus_client
@@ -27,6 +28,8 @@ log = get_logger()
 
 _BACKLOG: Final = 2048
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "": "127.0.0.1"}  # noqa: S104 - where that is reached from here
+_CTRL_C_SECONDS: Final = 0.5
+_LAST_SECONDS: Final = 0.3  # for connections that are left after the drain
 _TRIES: Final = 20  # to find a port that is free for both families
 
 
@@ -62,7 +65,7 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
             connections = connections_for(descriptors, own.max_strangers)
             server = Listener(
                 application.api,
-                min(1.0, own.stop_seconds),
+                min(_LAST_SECONDS, own.stop_seconds),
                 certificate,
                 bounded(own.max_head_bytes, own.head_seconds, connections),
                 settings.ingest.max_message_bytes if settings.ingest.is_on else 0,
@@ -76,14 +79,28 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
                 async with application.work:
                     on_ready(own_url)
                     received = await anext(aiter(signals))
-                    log.info("server.draining", signal=signal.Signals(received).name, seconds=own.stop_seconds)
+                    # Whoever presses Ctrl-C waits for it; an orchestrator has patience.
+                    seconds = own.stop_seconds if received == signal.SIGTERM else min(own.stop_seconds, _CTRL_C_SECONDS)
+                    log.info("server.draining", signal=signal.Signals(received).name, seconds=seconds)
                     server.stop_accepting()
-                    with move_on_after(own.stop_seconds) as patience:
-                        await application.drain()
+                    with move_on_after(seconds) as patience:
+                        await _either(application.drain, partial(anext, aiter(signals)))
                     if patience.cancelled_caught:
-                        log.warning("server.drain_incomplete", seconds=own.stop_seconds)
+                        log.warning("server.drain_incomplete", seconds=seconds)
             server.should_exit = True
     log.info("server.stopped")
+
+
+async def _either(*children: Callable[[], Awaitable[object]]) -> None:
+    """Return when the first of some children does."""
+    async with create_task_group() as group:
+
+        async def until_done(child: Callable[[], Awaitable[object]]) -> None:
+            await child()
+            group.cancel_scope.cancel()
+
+        for child in children:
+            group.start_soon(until_done, child)
 
 
 @asynccontextmanager
