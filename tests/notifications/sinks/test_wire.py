@@ -230,6 +230,44 @@ async def test_a_refusal_of_the_event_itself_is_for_ever(kind: str, stranger: St
         await _send(kind)
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        ("LambdaFunctionSink", 400, "InvalidParameterValueException"),
+        ("LambdaFunctionSink", 400, "InvalidRequestContentException"),
+        ("LambdaFunctionSink", 413, "SerializedRequestEntityTooLargeException"),
+        ("LambdaFunctionSink", 415, "UnsupportedMediaTypeException"),
+        ("SqsQueueSink", 400, "com.amazonaws.sqs#InvalidMessageContents"),
+        ("SqsQueueSink", 413, "RequestTooLong"),
+        ("KinesisDataStreamSink", 400, "InvalidArgumentException"),
+        ("KinesisDataStreamSink", 400, "SerializationException"),
+        ("EventBridge", 413, "RequestEntityTooLarge"),
+    ],
+)
+async def test_every_word_for_what_will_never_be_taken_is_understood(
+    kind: str, status: int, code: str, stranger: Stranger
+) -> None:
+    header = code if kind == "LambdaFunctionSink" else ""
+    stranger.answers(status, json.dumps({"__type": code, "message": "It is not in order."}).encode(), header)
+    with pytest.raises(EventRefused, match="will not take it"):
+        await _send(kind)
+
+
+@pytest.mark.parametrize("code", ["InvalidParameter", "ParameterValueInvalid", "ValidationException"])
+async def test_every_word_of_a_topic_for_what_will_never_be_taken_is_understood(code: str, stranger: Stranger) -> None:
+    error = f"<ErrorResponse><Error><Code>{code}</Code><Message>Too long</Message></Error></ErrorResponse>"
+    stranger.answers(400, error.encode())
+    with pytest.raises(EventRefused, match=code):
+        await _send("SnsTopicSink")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_status_of_too_large_is_enough(kind: str, stranger: Stranger) -> None:
+    stranger.answers(413, b"<html>nginx</html>")
+    with pytest.raises(EventRefused, match="will not take it"):
+        await _send(kind)
+
+
 @pytest.mark.parametrize("kind", sorted(MENDABLE))
 async def test_a_refusal_that_is_about_the_target_may_be_over_another_time(kind: str, stranger: Stranger) -> None:
     stranger.answers(*MENDABLE[kind])

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
+from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
@@ -27,23 +28,26 @@ _CODE_CHARACTERS: Final = 100  # AWS's longest is well below; a stranger's answe
 
 _NEVER_TAKEN: Final = frozenset(
     {
-        "413",
         "InvalidArgument",
         "InvalidArgumentException",
         "InvalidMessageContents",
         "InvalidParameter",
+        "InvalidParameterException",
         "InvalidParameterValue",
+        "InvalidParameterValueException",
         "InvalidRequestContentException",
         "MalformedDetail",
+        "ParameterValueInvalid",
         "RequestEntityTooLarge",
         "RequestEntityTooLargeException",
         "RequestTooLargeException",
+        "SerializationException",
         "UnsupportedMediaTypeException",
         "ValidationError",
         "ValidationException",
     }
 )
-"""What services call an event that is too large for them or not in order, by whichever operation."""
+"""What services call an event that is too large for them or not in order, by whichever operation. Status 413 says so, too."""
 _SETUP: Final = (
     "topicarn",
     "streamarn",
@@ -157,19 +161,20 @@ def _told(what: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        said = error.response.get("Error", {})
-        raise refusal(what, said.get("Code"), said.get("Message")) from error
+        said, about = error.response.get("Error", {}), error.response.get("ResponseMetadata", {})
+        raise refusal(what, said.get("Code"), said.get("Message"), about.get("HTTPStatusCode")) from error
     except CredentialRetrievalError as error:  # its text quotes the program that was asked for them
         raise SendFailed("AWS credentials could not be retrieved. Check the AWS profile and its source.") from error
     except BotoCoreError as error:
         raise SendFailed(f"{what} failed: {error}") from error
 
 
-def refusal(operation: str, code: object, message: object) -> Refused | EventRefused:
+def refusal(operation: str, code: object, message: object, status: int | None = None) -> Refused | EventRefused:
     """Return the error that an error of AWS is: of the event itself, or of anything that may be over another time."""
     refused = Refused(operation, code)
     text = str(message).lower()
-    if refused.code in _NEVER_TAKEN and not any(parameter in text for parameter in _SETUP):
+    is_never_taken = refused.code in _NEVER_TAKEN and not any(parameter in text for parameter in _SETUP)
+    if is_never_taken or status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return EventRefused(f"{operation} will not take it: {refused.code}.")
     return refused
 
