@@ -141,3 +141,24 @@ def test_events_are_told_apart_by_task_time_and_delivery(call: dict[str, str], s
     assert ids("--since", "2h")[: len(everything)] == everything
     assert ids("--task", "no-such-task") == []
     assert ids("--since", "2999-01-01T00:00") == []
+
+
+def test_what_is_empty_has_its_headings(server: Any, shown: Shown, said: Said) -> None:
+    key = {"KmsKeyArn": "arn:aws:kms:us-east-1:111122223333:key/1"}
+    made = server.client("chime-sdk-voice").create_voice_profile_domain(
+        Name="nobody", ServerSideEncryptionConfiguration=key
+    )
+    domain = made["VoiceProfileDomain"]["VoiceProfileDomainId"]
+    assert shown("profiles", "list", "--domain", domain).split() == [
+        "voice",
+        "profile",
+        "created",
+        "refreshed",
+        "expires",
+    ]
+    assert said("profiles", "list", "--domain", domain) == []
+
+
+def test_the_first_key_says_when_it_was_made(shown: Shown) -> None:
+    (key,) = json.loads(shown("keys", "list", "--json"))
+    assert key["created_at"] is not None

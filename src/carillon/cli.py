@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Annotated, Final
 
@@ -44,12 +44,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (serve, env, push, calls, events, domains, identify, enroll, audit, doctor, demo, calibrate):
-    app.command()(_command)
-app.command("ingest-url")(ingest_url)
-app.add_typer(evaluate, name="eval")
-app.add_typer(keys, name="keys")
-app.add_typer(profiles, name="profiles")
+_PANELS: Final[dict[str, dict[str, Callable[..., None] | typer.Typer]]] = {
+    "Server": {"serve": serve, "doctor": doctor, "demo": demo},
+    "Clients and audio": {"env": env, "push": push, "ingest-url": ingest_url},
+    "Results": {"calls": calls, "events": events},
+    "Voices": {"domains": domains, "profiles": profiles, "enroll": enroll, "identify": identify},
+    "Access": {"keys": keys, "audit": audit},
+    "Accuracy": {"eval": evaluate, "calibrate": calibrate},
+}
+for _panel, _commands in _PANELS.items():
+    for _name, _command in _commands.items():
+        if isinstance(_command, typer.Typer):
+            app.add_typer(_command, name=_name, rich_help_panel=_panel)
+        else:
+            app.command(_name, rich_help_panel=_panel)(_command)
 
 
 @app.callback(invoke_without_command=True)

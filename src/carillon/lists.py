@@ -19,7 +19,7 @@ _PAGE: Final = 100
 
 async def show_calls(settings: Settings, only_active: bool, as_json: bool) -> None:
     """Print every pipeline that can still be read, with its tasks, oldest first."""
-    table = Table("began", "call", "state", "stream", "task", "analysis", "state of it", "said")
+    table = Table("began", "call", "call state", "stream", "task", "analysis", "task state", "message")
     async with opened(settings, must_exist=True) as ground:
         offset = 0
         while True:
@@ -55,8 +55,8 @@ async def show_domains(settings: Settings, as_json: bool) -> None:
                     continue
                 table.add_row(domain.id, domain.name, str(count), _text(domain.created_at))
             after = page[-1].id
-            if not as_json:
-                table.print()
+    if not as_json:
+        table.print()
 
 
 async def show_profiles(settings: Settings, domain: str, as_json: bool) -> None:
@@ -77,8 +77,8 @@ async def show_profiles(settings: Settings, domain: str, as_json: bool) -> None:
                 times = (profile.created_at, profile.updated_at, profile.expires_at)
                 table.add_row(profile.id, *map(_text, times))
             after = page[-1].id
-            if not as_json:
-                table.print()
+    if not as_json:
+        table.print()
 
 
 @asynccontextmanager

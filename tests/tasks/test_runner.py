@@ -23,7 +23,9 @@ OTHER_STREAM = "arn:aws:kinesisvideo:us-east-1:111122223333:stream/other/1732270
 SECOND = 8_000
 
 
-async def test_a_whole_call_is_told_as_the_guide_says(room: Any, tape: Any, call: Any, clock: ManualClock) -> None:
+async def test_a_whole_call_is_told_as_the_guide_says(
+    room: Any, tape: Any, call: Any, clock: ManualClock, logged: list[Any]
+) -> None:
     pipeline = await room.pipeline()
     async with room.running():
         search, tone = await room.search(pipeline), await room.tone(pipeline)
@@ -40,6 +42,22 @@ async def test_a_whole_call_is_told_as_the_guide_says(room: Any, tape: Any, call
     assert ended.state is PipelineState.STOPPED
     assert await room.state(tone) is TaskState.STOPPED
     assert tape.open_now == 0
+    _assert_log_is_short(logged, tone.id)
+
+
+def _assert_log_is_short(logged: list[Any], tone_id: str) -> None:
+    """A report that follows its like is no news to whoever reads the log."""
+    assert {line["log_level"] for line in logged} == {"info", "debug"}
+    of_tone = [line for line in logged if line.get("task_id") == tone_id and line["log_level"] == "info"]
+    assert [(line["event"], line.get("status")) for line in of_tone] == [
+        ("task.started", None),
+        ("task.hearing", None),
+        ("notification.posted", "VoiceToneAnalysisSuccessful"),
+        ("notification.posted", "VoiceToneAnalysisCompleted"),
+        ("task.stopped", None),
+    ]
+    moves = [set(line) for line in logged if line["event"] == "pipeline.moved"]
+    assert all("failure" not in move for move in moves)
 
 
 async def _has_told(room: Any, task: Any, count: int) -> bool:

@@ -202,7 +202,7 @@ def load_or_create(path: Path) -> KeyRing:
         CredentialsUnusable: others may read the file, or it is not what we write.
     """
     if not path.exists():
-        create_file(path, _encoded([AccessKey.generate()]))
+        create_file(path, _encoded([AccessKey.generate(created_at=datetime.now(UTC).replace(microsecond=0))]))
     return KeyRing(_read(path).keys)
 
 

@@ -58,8 +58,9 @@ def evaluate_tone(
 ) -> None:
     """Unweighted recall, confusions and calibration of tone on DIR/manifest.csv (path, speaker, valence, corpus).
 
-    Perhaps also session and language: words are heard only in English, and without that column all is English. What
-    is measured are the weights that ship. If they were trained on a corpus of DIR, the report warns: figures on
+    Perhaps also session and language: words are heard only in English, and
+    without that column all is English. What is measured are the weights that
+    ship. If they were trained on a corpus of DIR, the report warns: figures on
     speakers who were held out come from the cross-validation in training/tone.
     """
     from carillon.evaluation import chosen_lines, show_tone, write_tone_report
@@ -83,8 +84,9 @@ def evaluate_calls(
 ) -> None:
     """How both parties of every call in DIR sound over time: wav or flac, one party on each channel, in English.
 
-    Words that people wrote down are shown beside: NAME.turns.csv with start, end, channel (left, right) and text. The
-    pages of --report hold what was said.
+    Words that people wrote down are shown beside: NAME.turns.csv with start,
+    end, channel (left, right) and text. The pages of --report hold what was
+    said.
     """
     from carillon.evaluation import follow_calls, show_calls, write_pages
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 keys = typer.Typer(help="Make, show, rotate and disable access keys.", no_args_is_help=True)
 
-KeyId = Annotated[str, typer.Argument(help="The access key id.")]
+KeyId = Annotated[str, typer.Argument(help="The access key id.", metavar="KEY")]
 
 
 @keys.command()

@@ -12,7 +12,7 @@ def calls(
     data_dir: DataDir = None,
     as_json: JsonLines = False,
 ) -> None:
-    """Show the calls that were listened to and the tasks on each, oldest first."""
+    """Show the pipelines that were not deleted, each a call, and the tasks on it, oldest first."""
     import anyio
 
     from carillon import config

@@ -17,12 +17,15 @@ def push(
         typer.Argument(
             help="A recording: wav, flac, mp3, ogg, Matroska, ... Or - for a live pipe: the same, or raw samples.",
             dir_okay=False,
+            metavar="FILE",
         ),
     ],
     stream: Annotated[str, typer.Option(help="Name of the Kinesis video stream.")],
     speed: Annotated[
         float | None,
-        typer.Option(help="Of a file: 1 (the default) is natural speed, 8 eight times as fast, 0 as fast as it goes."),
+        typer.Option(
+            help="Of a file: 1 (the default) is natural speed, 8 eight times that, 0 as fast as it goes; at most 10000."
+        ),
     ] = None,
     rate: Annotated[
         int | None, typer.Option(help="Sample rate in Hz: to send a file at, by default its own; or of raw samples.")
@@ -39,7 +42,7 @@ def push(
 ) -> None:
     """Stream a recording, or what comes through a pipe, with PutMedia, as a telephone system would.
 
-    ffmpeg -i rtsp://camera/ -vn -ac 1 -ar 8000 -f wav - | carillon push - --stream door
+    ffmpeg -i call.mp4 -vn -f wav - | carillon push - --stream support
     """
     import anyio
 

@@ -23,7 +23,9 @@ profiles = typer.Typer(help="Show and look after the voices of a domain.", no_ar
 PASSPHRASE_VARIABLE: Final = "ARCHIVE_PASSPHRASE"  # noqa: S105 - its name only; CARILLON_... are settings
 _LEAST_PASSPHRASE: Final = 12
 
-Files = Annotated[list[Path], typer.Argument(help="Recordings: wav, flac, mp3, ogg, ...", exists=True, dir_okay=False)]
+Files = Annotated[
+    list[Path], typer.Argument(help="Recordings: wav, flac, mp3, ogg, ...", exists=True, dir_okay=False, metavar="FILE")
+]
 Domain = Annotated[str, typer.Option(help="Id or ARN of the voice profile domain.")]
 Channel = Annotated[int, typer.Option(help="Which channel of each recording to listen to.", min=0, max=1)]
 
@@ -119,7 +121,7 @@ def show_all(domain: Domain, data_dir: DataDir = None, as_json: Json = False) ->
 
 @profiles.command("re-embed")
 def re_embed(domain: Domain, data_dir: DataDir = None, as_json: Json = False) -> None:
-    """Make the embeddings of another model anew from the encrypted enrollment audio."""
+    """Make embeddings anew from the encrypted enrollment audio, after another speaker model was chosen."""
     from carillon.voices import work
 
     async def work_in(opened: "Room") -> bool:
@@ -136,11 +138,14 @@ def re_embed(domain: Domain, data_dir: DataDir = None, as_json: Json = False) ->
 @profiles.command("export")
 def export(
     domain: Domain,
-    file: Annotated[Path, typer.Argument(help="A new file.")],
+    file: Annotated[Path, typer.Argument(help="A new file.", metavar="FILE")],
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Write the voices of a domain into an encrypted archive. The passphrase is asked for, or in the environment."""
+    """Write the voices of a domain into an encrypted archive.
+
+    The passphrase is that in ARCHIVE_PASSPHRASE, or is asked for.
+    """
     from carillon.voices import work
 
     passphrase = _passphrase(confirm=True)
@@ -156,11 +161,14 @@ def export(
 @profiles.command("import")
 def take_in(
     domain: Domain,
-    file: Annotated[Path, typer.Argument(help="An archive.", exists=True, dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="An archive.", exists=True, dir_okay=False, metavar="FILE")],
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Read an encrypted archive into a domain; profiles keep their ids."""
+    """Read an encrypted archive into a domain; profiles keep their ids.
+
+    The passphrase is that in ARCHIVE_PASSPHRASE, or is asked for.
+    """
     from carillon.voices import work
 
     passphrase = _passphrase(confirm=False)

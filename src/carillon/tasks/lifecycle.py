@@ -173,7 +173,8 @@ class Lifecycle:
         self, connection: AsyncConnection, pipeline: Pipeline, state: PipelineState, failure: str | None = None
     ) -> Pipeline:
         moved = await self._pipelines.move(connection, pipeline, state)
-        log.info("pipeline.moved", pipeline_id=pipeline.id, state=state.value, failure=failure)
+        why = {} if failure is None else {"failure": failure}
+        log.info("pipeline.moved", pipeline_id=pipeline.id, state=state.value, **why)
         if state not in _TOLD:
             return moved
         event = pipeline_event(

@@ -158,9 +158,9 @@ class SpeakerSearch:
             known[f"{place}_cosine"] = round(candidate.score, 4)
             known[f"{place}_log_ratio"] = round(candidate.log_ratio, 2)
             known[f"{place}_confidence"] = round(candidate.confidence, 4)
-        about = {"task_id": self._task.id, "band": explanation.band, "threshold": explanation.threshold}
-        log.info("speaker_search.decided", **about, **known)
         matches = tuple(ProfileMatch(match.profile_id, match.confidence) for match in explanation.matches)
+        about = {"task_id": self._task.id, "band": explanation.band, "threshold": explanation.threshold}
+        log.info("speaker_search.decided", **about, matches=len(matches), **known)
         if not matches:
             return self._event(SpeakerSearchStatus.NO_MATCHES)
         return self._event(SpeakerSearchStatus.IDENTIFIED, matches)

@@ -122,6 +122,7 @@ class Worker(Generic[_Finding]):
             )
         self._timeline = _timeline(task, checkpoint)
         self._committed_ms = self._timeline.heard_ms if self._timeline else 0
+        self._last_status = ""  # of the notification that was posted last
         self._log = log.bind(task_id=task.id, pipeline_id=pipeline.id, kind=task.kind.value)
 
     @property
@@ -212,8 +213,15 @@ class Worker(Generic[_Finding]):
 
         if await _persistently(commit):
             self._analysis.committed()
-            for event in outcome.events:
-                self._log.info("task.told", event_id=event.id, status=event.status)
+            self._log_posted(outcome.events)
+            if ends_as is TaskState.STOPPED:
+                self._log.info("task.stopped")
+
+    def _log_posted(self, events: Sequence[Event]) -> None:
+        for event in events:  # a report that follows its like, every 5 s of each call, would drown the rest
+            say = self._log.debug if event.status == self._last_status else self._log.info
+            self._last_status = event.status
+            say("notification.posted", event_id=event.id, status=event.status)
 
     def _place_to_resume(self, fragment: Fragment) -> Checkpoint:
         assert self._timeline is not None
