@@ -1,5 +1,6 @@
 """One key for what lies in a database: made once, remembered, and never replaced beside what it sealed."""
 
+import os
 import stat
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import to_thread
 
 import carillon.app  # noqa: F401 - every room declares its tables
 from carillon.arns import Place
@@ -118,6 +120,18 @@ async def test_a_key_that_others_may_read_is_refused_with_the_mending_command(mi
 async def test_a_torn_key_is_refused(migrated: Database, path: Any) -> None:
     put(path, b"short")
     with pytest.raises(RootKeyUnusable, match="32 bytes"):
+        await unlock(migrated, path)
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("nowhere")])
+async def test_what_is_no_file_is_refused_and_not_waited_for(
+    migrated: Database, path: Path, make: Callable[[Path], None]
+) -> None:
+    put(path, bytes(32))
+    await unlock(migrated, path)
+    await to_thread.run_sync(path.unlink)
+    make(path)
+    with pytest.raises(RootKeyUnusable, match=str(path)):
         await unlock(migrated, path)
 
 

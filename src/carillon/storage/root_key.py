@@ -6,6 +6,7 @@ sealed.
 """
 
 import secrets
+import stat
 from hmac import compare_digest
 from pathlib import Path
 from typing import Final
@@ -106,7 +107,8 @@ def _another(path: Path) -> RootKeyUnusable:
 
 def _read(path: Path) -> bytes:
     try:
-        is_exposed, key = path.stat().st_mode & 0o077, path.read_bytes()
+        mode = path.stat().st_mode
+        key = b"" if stat.S_ISFIFO(mode) else path.read_bytes()  # which would wait for ever
     except FileNotFoundError as error:
         raise RootKeyUnusable(
             f"{path} is missing, and the database beside it was sealed with it. Restore it from its backup; to begin "
@@ -114,7 +116,7 @@ def _read(path: Path) -> bytes:
         ) from error
     except OSError as error:
         raise RootKeyUnusable(f"{path} cannot be read: {error.strerror}.") from error
-    if is_exposed:
+    if mode & 0o077:
         raise RootKeyUnusable(f"{path} may be read by others. Run: chmod 600 {path}")
     if len(key) != KEY_BYTES:
         raise RootKeyUnusable(

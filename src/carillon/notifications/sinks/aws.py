@@ -47,7 +47,7 @@ _NEVER_TAKEN: Final = frozenset(
         "ValidationException",
     }
 )
-"""What services call an event that is too large for them or not in order, by whichever operation. Status 413 says so, too."""
+"""What services call an event that is too large for them or not in order, whatever was called; 413 says so, too."""
 _SETUP: Final = (
     "topicarn",
     "streamarn",
