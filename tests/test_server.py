@@ -35,6 +35,19 @@ def test_it_stops_cleanly_on_sigterm(start_server: Any, tmp_path: Path) -> None:
     assert "Traceback" not in log
 
 
+@pytest.mark.parametrize("again", [signal.SIGTERM, signal.SIGINT])
+def test_signals_that_come_again_cut_no_stop_short(start_server: Any, tmp_path: Path, again: signal.Signals) -> None:
+    server = start_server(tmp_path)
+    server.client("kinesisvideo").create_stream(StreamName="call")
+    server.process.terminate()
+    while server.process.poll() is None:
+        server.process.send_signal(again)
+        with suppress(subprocess.TimeoutExpired):
+            server.process.wait(0.01)
+    assert server.process.returncode == 0
+    assert (tmp_path / "server.log").read_text().splitlines()[-1].split()[-1] == "server.stopped"
+
+
 def test_it_stops_cleanly_while_a_producer_is_connected(start_server: Any, tmp_path: Path) -> None:
     server = start_server(tmp_path / "data", CARILLON_SERVER_STOP_SECONDS="1")
     server.client("kinesisvideo").create_stream(StreamName="call")

@@ -27,6 +27,7 @@ from carillon.tls import certificate_of
 log = get_logger()
 
 _BACKLOG: Final = 2048
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "": "127.0.0.1"}  # noqa: S104 - where that is reached from here
 _CTRL_C_SECONDS: Final = 0.5
 _LAST_SECONDS: Final = 0.3  # for connections that are left after the drain
@@ -45,7 +46,7 @@ class AddressUnusable(CarillonError):
 
 
 async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
-    """Serve until SIGTERM or SIGINT.
+    """Serve until SIGTERM or SIGINT. Another one ends the patience with producers, but nothing that would be lost.
 
     Args:
         settings: everything that can be set.
@@ -55,7 +56,7 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
     scheme = "http" if certificate is None else "https"
     own = settings.server
     descriptors = raise_descriptor_limit()
-    with _listening(own.host, own.port) as sockets:
+    with _listening(own.host, own.port) as sockets, ExitStack() as until_the_end:
         own_url = _url_of(sockets[0], scheme)
         async with (
             _metrics(own),
@@ -75,18 +76,20 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
             )
             group.start_soon(server.serve, sockets)
             await server.is_listening.wait()
-            with open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                async with application.work:
-                    on_ready(own_url)
-                    received = await anext(aiter(signals))
-                    # Whoever presses Ctrl-C waits for it; an orchestrator has patience.
-                    seconds = own.stop_seconds if received == signal.SIGTERM else min(own.stop_seconds, _CTRL_C_SECONDS)
-                    log.info("server.draining", signal=signal.Signals(received).name, seconds=seconds)
-                    server.stop_accepting()
-                    with move_on_after(seconds) as patience:
-                        await _either(application.drain, partial(anext, aiter(signals)))
-                    if patience.cancelled_caught:
-                        log.warning("server.drain_incomplete", seconds=seconds)
+            for number in _ENDING:
+                until_the_end.callback(signal.signal, number, signal.SIG_IGN)
+            signals = until_the_end.enter_context(open_signal_receiver(*_ENDING))
+            async with application.work:
+                on_ready(own_url)
+                received = await anext(aiter(signals))
+                # Whoever presses Ctrl-C waits for it; an orchestrator has patience.
+                seconds = own.stop_seconds if received == signal.SIGTERM else min(own.stop_seconds, _CTRL_C_SECONDS)
+                log.info("server.draining", signal=signal.Signals(received).name, seconds=seconds)
+                server.stop_accepting()
+                with move_on_after(seconds) as patience:
+                    await _either(application.drain, partial(anext, aiter(signals)))
+                if patience.cancelled_caught:
+                    log.warning("server.drain_incomplete", seconds=seconds)
             server.should_exit = True
     log.info("server.stopped")
 
