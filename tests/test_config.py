@@ -155,6 +155,8 @@ def test_a_mistake_in_the_file_says_which_file(tmp_path: Path) -> None:
         (lambda path: path.mkdir(), "cannot be read: Is a directory"),
         (lambda path: path.write_bytes(b"[tasks]\n# \xff\n"), "is not UTF-8"),
         (lambda path: path.write_text("tasks = ["), "is not TOML"),
+        (lambda path: path.write_text("tasks = " + "[" * 100_000), "is not TOML"),
+        (lambda path: path.symlink_to("/dev/zero"), "is no file of settings"),
     ],
 )
 def test_a_file_of_settings_that_cannot_be_used_is_told_in_one_line(made: Any, said: str, tmp_path: Path) -> None:
@@ -163,6 +165,11 @@ def test_a_file_of_settings_that_cannot_be_used_is_told_in_one_line(made: Any, s
         load(tmp_path, None, {"CARILLON_CONFIG": str(tmp_path / "named.toml")})
     assert "named.toml" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_settings_may_begin_with_a_mark_of_its_encoding(tmp_path: Path) -> None:
+    (tmp_path / "carillon.toml").write_bytes(b"\xef\xbb\xbf[server]\nport = 1234\n")
+    assert load(tmp_path, None, {}).server.port == 1234
 
 
 def test_a_home_that_does_not_exist_is_told(tmp_path: Path) -> None:

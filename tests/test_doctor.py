@@ -86,6 +86,14 @@ async def test_a_database_that_is_damaged_inside_is_a_fault(tmp_path: Path) -> N
     assert "damaged" in found.said
 
 
+async def test_a_database_that_lost_a_table_is_a_fault(tmp_path: Path) -> None:
+    async with opened(settings(tmp_path)) as ground, ground.database.transaction() as connection:
+        await connection.exec_driver_sql("DROP TABLE resource_tags")
+    (found,) = of(await examine(settings(tmp_path)), "database")
+    assert found.state == "fault"
+    assert "resource_tags" in found.said
+
+
 async def test_a_database_without_our_tables_will_be_brought_up_to_date(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / DATABASE_FILE}")
     async with database.transaction():

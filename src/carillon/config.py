@@ -54,6 +54,7 @@ AWS_QUOTAS: Final[Mapping[str, Mapping[str, int]]] = {
 """Source: Amazon Chime SDK Developer Guide, "Call analytics service quotas"; Kinesis Video Streams Developer Guide,
 "Quotas"."""
 _SHOWN_CHARACTERS: Final = 60
+_MOST_CHARACTERS: Final = 1_000_000
 _OWN_VARIABLES: Final = frozenset({_DATA_DIR, _CONFIG, _TRACEBACK})
 
 _Where: TypeAlias = Callable[[str, str], str]
@@ -256,16 +257,22 @@ def rooms() -> Mapping[str, type[Any]]:
 
 def _from_file(file: Path, *, must_exist: bool) -> Mapping[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        with file.open(encoding="utf-8-sig") as text:  # editors on Windows begin a file with a mark
+            said = text.read(_MOST_CHARACTERS + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         if must_exist:
             raise BadSettings(f"There is no file {file} (by {_CONFIG}).") from error
         return {}
     except OSError as error:
         raise BadSettings(f"{file} cannot be read: {error.strerror}.") from error
-    except ValueError as error:  # of TOML, and of UTF-8
-        what = "UTF-8" if isinstance(error, UnicodeDecodeError) else "TOML"
-        raise BadSettings(f"{file} is not {what}: {error}.") from error
+    except UnicodeDecodeError as error:
+        raise BadSettings(f"{file} is not UTF-8: {error}.") from error
+    if len(said) > _MOST_CHARACTERS:
+        raise BadSettings(f"{file} is no file of settings: it is longer than {_MOST_CHARACTERS} characters.")
+    try:
+        return tomllib.loads(said)
+    except (ValueError, RecursionError) as error:
+        raise BadSettings(f"{file} is not TOML: {error}.") from error
 
 
 def _from_environment(environment: Mapping[str, str]) -> Mapping[str, Mapping[str, str]]:

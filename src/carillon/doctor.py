@@ -21,7 +21,7 @@ from carillon.config import FILE_NAME, Settings
 from carillon.errors import CarillonError
 from carillon.inference import Manifest, Models
 from carillon.running import ADDRESS_FILE, LOCK_FILE, running
-from carillon.storage import Database, check_root_key, known_revisions, revision_of
+from carillon.storage import Database, check_root_key, check_tables, known_revisions, revision_of
 from carillon.storage.permissions import MOST_EXPOSED, exposed
 from carillon.terminal import print_json, terminal_width
 from carillon.tls import FOLDER as TLS_FOLDER
@@ -141,7 +141,8 @@ async def _database(settings: Settings) -> Checked:
     try:
         found = await revision_of(database)
         faults = await database.integrity_faults()
-        if found == known[-1]:
+        if found == known[-1] and not faults:
+            await check_tables(database)
             await check_root_key(database, settings.data_dir / ROOT_KEY_FILE)
     except CarillonError as error:
         return Checked("database", "fault", str(error))

@@ -6,7 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 import carillon.app  # noqa: F401 - every room declares its tables
-from carillon.storage import Database, metadata, migrate
+from carillon.storage import Database, NotWhole, metadata, migrate
 
 pytestmark = pytest.mark.anyio
 
@@ -56,5 +56,25 @@ async def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
         async with database.reading() as connection:
             versions = (await connection.exec_driver_sql("SELECT version_num FROM alembic_version")).all()
         assert len(versions) == 1
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize(
+    ("harm", "said"),
+    [
+        ("DROP TABLE resource_tags", "it has no resource_tags"),
+        ("DROP TABLE alembic_version", "does not say which version"),
+        ("DELETE FROM alembic_version", "does not say which version"),
+    ],
+)
+async def test_a_database_that_lost_a_table_is_refused_in_one_line(tmp_path: Path, harm: str, said: str) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'harmed.db'}")
+    try:
+        await migrate(database)
+        async with database.transaction() as connection:
+            await connection.exec_driver_sql(harm)
+        with pytest.raises(NotWhole, match=said):
+            await migrate(database)
     finally:
         await database.close()

@@ -17,7 +17,7 @@ from carillon.storage.database import (
 from carillon.storage.groups import NotCommitted
 from carillon.storage.idempotency import Claim, TokenReused, TokenSpent, made_before, make_once
 from carillon.storage.root_key import RootKeyUnusable, check_root_key, unlock
-from carillon.storage.schema import NewerDatabase, known_revisions, migrate, revision_of
+from carillon.storage.schema import NewerDatabase, NotWhole, check_tables, known_revisions, migrate, revision_of
 from carillon.storage.tags import TooManyResourceTags, forget_tags, put_tags, remove_tags, tags_of
 from carillon.storage.vault import SealBroken, Vault, WrappedKey
 
@@ -29,6 +29,7 @@ __all__ = [
     "DatabaseDamaged",
     "NewerDatabase",
     "NotCommitted",
+    "NotWhole",
     "RootKeyUnusable",
     "SealBroken",
     "Settings",
@@ -39,6 +40,7 @@ __all__ = [
     "Vault",
     "WrappedKey",
     "check_root_key",
+    "check_tables",
     "forget_tags",
     "known_revisions",
     "made_before",

@@ -11,7 +11,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from carillon.errors import CarillonError
-from carillon.storage.database import Database
+from carillon.storage.database import Database, metadata
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
 
@@ -26,16 +26,37 @@ class NewerDatabase(CarillonError):
         )
 
 
+class NotWhole(CarillonError):
+    """Tables are not those of the revision that the database says it is at: something was lost, or done by hand."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"The database is not whole: {what}. Stop the server, and restore the database from a backup.")
+
+
 async def migrate(database: Database) -> None:
     """Apply every migration that the database has not seen. Two processes that start at once take turns.
 
     Raises:
         NewerDatabase: it has seen one that we do not know.
+        NotWhole: its tables are not those of the migrations that it has seen.
     """
     newest = known_revisions()[-1]  # read before anybody has to wait for it
     if await revision_of(database) != newest:
         async with database.transaction() as connection:
             await connection.run_sync(_upgrade)
+    await check_tables(database)
+
+
+async def check_tables(database: Database) -> None:
+    """Make sure that a database at the newest revision has every table.
+
+    Raises:
+        NotWhole: it has not.
+    """
+    async with database.reading() as connection:
+        there = await connection.run_sync(_tables)
+    if missing := metadata.tables.keys() - there:
+        raise NotWhole(f"it has no {', '.join(sorted(missing))}")
 
 
 async def revision_of(database: Database) -> str | None:
@@ -57,6 +78,8 @@ def _upgrade(connection: sa.Connection) -> None:
         return  # somebody was faster
     if seen is not None and seen not in known_revisions():
         raise NewerDatabase(seen)
+    if seen is None and metadata.tables.keys() & _tables(connection):
+        raise NotWhole("it has tables, and does not say which version made them")
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
@@ -64,6 +87,10 @@ def _upgrade(connection: sa.Connection) -> None:
 
 def _revision(connection: sa.Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
+
+
+def _tables(connection: sa.Connection) -> set[str]:
+    return set(sa.inspect(connection).get_table_names())
 
 
 def _config() -> Config:
