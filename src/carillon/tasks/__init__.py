@@ -6,7 +6,7 @@ The only room that sees every stage of a call. `speaker_search.py` and `voice_to
 """
 
 from carillon.tasks.analyses import Analyses
-from carillon.tasks.decision import ENROLLED_SECONDS, Candidate, Explanation, decide
+from carillon.tasks.decision import ENROLLED_SECONDS, Candidate, decide
 from carillon.tasks.enrollment import Enrollment, VoiceKnown
 from carillon.tasks.identification import Identification, Identifier
 from carillon.tasks.lifecycle import Lifecycle
@@ -32,7 +32,6 @@ __all__ = [
     "DomainInUse",
     "DomainUnknown",
     "Enrollment",
-    "Explanation",
     "Identification",
     "Identifier",
     "Lifecycle",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from carillon.inference import posteriors
-from carillon.profiles import Band, Channel, Likeness, Match
+from carillon.profiles import Channel, Likeness, Match
 
 ENROLLED_SECONDS: Final = 20.0
 """Speech behind every enrolled voice."""
@@ -37,30 +37,6 @@ class Candidate:
     """The probability that this is the person, the size of the domain and all other candidates considered."""
     person: int = 0
     """Candidates with the same number are taken for one person who was enrolled several times. Counted from 0."""
-
-
-@dataclass(frozen=True, slots=True)
-class Explanation:
-    """What the answer to one search was made from, for whoever asks later: numbers and ids, nothing of a voice."""
-
-    task_id: str
-    domain_id: str
-    model_id: str
-    band: Band
-    """How the caller was heard."""
-    speech_seconds: float
-    """Behind the searched embedding."""
-    known_voices: int
-    """In the domain, of which the candidates are the nearest."""
-    threshold: float
-    """The confidence from which on a candidate is a match."""
-    candidates: tuple[Candidate, ...]
-    """Best first, matches or not."""
-
-    @property
-    def matches(self) -> tuple[Candidate, ...]:
-        """Return the candidates that are told of."""
-        return tuple(candidate for candidate in self.candidates if candidate.confidence >= self.threshold)
 
 
 def decide(

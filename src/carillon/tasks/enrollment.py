@@ -6,9 +6,9 @@ AWS: CreateVoiceProfile makes a second profile of a person without a word. So do
 from collections.abc import Callable, Sequence
 
 from carillon.errors import AlreadyExists
-from carillon.profiles import EnrollableVoice, Profile, Profiles
-from carillon.tasks.decision import ENROLLED_SECONDS, Candidate, Explanation
-from carillon.tasks.identification import Identification, Identifier
+from carillon.profiles import Profile, Profiles
+from carillon.tasks.decision import ENROLLED_SECONDS, Candidate
+from carillon.tasks.identification import Identifier
 from carillon.tasks.settings import Settings
 from carillon.tasks.store import TaskStore
 from carillon.telemetry import get_logger
@@ -65,18 +65,5 @@ class Enrollment:
             return ()
         found = await identifier.identify(voice.domain_id, voice.embedding, voice.band, ENROLLED_SECONDS)
         if found.matches:
-            await self._store.explain(_explanation(task_id, voice, found))
+            await self._store.explain(task_id, found)
         return found.matches
-
-
-def _explanation(task_id: str, voice: EnrollableVoice, found: Identification) -> Explanation:
-    return Explanation(
-        task_id=task_id,
-        domain_id=voice.domain_id,
-        model_id=voice.model_id,
-        band=voice.band,
-        speech_seconds=ENROLLED_SECONDS,
-        known_voices=found.known_voices,
-        threshold=found.threshold,
-        candidates=found.candidates,
-    )

@@ -21,8 +21,14 @@ class SpeakerModel(Scores, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """Who it may be."""
+    """Who it may be, and what that was made from: numbers and ids, nothing of a voice."""
 
+    domain_id: str
+    model_id: str
+    band: Band
+    """How the voice was heard."""
+    speech_seconds: float
+    """Behind its embedding."""
     known_voices: int
     """In the domain, of which the candidates are the nearest."""
     threshold: float
@@ -84,7 +90,15 @@ class Identifier:
         alike = await self._profiles.likenesses(domain_id, asked, self._model.id) if len(asked) > 1 else ()
         candidates = decide(found, self._model, speech_seconds, self._settings.known_callers, alike)
         known_voices = found[0].size if found else 0
-        return Identification(known_voices, await self._threshold(domain_id), candidates[:limit])
+        return Identification(
+            domain_id=domain_id,
+            model_id=self._model.id,
+            band=band,
+            speech_seconds=speech_seconds,
+            known_voices=known_voices,
+            threshold=await self._threshold(domain_id),
+            candidates=candidates[:limit],
+        )
 
     async def _threshold(self, domain_id: str) -> float:
         """Return the confidence that is a match in this domain: by its id or its name, else the one for all."""

@@ -22,8 +22,7 @@ from carillon.audio import Pcm
 from carillon.clock import Clock
 from carillon.notifications import Event, EventContext, ProfileMatch, SpeakerSearchStatus, speaker_search_event
 from carillon.profiles import Profiles, Voiceprint
-from carillon.tasks.decision import Explanation
-from carillon.tasks.identification import Identifier, SpeakerModel
+from carillon.tasks.identification import Identification, Identifier, SpeakerModel
 from carillon.tasks.model import Task
 from carillon.tasks.settings import Settings
 from carillon.tasks.store import Outcome
@@ -107,13 +106,13 @@ class SpeakerSearch:
             reason: why the audio ended early, told with the failures.
         """
         events: list[Event] = []
-        explanations: list[Explanation] = []
+        identifications: list[Identification] = []
         voiceprint = None
         for finding in findings:
             match finding:
                 case IdentificationReady():
-                    explanations.append(await self._identify(finding))
-                    events.append(self._answer(explanations[-1]))
+                    identifications.append(await self._identify(finding))
+                    events.append(self._answer(identifications[-1]))
                     self._concluded.add("identification")
                 case VoiceprintReady():
                     voiceprint = self._voiceprint(finding)
@@ -124,7 +123,7 @@ class SpeakerSearch:
                     events.append(self._event(_FAILED[finding.stage], message=finding.message))
                     self._concluded.add(finding.stage)
         is_final = voiceprint is not None or "voiceprint" in self._concluded
-        return Outcome(tuple(events), voiceprint, tuple(explanations), is_final)
+        return Outcome(tuple(events), voiceprint, tuple(identifications), is_final)
 
     def committed(self) -> None:
         """Take note that what was last concluded is told for good."""
@@ -136,30 +135,20 @@ class SpeakerSearch:
             self._event(status, message=reason) for stage, status in _FAILED.items() if stage not in self._told
         )
 
-    async def _identify(self, heard: IdentificationReady) -> Explanation:
-        found = await self._identifier.identify(self._domain_id, heard.embedding, heard.band, heard.speech_seconds)
-        return Explanation(
-            task_id=self._task.id,
-            domain_id=self._domain_id,
-            model_id=self._model.id,
-            band=heard.band,
-            speech_seconds=heard.speech_seconds,
-            known_voices=found.known_voices,
-            threshold=found.threshold,
-            candidates=found.candidates,
-        )
+    async def _identify(self, heard: IdentificationReady) -> Identification:
+        return await self._identifier.identify(self._domain_id, heard.embedding, heard.band, heard.speech_seconds)
 
-    def _answer(self, explanation: Explanation) -> Event:
+    def _answer(self, found: Identification) -> Event:
         """Return what is told, and log what it was made from: scores tell nothing of a voice."""
         known: dict[str, float | str] = {}
-        for place, candidate in zip(("best", "second"), explanation.candidates, strict=False):
+        for place, candidate in zip(("best", "second"), found.candidates, strict=False):
             known[f"{place}_voice_profile_id"] = candidate.profile_id
             known[f"{place}_channel"] = candidate.channel
             known[f"{place}_cosine"] = round(candidate.score, 4)
             known[f"{place}_log_ratio"] = round(candidate.log_ratio, 2)
             known[f"{place}_confidence"] = round(candidate.confidence, 4)
-        matches = tuple(ProfileMatch(match.profile_id, match.confidence) for match in explanation.matches)
-        about = {"task_id": self._task.id, "band": explanation.band, "threshold": explanation.threshold}
+        matches = tuple(ProfileMatch(match.profile_id, match.confidence) for match in found.matches)
+        about = {"task_id": self._task.id, "band": found.band, "threshold": found.threshold}
         log.info("speaker_search.decided", **about, matches=len(matches), **known)
         if not matches:
             return self._event(SpeakerSearchStatus.NO_MATCHES)

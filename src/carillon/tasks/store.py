@@ -18,7 +18,7 @@ from carillon.notifications import Event, Outbox, SinkTarget
 from carillon.pipelines import Leg, Pipeline, is_visible
 from carillon.profiles import Profiles, Voiceprint
 from carillon.storage import Database, Timestamp, Vault, metadata
-from carillon.tasks.decision import Explanation
+from carillon.tasks.identification import Identification
 from carillon.tasks.model import ACTIVE, ENDED, TRANSITIONS, Checkpoint, Task, TaskKind, TaskNotFound, TaskState
 
 _LONGEST_MESSAGE: Final = 1024
@@ -52,8 +52,8 @@ class Outcome:
 
     events: tuple[Event, ...] = ()
     voiceprint: Voiceprint | None = field(default=None, repr=False)
-    explanations: tuple[Explanation, ...] = ()
-    """Of what the events tell."""
+    identifications: tuple[Identification, ...] = ()
+    """What the events were made from."""
     is_final: bool = False
     """The task's work is done; nothing more will come."""
 
@@ -64,7 +64,7 @@ class Outcome:
 class Explained(Protocol):
     """Where it is written down what an answer was made from."""
 
-    async def explain(self, connection: AsyncConnection, at: datetime, explanation: Explanation) -> None:
+    async def explain(self, connection: AsyncConnection, at: datetime, task_id: str, found: Identification) -> None:
         """Write down one answer's explanation, in the transaction of the answer."""
         ...
 
@@ -235,8 +235,8 @@ class TaskStore:
             for event in outcome.events:
                 await self._outbox.post(connection, event, targets(pipeline))
             if self._explained is not None:
-                for explanation in outcome.explanations:
-                    await self._explained.explain(connection, self._clock.now(), explanation)
+                for found in outcome.identifications:
+                    await self._explained.explain(connection, self._clock.now(), task.id, found)
             if checkpoint is not None and ends_as is None:
                 await self._keep_checkpoint(connection, pipeline, task, checkpoint)
             if ends_as is not None:
@@ -247,11 +247,11 @@ class TaskStore:
             self._outbox.wake()
         return True
 
-    async def explain(self, explanation: Explanation) -> None:
+    async def explain(self, task_id: str, found: Identification) -> None:
         """Keep the explanation of an answer that changes nothing by itself."""
         if self._explained is not None:
             async with self._database.transaction() as connection:
-                await self._explained.explain(connection, self._clock.now(), explanation)
+                await self._explained.explain(connection, self._clock.now(), task_id, found)
 
     async def _keep_checkpoint(
         self, connection: AsyncConnection, pipeline: Pipeline, task: Task, checkpoint: Checkpoint

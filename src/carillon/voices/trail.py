@@ -12,7 +12,7 @@ from carillon.arns import Place
 from carillon.clock import Clock
 from carillon.profiles import Profile
 from carillon.storage import Database
-from carillon.tasks import Explanation
+from carillon.tasks import Identification
 
 
 class CommandTrail:
@@ -32,9 +32,9 @@ class CommandTrail:
         """Write down what is about to be done with the voices of a domain."""
         await self._write(self._row(operation, f"voice-profile-domain/{domain_id}", details))
 
-    async def explain(self, explanation: Explanation) -> None:
+    async def explain(self, found: Identification) -> None:
         """Write down whose voice one was found to be."""
-        row = explanation_row(self._place, self._clock.now(), explanation, source=COMMAND, user=_user())
+        row = explanation_row(self._place, self._clock.now(), str(uuid.uuid4()), found, source=COMMAND, user=_user())
         await self._write(row)
 
     async def enrolled(self, connection: AsyncConnection, profile: Profile) -> None:

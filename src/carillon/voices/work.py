@@ -1,6 +1,5 @@
 """What each command does, without its words: plain values in and out."""
 
-import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from anyio import to_thread
 from carillon.analysis import IdentificationReady, VoiceprintReady
 from carillon.errors import CarillonError, InvalidRequest
 from carillon.profiles import KnownVoice, OpenVoice, Profile, ProfileExists
-from carillon.tasks import ENROLLED_SECONDS, Candidate, Explanation, Identification
+from carillon.tasks import ENROLLED_SECONDS, Candidate, Identification
 from carillon.voices.archive import read_archive, writing_archive
 from carillon.voices.recordings import UnfitRecording
 from carillon.voices.room import Room
@@ -193,17 +192,7 @@ async def _identified(
     """Say whose voice one is, and write down that it was asked."""
     seconds = heard.speech_seconds if isinstance(heard, IdentificationReady) else ENROLLED_SECONDS
     found = await room.identifier.identify(domain_id, heard.embedding, heard.band, seconds, without=without)
-    explanation = Explanation(
-        task_id=str(uuid.uuid4()),
-        domain_id=domain_id,
-        model_id=room.models.speaker.id,
-        band=heard.band,
-        speech_seconds=seconds,
-        known_voices=found.known_voices,
-        threshold=found.threshold,
-        candidates=found.candidates,
-    )
-    await room.trail.explain(explanation)
+    await room.trail.explain(found)
     return found
 
 

@@ -8,7 +8,7 @@ from carillon.api.access import Explanations, TrailRow, read_trail
 from carillon.arns import Place
 from carillon.audit import line
 from carillon.storage import Database
-from carillon.tasks import Candidate, Explanation
+from carillon.tasks import Candidate, Identification
 
 pytestmark = pytest.mark.anyio
 
@@ -16,20 +16,20 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 DOMAIN = "arn:aws:chime:us-east-1:111122223333:voice-profile-domain/vpd-1"
 
 
-def explanation(*candidates: Candidate) -> Explanation:
-    return Explanation("task-1", "vpd-1", "wespeaker", "tel", 10.016, 250, 0.5, candidates)
+def identification(*candidates: Candidate) -> Identification:
+    return Identification("vpd-1", "wespeaker", "tel", 10.016, 250, 0.5, candidates)
 
 
-async def explained(database: Database, of: Explanation) -> TrailRow:
+async def explained(database: Database, of: Identification) -> TrailRow:
     async with database.transaction() as connection:
-        await Explanations(Place()).explain(connection, NOW, of)
+        await Explanations(Place()).explain(connection, NOW, "task-1", of)
     ((_, row),) = await read_trail(database, 0, 10)
     return row
 
 
 async def test_a_row_tells_the_score_and_what_became_of_it_for_each_candidate(database: Database) -> None:
     best, other = Candidate("vp-1", "tel", 0.71239, 9.1234, 0.98765), Candidate("vp-2", "cross", 0.2, -6.0, 0.00001, 1)
-    row = await explained(database, explanation(best, other))
+    row = await explained(database, identification(best, other))
     assert (row.at, row.access_key_id, row.source, row.status, row.error) == (NOW, "", "task", 200, None)
     assert (row.action, row.resource, row.request_id) == ("carillon:IdentifySpeaker", DOMAIN, "task-1")
     assert row.details == {
@@ -72,7 +72,7 @@ async def test_a_row_tells_the_score_and_what_became_of_it_for_each_candidate(da
 async def test_a_line_tells_the_best_candidate(
     database: Database, candidates: tuple[Candidate, ...], told: str
 ) -> None:
-    shown = line(await explained(database, explanation(*candidates)))
+    shown = line(await explained(database, identification(*candidates)))
     assert told in shown
     assert "] carillon task" in shown.replace("[/]", "]")
 
@@ -80,7 +80,7 @@ async def test_a_line_tells_the_best_candidate(
 async def test_an_answer_that_was_not_given_is_not_explained(database: Database) -> None:
     async def answer() -> None:
         async with database.transaction() as connection:
-            await Explanations(Place()).explain(connection, NOW, explanation())
+            await Explanations(Place()).explain(connection, NOW, "task-1", identification())
             raise RuntimeError("torn")
 
     with pytest.raises(RuntimeError, match="torn"):

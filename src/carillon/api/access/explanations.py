@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.api.access.trail import TASK, TrailRow, add_to_trail
 from carillon.arns import Place
-from carillon.tasks import Explanation
+from carillon.tasks import Identification
 
 ACTION: Final = "carillon:IdentifySpeaker"
 
@@ -21,24 +21,25 @@ class Explanations:
     def __init__(self, place: Place) -> None:
         self._place = place
 
-    async def explain(self, connection: AsyncConnection, at: datetime, explanation: Explanation) -> None:
-        """Write down one answer's explanation."""
-        await add_to_trail(connection, [explanation_row(self._place, at, explanation)])
+    async def explain(self, connection: AsyncConnection, at: datetime, task_id: str, found: Identification) -> None:
+        """Write down what an answer of a task was made from."""
+        await add_to_trail(connection, [explanation_row(self._place, at, task_id, found)])
 
 
 def explanation_row(
-    place: Place, at: datetime, explanation: Explanation, *, source: str = TASK, user: str | None = None
+    place: Place, at: datetime, asked_by: str, found: Identification, *, source: str = TASK, user: str | None = None
 ) -> TrailRow:
     """Return the row of one answer.
 
     Args:
         place: whose domain it is.
         at: when it was given.
-        explanation: what it was made from; its task's id is in the place of a request's.
+        asked_by: the id of the task, or one for this occasion: in the place of a request's.
+        found: what it was made from.
         source: what gave it.
         user: of this machine, if it was a command.
     """
-    matches = explanation.matches
+    matches = found.matches
     candidates = [
         {
             "voice_profile_id": candidate.profile_id,
@@ -49,24 +50,24 @@ def explanation_row(
             "person": candidate.person,
             "is_match": candidate in matches,
         }
-        for candidate in explanation.candidates
+        for candidate in found.candidates
     ]
     return TrailRow(
         at=at,
         access_key_id="",
         action=ACTION,
-        resource=place.arn("chime", f"voice-profile-domain/{explanation.domain_id}"),
+        resource=place.arn("chime", f"voice-profile-domain/{found.domain_id}"),
         source=source,
         status=200,
         error=None,
-        request_id=explanation.task_id,
+        request_id=asked_by,
         details={
             **({} if user is None else {"user": user}),
-            "model": explanation.model_id,
-            "band": explanation.band,
-            "speech_seconds": round(explanation.speech_seconds, 2),
-            "known_voices": explanation.known_voices,
-            "threshold": explanation.threshold,
+            "model": found.model_id,
+            "band": found.band,
+            "speech_seconds": round(found.speech_seconds, 2),
+            "known_voices": found.known_voices,
+            "threshold": found.threshold,
             "candidates": candidates,
         },
     )
