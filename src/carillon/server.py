@@ -38,7 +38,8 @@ class AddressUnusable(CarillonError):
     """The operating system does not let us listen there."""
 
     def __init__(self, host: str, port: int, setting: str, error: Exception) -> None:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = reason.partition(" (while")[0]  # asyncio and socket repeat the address
         super().__init__(
             f"Cannot listen on {host}, port {port}: {reason}. Stop what listens there, or choose another with "
             f"{setting}."

@@ -38,6 +38,10 @@ class Table:
         self._widths = [len(heading) for heading in headings]
         self._is_begun = False
 
+    def __len__(self) -> int:
+        """Return how many rows wait to be printed."""
+        return len(self._rows)
+
     def add_row(self, *cells: str) -> None:
         """Add a row: a text for each heading."""
         self._rows.append(cells)

@@ -15,7 +15,6 @@ from carillon import config
 from carillon.app import prepare
 from carillon.cli import app
 from carillon.commands.voices import PASSPHRASE_VARIABLE, PassphraseWeak
-from carillon.errors import CarillonError
 from carillon.voices.archive import ArchiveBroken
 from carillon.voices.room import room
 
@@ -99,6 +98,30 @@ def test_a_recording_without_enough_speech_says_so_and_does_not_keep_the_others_
     assert found["candidates"]
 
 
+@pytest.mark.parametrize("act", ["identify", "enroll"])
+def test_what_is_no_recording_does_not_keep_the_others_back(
+    new_domain: Callable[[], str], command: Callable[..., Result], tmp_path: Path, act: str
+) -> None:
+    text = tmp_path / "notes.txt"
+    text.write_text("not a recording")
+    result = command(act, CALL_1, str(text), CALL_3, "--domain", new_domain())
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"carillon: {text} is not a wav")
+    _, first, other = result.stdout.splitlines()
+    assert (first.split()[0], other.split()[0]) == ("call_1.flac", "call_3.flac")
+
+
+def test_an_export_that_did_not_happen_leaves_no_row(
+    new_domain: Callable[[], str], command: Callable[..., Result], tmp_path: Path
+) -> None:
+    there = tmp_path / "there"
+    there.write_text("")
+    domain = new_domain()
+    result = command("profiles", "export", "--domain", domain, str(there), ARCHIVE_PASSPHRASE=PASSPHRASE)
+    assert "exists already" in str(result.exception)
+    assert domain not in command("audit", "--action", "ExportVoices").stdout
+
+
 @pytest.mark.parametrize(("rate_hz", "format_", "subtype"), [(96_000, "FLAC", "PCM_24"), (8_000, "WAV", "ULAW")])
 def test_a_voice_is_known_whatever_the_recording_is_like(
     enrolled: tuple[str, str], run: Run, tmp_path: Path, rate_hz: int, format_: str, subtype: str
@@ -121,12 +144,15 @@ def test_a_voice_is_known_whatever_the_recording_is_like(
 def test_what_is_no_recording_or_has_no_such_channel_is_refused(
     enrolled: tuple[str, str], command: Callable[..., Result], tmp_path: Path
 ) -> None:
-    text = tmp_path / "notes.txt"
+    import soundfile
+
+    text, mono = tmp_path / "notes.txt", tmp_path / "mono.wav"
     text.write_text("hello")
-    for arguments, says in (([str(text)], "not a wav"), ([str(text), "--channel", "1"], "not a wav")):
+    soundfile.write(mono, np.zeros(8_000, np.float32), 8_000)
+    for arguments, says in (([str(text)], "not a wav"), ([str(mono), "--channel", "1"], "there is no channel 1")):
         result = command("identify", *arguments, "--domain", enrolled[0])
-        assert isinstance(result.exception, CarillonError)
-        assert says in str(result.exception)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert says in result.stderr
 
 
 def test_a_profile_is_known_by_every_voice_it_was_given(new_domain: Callable[[], str], run: Run) -> None:

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -47,20 +48,18 @@ def identify(
         found = await opened.domain(domain)
         table = Table("recording", "voice profile", "channel", "cosine", "log ratio", "confidence")
         went_well = True
-        with progress("listening", len(files)) as advance:
+        with _printed(table, as_json), progress("listening", len(files)) as advance:
             async for one in work.identify(opened, found.id, files, channel):
                 advance()
-                went_well = went_well and one.fault is None
+                went_well = _say_fault(one.fault) and went_well
                 if as_json:
                     candidates = [asdict(row) for row in one.candidates]
                     print_json({"path": str(one.path), "fault": one.fault, "candidates": candidates})
                 for row in one.candidates:
                     numbers = (f"{row.score:.3f}", f"{row.log_ratio:.1f}", f"{row.confidence:.3f}")
                     table.add_row(one.path.name, row.profile_id, row.channel, *numbers)
-                if not one.candidates:
-                    table.add_row(one.path.name, one.fault or "nobody is enrolled", "", "", "", "")
-        if not as_json:
-            table.print()
+                if not (one.candidates or one.fault):
+                    table.add_row(one.path.name, "nobody is enrolled", "", "", "", "")
         return went_well
 
     _run(data_dir, work_in)
@@ -88,21 +87,20 @@ def enroll(
         found = await opened.domain(domain)
         table = Table("recording", "voice profile", "known already as")
         went_well = True
-        with progress("listening", len(files)) as advance:
+        with _printed(table, as_json), progress("listening", len(files)) as advance:
             enrolled = work.enroll(
                 opened, found.id, files, channel, profile, label, refuse_known=refuse_known, on_known=_say_known
             )
             async for one in enrolled:
                 advance()
-                went_well = went_well and one.fault is None
+                went_well = _say_fault(one.fault) and went_well
                 made = one.profile.id if one.profile else None
                 if as_json:
                     known_as = [asdict(known) for known in one.known_as]
                     said = {"path": str(one.path), "fault": one.fault, "voice_profile_id": made, "known_as": known_as}
                     print_json(said)
-                table.add_row(one.path.name, made or one.fault or "", _ids(one.known_as))
-        if not as_json:
-            table.print()
+                if made:
+                    table.add_row(one.path.name, made, _ids(one.known_as))
         return went_well
 
     _run(data_dir, work_in)
@@ -204,6 +202,23 @@ def duplicates(
         return True
 
     _run(data_dir, work_in)
+
+
+@contextmanager
+def _printed(table: Table, as_json: bool) -> Iterator[None]:
+    """Print what was found out, also where something ends the command before its time."""
+    try:
+        yield
+    finally:
+        if len(table) and not as_json:
+            table.print()
+
+
+def _say_fault(fault: str | None) -> bool:
+    """Say what is wrong with a recording, if anything is; return whether nothing is."""
+    if fault is not None:
+        sys.stderr.write(f"carillon: {fault}\n")
+    return fault is None
 
 
 def _say_known(path: Path, known: "Sequence[Candidate]") -> None:

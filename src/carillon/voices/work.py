@@ -12,7 +12,6 @@ from carillon.errors import CarillonError, InvalidRequest
 from carillon.profiles import KnownVoice, OpenVoice, Profile, ProfileExists
 from carillon.tasks import ENROLLED_SECONDS, Candidate, Identification
 from carillon.voices.archive import read_archive, writing_archive
-from carillon.voices.recordings import UnfitRecording
 from carillon.voices.room import Room
 
 
@@ -65,7 +64,7 @@ async def identify(room: Room, domain_id: str, paths: Sequence[Path], channel: i
     for path in paths:
         try:
             heard = await to_thread.run_sync(room.listener.identification, path, channel)
-        except UnfitRecording as error:
+        except InvalidRequest as error:  # of this recording: the others are heard all the same
             yield Identified(path, fault=str(error))
             continue
         found = await _identified(room, domain_id, heard)
@@ -90,7 +89,7 @@ async def enroll(
     for path in paths:
         try:
             heard = await to_thread.run_sync(room.listener.voiceprint, path, channel)
-        except UnfitRecording as error:
+        except InvalidRequest as error:  # of this recording: the others are heard all the same
             yield Enrolled(path, fault=str(error))
             continue
         known = (await _identified(room, domain_id, heard, without=[profile_id] if profile_id else [])).matches
@@ -126,9 +125,9 @@ async def export(room: Room, domain_id: str, path: Path, passphrase: str) -> int
     Raises:
         InvalidRequest: the file exists, or cannot be written.
     """
-    await room.trail.note("ExportVoices", domain_id, file=str(path))
     try:
         with writing_archive(path, passphrase) as archive:
+            await room.trail.note("ExportVoices", domain_id, file=str(path))
             async for known in room.all_voices(domain_id):
                 archive.add(known)
     except FileExistsError as error:
