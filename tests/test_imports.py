@@ -100,6 +100,14 @@ def modules() -> Iterator[tuple[str, Path]]:
         yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
+def test_the_rows_are_those_of_the_page() -> None:
+    page = (ROOT.parent.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    shown = page.split("Imports point down")[1].split("```")[1].splitlines()[1:]
+    there = {room_of(name) for name, _ in modules()} - {"__main__"}
+    rows = [row & there for row in ROWS]
+    assert [set(line.split()) for line in shown] == [set(row) for row in rows if row]
+
+
 def test_every_room_has_a_row() -> None:
     assert {room_of(name) for name, _ in modules()} - {""} <= set(ROW_OF)
 
