@@ -27,6 +27,8 @@ PROVEN: Final = "carillon.connection"
 """Of a scope's state: a function of the server's, to call once a client has proven who it is."""
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]{1,255}(:\d{1,5})?|\[[0-9A-Fa-f:.%]{2,60}\](:\d{1,5})?", re.ASCII)
+_PORT: Final = re.compile(r":\d{1,5}\Z")
+_PORTS: Final = {"http": 80, "https": 443}
 _LATE_SECONDS: Final = 0.5
 _PIECES_AT_ONCE: Final = 8
 """Of a streamed response: neither its body nor the server need wait, and a lost client must be noticed."""
@@ -86,8 +88,13 @@ class Exchange:
     @property
     def base_url(self) -> str | None:
         """Return by which address the client came to us, as far as it says."""
-        host = self.headers.get("host", "")
-        return f"{self._scope.get('scheme', 'http')}://{host}" if _HOST.fullmatch(host) else None
+        host, scheme = self.headers.get("host", ""), self._scope.get("scheme", "http")
+        if not _HOST.fullmatch(host):
+            return None
+        port = (self._scope.get("server") or (None, None))[1]
+        if port not in (None, _PORTS.get(scheme)) and not _PORT.search(host):  # the C producer SDK never names it
+            host = f"{host}:{port}"
+        return f"{scheme}://{host}"
 
     def prove(self) -> None:
         """Take note that the client has proven who it is, for this request and for its connection."""
