@@ -75,10 +75,14 @@ def feed_all(data: bytes, size: int) -> float:
 @pytest.mark.parametrize("make", [a_call, *BODIES.values()], ids=["a-call", *BODIES])
 @pytest.mark.parametrize("piece_bytes", [1_000, 1 << 22])
 def test_twice_the_bytes_cost_twice_the_time(make: Callable[[int], bytes], piece_bytes: int) -> None:
-    """Four times the bytes in less than ten times the time; were it quadratic, it would be sixteen."""
+    """Four times the bytes in less than ten times the time; were it quadratic, it would be sixteen, at every try."""
     bodies = make(30_000), make(120_000)
-    once, fourfold = (min(feed_all(body, piece_bytes) for _ in range(3)) for body in bodies)
-    assert fourfold < 10 * once + 0.02
+
+    def is_linear() -> bool:
+        once, fourfold = (feed_all(body, piece_bytes) for body in bodies)
+        return fourfold < 10 * once + 0.02
+
+    assert any(is_linear() for _ in range(3))
 
 
 def test_a_large_element_in_small_pieces_is_not_looked_at_again_for_each() -> None:
@@ -87,8 +91,9 @@ def test_a_large_element_in_small_pieces_is_not_looked_at_again_for_each() -> No
 
 
 @pytest.mark.parametrize("make", [a_call, large_blocks, *BODIES.values()], ids=["a-call", "large-blocks", *BODIES])
-@pytest.mark.parametrize("piece_bytes", [1_000, 16_384])
-def test_memory_stays_within_what_the_demuxer_promises(make: Callable[[int], bytes], piece_bytes: int) -> None:
+def test_memory_stays_within_what_the_demuxer_promises(make: Callable[[int], bytes]) -> None:
+    """In small pieces, of which its bounds allow the least."""
+    piece_bytes = 1_000
     limits = Limits(max_element_bytes=20_000, max_header_bytes=10_000)
     for body in (make(9_000), make(100_000)):
         held, peak = memory(Demuxer(limits), body, piece_bytes)

@@ -4,7 +4,6 @@ import hashlib
 import io
 import json
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,14 +74,8 @@ def test_boto3_reads_from_every_start(peers: Any, a_law: Any, call: Fragments, n
 
 
 def test_javascript_reads_from_every_start_and_goes_on_by_token(
-    peers: Any, a_law: Any, call: Fragments, name: str
+    peers: Any, a_law: Any, call: Fragments, name: str, node: str
 ) -> None:
-    node = shutil.which("node")
-    if node is None or not (JS / "node_modules").exists():
-        missing = "node is not on this machine" if node is None else "run `make js` once: node_modules is missing"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
     producer = peers.producer(a_law(metadata=[("CallId", "c-1"), ("AccountId", "4")]))
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARILLON_"))}
     environment = {**inherited, **peers.server.environment, "AWS_EC2_METADATA_DISABLED": "true"}
