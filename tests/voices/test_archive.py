@@ -14,7 +14,7 @@ from carillon.app import opened
 from carillon.errors import InvalidRequest
 from carillon.profiles import OpenVoice, Profile, TooManyProfiles
 from carillon.voices import work
-from carillon.voices.archive import read_archive, writing_archive
+from carillon.voices.archive import ArchiveBroken, read_archive, writing_archive
 from carillon.voices.room import Room, room
 
 pytestmark = pytest.mark.anyio
@@ -119,3 +119,13 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     for number, (profile, heard) in enumerate(read_archive(path, PASSPHRASE)):
         assert profile.id == f"vp-{number}"
         assert heard.speech[0] == number
+
+
+def test_an_archive_with_anything_behind_its_end_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "voices"
+    with writing_archive(path, PASSPHRASE) as archive:
+        archive.add(work.KnownVoice(0, *voice(0)))
+    with path.open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(ArchiveBroken, match="not whole"):
+        list(read_archive(path, PASSPHRASE))

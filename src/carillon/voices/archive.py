@@ -116,7 +116,7 @@ def read_archive(path: Path, passphrase: str) -> Iterator[tuple[Profile, OpenVoi
             plain = _opened(path, cipher, number, file.read(size))
             found = msgspec.msgpack.decode(plain, type=_Record | _End)
             if isinstance(found, _End):
-                if found.records != number:
+                if found.records != number or file.read(1):
                     raise ArchiveBroken(f"{path} is not whole. Take another copy.")
                 return
             yield _voice(found)
