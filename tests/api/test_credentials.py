@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from carillon.api.credentials import AccessKey, CredentialsUnusable, KeyRing, load_or_create
+from carillon.api.credentials import AccessKey, CredentialsUnusable, KeyRing, WatchedKeys, change, load_or_create
+from carillon.clock import ManualClock
 
 
 def test_the_first_start_makes_a_key_that_only_its_owner_may_read(tmp_path: Path) -> None:
@@ -73,3 +74,11 @@ def test_secrets_are_in_no_repr() -> None:
     assert key.secret_access_key not in repr(key) + repr(KeyRing([key]))
     with pytest.raises(ValueError, match="at least one"):
         KeyRing([])
+
+
+def test_a_key_that_was_just_made_is_known_at_once(tmp_path: Path, clock: ManualClock) -> None:
+    path, made = tmp_path / "credentials.json", AccessKey.generate()
+    keys = WatchedKeys(path, clock)
+    assert keys.find(made.access_key_id) is None
+    change(path, lambda others: [*others, made])
+    assert keys.find(made.access_key_id) == made

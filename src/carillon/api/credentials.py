@@ -131,12 +131,13 @@ class WatchedKeys:
         self._seen = self._version()
 
     def find(self, access_key_id: str) -> AccessKey | None:
-        """Return an active key, or None if there is none with this id."""
+        """Return an active key, or None if there is none with this id: one that was just made is there at once."""
         now = self._clock.monotonic()
-        if now >= self._look_at:
+        own = self._own.find(access_key_id) if self._own else None
+        if now >= self._look_at or (own is None and self.ring.find(access_key_id) is None):
             self._look_at = now + _LOOK_SECONDS
             self._look()
-        return self.ring.find(access_key_id) or (self._own.find(access_key_id) if self._own else None)
+        return self.ring.find(access_key_id) or own
 
     def policy_of(self, access_key_id: str) -> Policy | None:
         """Return the policy of an active key; None means everything is allowed.
