@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import pty
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -85,3 +87,25 @@ def test_what_only_imports_us_is_quiet_and_shows_no_locals() -> None:
     assert "chatter" not in done.stderr
     assert "ZeroDivisionError" in done.stderr
     assert "samples-of-a-voice" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("environment", "colored"),
+    [
+        ({"TERM": "xterm"}, True),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, False),
+        ({"TERM": "dumb"}, False),
+        ({}, False),
+    ],
+)
+def test_a_terminal_is_colored_unless_it_cannot_be_or_nobody_wants_it(
+    environment: dict[str, str], colored: bool
+) -> None:
+    program = "from carillon.telemetry import get_logger; get_logger().warning('sink.fails')"
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run([sys.executable, "-c", program], stderr=theirs, check=True, timeout=60, env=environment)
+        assert (b"\x1b[" in os.read(ours, 65_536)) is colored
+    finally:
+        os.close(ours)
+        os.close(theirs)

@@ -23,6 +23,7 @@ from carillon.inference import Manifest, Models
 from carillon.running import ADDRESS_FILE, LOCK_FILE, running
 from carillon.storage import Database, check_root_key, check_tables, known_revisions, revision_of
 from carillon.storage.permissions import MOST_EXPOSED, exposed
+from carillon.telemetry import shows_colors
 from carillon.terminal import print_json, terminal_width
 from carillon.tls import FOLDER as TLS_FOLDER
 
@@ -82,7 +83,8 @@ async def show(settings: Settings, as_json: bool) -> bool:
 def _print(found: Sequence[Checked]) -> None:
     width = max(len(item.what) for item in found)
     for item in found:
-        typer.secho(f"{item.state:<{_STATE_WIDTH}}", nl=False, fg=_COLORS[item.state])
+        color = _COLORS[item.state] if shows_colors(sys.stdout) else None
+        typer.secho(f"{item.state:<{_STATE_WIDTH}}", nl=False, fg=color)
         indent = " " * (_STATE_WIDTH + width + 4)
         said = f"{indent}{item.said}"
         if (columns := terminal_width()) is not None:

@@ -4,11 +4,14 @@ A traceback says where something failed and in what words, and never shows the l
 """
 
 import logging
+import os
 import sys
 from contextlib import suppress
-from typing import Any, Literal
+from typing import Any, Final, Literal, TextIO
 
 import structlog
+
+_COLORLESS: Final = (None, "", "dumb", "unknown")
 
 
 def configure_logging(level: str = "info", style: Literal["console", "json"] = "console") -> None:
@@ -44,6 +47,11 @@ def forward_library_logs() -> None:
     logging.getLogger().handlers[:] = [_Forwarding(logging.WARNING)]
 
 
+def shows_colors(file: TextIO) -> bool:
+    """Tell whether what is written to a file may be colored: it is a terminal that can, and nobody minds (NO_COLOR)."""
+    return file.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in _COLORLESS
+
+
 def get_logger() -> structlog.typing.FilteringBoundLogger:
     """Return a logger whose calls read `log.info("task.resumed", fragment_number=...)`."""
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger()
@@ -57,7 +65,9 @@ def _as_json() -> list[structlog.typing.Processor]:
 def _for_people() -> list[structlog.typing.Processor]:
     # The renderer's own choice, where rich is installed, shows the locals of every frame.
     return [
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        structlog.dev.ConsoleRenderer(
+            colors=shows_colors(sys.stderr), exception_formatter=structlog.dev.plain_traceback
+        )
     ]
 
 
