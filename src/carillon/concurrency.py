@@ -1,5 +1,6 @@
 """Words for children that share one event loop."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from typing import Final
@@ -10,6 +11,17 @@ _LONGEST_TURN_SECONDS: Final = 0.004
 _SMALLEST_PIECE_BYTES: Final = 2_048
 LARGEST_PIECE_BYTES: Final = 65_536
 """No piece is larger."""
+_LATE_SECONDS: Final = 0.5
+MOMENT_SECONDS: Final = 1.0
+"""How long a peer is waited for once more whose deadline was missed by us."""
+
+
+def is_missed(deadline: asyncio.TimerHandle | None) -> bool:
+    """Tell whether a deadline is noticed so late that this process missed it, which did not run, and not the peer.
+
+    What the peer sent meanwhile has not been read yet.
+    """
+    return deadline is not None and asyncio.get_running_loop().time() - deadline.when() > _LATE_SECONDS
 
 
 class FairShare:

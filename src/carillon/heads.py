@@ -8,15 +8,13 @@ meanwhile has not been read yet. So the client is given a moment more.
 """
 
 import asyncio
-from typing import Any, Final
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from carillon.api.protocol import PROVEN
+from carillon.concurrency import MOMENT_SECONDS, is_missed
 from carillon.connections import Connections
-
-_LATE_SECONDS: Final = 0.5
-_MOMENT_SECONDS: Final = 1.0
 
 
 class BoundedHttp(HttpToolsProtocol):
@@ -66,9 +64,8 @@ class BoundedHttp(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         """Close an idle connection, unless a request waits that nobody could read yet."""
-        due = None if self.timeout_keep_alive_task is None else self.timeout_keep_alive_task.when()
-        if due is not None and self.loop.time() - due > _LATE_SECONDS:
-            self.timeout_keep_alive_task = self.loop.call_later(_MOMENT_SECONDS, self.timeout_keep_alive_handler)
+        if is_missed(self.timeout_keep_alive_task):
+            self.timeout_keep_alive_task = self.loop.call_later(MOMENT_SECONDS, self.timeout_keep_alive_handler)
         else:
             super().timeout_keep_alive_handler()
 
@@ -91,9 +88,8 @@ class BoundedHttp(HttpToolsProtocol):
             self._deadline = None
 
     def _out_of_time(self) -> None:
-        due = None if self._deadline is None else self._deadline.when()
-        if due is not None and self.loop.time() - due > _LATE_SECONDS:
-            self._start_clock(_MOMENT_SECONDS)
+        if is_missed(self._deadline):
+            self._start_clock(MOMENT_SECONDS)
         else:
             self._give_up()
 

@@ -12,10 +12,10 @@ from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 
+from carillon.concurrency import MOMENT_SECONDS, is_missed
+
 _MAX_UNREAD_BYTES: Final = 65_536
 _MAX_PARTS: Final = 1_024
-_LATE_SECONDS: Final = 0.5  # a deadline that is noticed so late was missed by this process, which did not run
-_MOMENT_SECONDS: Final = 1.0
 
 _log: Final = logging.getLogger(__name__)
 _log.setLevel(logging.WARNING)
@@ -42,9 +42,8 @@ class BoundedWebSocket(WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         """Give up on a peer that answers no ping, unless the answer waits that nobody could read yet."""
-        due = None if self.pong_timer is None else self.pong_timer.when()
-        if due is not None and self.loop.time() - due > _LATE_SECONDS:
-            self.pong_timer = self.loop.call_later(_MOMENT_SECONDS, self.keepalive_timeout)
+        if is_missed(self.pong_timer):
+            self.pong_timer = self.loop.call_later(MOMENT_SECONDS, self.keepalive_timeout)
         else:
             super().keepalive_timeout()
 

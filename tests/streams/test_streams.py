@@ -364,6 +364,25 @@ async def test_with_retention_a_slow_reader_reads_from_disk(
     assert [d["cluster"] for d in fragments(b"".join(got))] == [producer.fragment(n).hex() for n in range(5)]
 
 
+async def test_who_has_to_leave_hears_that_the_fragment_that_was_just_received_is_stored(
+    streams: Streams, producer: Any
+) -> None:
+    stream = await streams.create("call", retention_hours=1)
+    async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
+        told: list[Acknowledgement] = []
+
+        async def send() -> None:
+            await recording.feed(producer.body(1))
+            await recording.end()
+
+        group.start_soon(send)
+        async for acknowledgement in recording.acknowledgements:
+            told.append(acknowledgement)
+            if acknowledgement.kind is AckKind.RECEIVED:  # before `send` has gone on
+                recording.leave(Refusal.MAX_CONNECTION_DURATION_REACHED)
+    assert [one.kind for one in told] == [AckKind.BUFFERING, AckKind.RECEIVED, AckKind.PERSISTED, AckKind.ERROR]
+
+
 async def test_a_second_producer_is_turned_away_until_the_first_is_done(streams: Streams, producer: Any) -> None:
     stream = await streams.create("call")
     async with streams.record(stream, None):

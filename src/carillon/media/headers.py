@@ -51,8 +51,6 @@ _LITTLE: Final[Mapping[Encoding, Encoding]] = {
     Encoding.F32BE: Encoding.F32LE,
     Encoding.F64BE: Encoding.F64LE,
 }
-
-
 _CAF_DESCRIPTION: Final = struct.Struct(">d4sIIIII")  # rate, format, flags, bytes and frames a packet, channels, bits
 _CAF_DESCRIPTION_AT: Final = 20
 _CAF_G711: Final = {b"ulaw": Encoding.MU_LAW, b"alaw": Encoding.A_LAW}

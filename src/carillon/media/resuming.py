@@ -34,8 +34,6 @@ log = get_logger()
 # Refusals that say nothing against the media: the endpoint broke off, or wants a new connection.
 # Source: Kinesis Video Streams Developer Guide, "PutMedia", error acknowledgements.
 _COME_BACK: Final = frozenset({4000, 4003, 5000, 5001})
-
-
 _MOST_DOUBLINGS: Final = 10
 
 

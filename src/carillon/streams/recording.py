@@ -76,6 +76,7 @@ class Recording:
         self._share = FairShare()
         self._last_word: Acknowledgement | None = None
         self._leaves_with: Acknowledgement | None = None
+        self._is_taking = False
         self._has_ended = False
 
     def __enter__(self) -> Self:
@@ -139,8 +140,7 @@ class Recording:
     def leave(self, refusal: Refusal) -> None:
         """End with the fragment that is arriving, or at once if none is; the producer is told why."""
         self._leaves_with = Acknowledgement(AckKind.ERROR, refusal=refusal)
-        if self._ingest.arriving is None:
-            self._finish(self._leaves_with)
+        self._leave_between_fragments()
 
     async def idle(self) -> None:
         """Tell the producer that we are waiting for it."""
@@ -185,7 +185,19 @@ class Recording:
             return False
         return True
 
+    def _leave_between_fragments(self) -> None:
+        if self._leaves_with and self._ingest.arriving is None and not self._is_taking:
+            self._finish(self._leaves_with)
+
     async def _take(self, outcomes: Sequence[Outcome]) -> None:
+        self._is_taking = True  # until what was received is with `confirm`, nobody is told to leave
+        try:
+            await self._take_each(outcomes)
+        finally:
+            self._is_taking = False
+        self._leave_between_fragments()
+
+    async def _take_each(self, outcomes: Sequence[Outcome]) -> None:
         receipt: Receipt | None = None
         for outcome in outcomes:
             if self._has_ended:
@@ -198,7 +210,8 @@ class Recording:
             else:
                 await self._tell(outcome)
                 if receipt and outcome.kind is AckKind.RECEIVED and not self._has_ended:
-                    await self._receipts.send((outcome, receipt))
+                    with suppress(anyio.ClosedResourceError):  # `confirm` has just found that nothing can be stored
+                        await self._receipts.send((outcome, receipt))
                 if self._leaves_with and outcome.kind is AckKind.RECEIVED:
                     self._finish(self._leaves_with)
 
