@@ -23,7 +23,8 @@ Rate = Annotated[float, Meta(ge=0, le=1_000_000_000_000)]
 Bytes = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
 Port = Annotated[int, Meta(ge=0, le=65_535)]
 Url = Annotated[
-    str, Meta(pattern=r"^(https?://[^\s/]+\S*)?\Z", description="empty, or a URL: http://... or https://...")
+    str,
+    Meta(pattern=r"^(https?://[^\s/?#@]+(/[^\s?#]*)?)?\Z", description="empty, or a URL: http://... or https://..."),
 ]
 
 _NAMES: Final[Mapping[type, str]] = {bool: "true or false", str: "a text", int: "a whole number", float: "a number"}

@@ -101,7 +101,7 @@ def _ended_by(error: BaseException) -> int:
 def _line(error: BaseException) -> str:
     """Return what people are told of an error. Of one that we did not foresee no words: they may hold secrets."""
     if isinstance(error, CarillonError):
-        return str(error)
+        return " ".join(str(error).split("\n"))  # a library's words may be many lines
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}."
     if isinstance(error, OSError) and error.errno in _NO_ROOM:

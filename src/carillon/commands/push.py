@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from carillon.commands.options import DataDir, Json
+from carillon.commands.options import DataDir, Json, base_url
 from carillon.terminal import print_json
 
 
@@ -35,7 +35,8 @@ def push(
         Literal["s16le", "mulaw", "alaw"] | None, typer.Option(help="How raw samples are written. Default: s16le.")
     ] = None,
     endpoint: Annotated[
-        str | None, typer.Option(help="Any KVS endpoint. Default: AWS_ENDPOINT_URL or this server's.")
+        str | None,
+        typer.Option(help="Any KVS endpoint. Default: AWS_ENDPOINT_URL or this server's.", callback=base_url),
     ] = None,
     data_dir: DataDir = None,
     as_json: Json = False,

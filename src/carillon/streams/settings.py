@@ -82,7 +82,9 @@ class Settings:
     """GetMediaForFragmentList connections that may read one stream at the same time."""
     writer_threads: Annotated[int, Meta(ge=1, le=1_024)] = 4
     """Streams that are written to disk at the same time."""
-    s3_bucket: str = ""
+    s3_bucket: Annotated[
+        str, Meta(pattern=r"^([a-zA-Z0-9._-]{1,255}|arn:\S+)?\Z", description="empty, or the name of a bucket")
+    ] = ""
     """Keep fragments in this bucket, not in the data folder. Several servers with one database may share it."""
     s3_prefix: str = "carillon/"
     """What the keys of all objects begin with."""
