@@ -115,7 +115,7 @@ def servers(tmp_path: Path) -> Iterator[Path]:
             continue
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("page", [page for page, found in WITH_COMMANDS.items() if any(map(is_run, found))])
 def test_the_commands_of_a_page_work_as_they_stand_there(page: str, tmp_path: Path, servers: Path) -> None:
     (tmp_path / "bin").mkdir()
@@ -129,7 +129,7 @@ def test_the_commands_of_a_page_work_as_they_stand_there(page: str, tmp_path: Pa
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=580,
         env={
             **{name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARILLON_"))},
             "AWS_EC2_METADATA_DISABLED": "true",

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from anyio import sleep, to_thread
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 SILENCE = {"CARILLON_TASKS_SILENCE_SECONDS": "6"}
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-LONGEST_SECONDS = 15.0
+LONGEST_SECONDS = 60.0
 """A second is promised; a machine under load may take longer to start the process's last steps."""
 
 
@@ -19,7 +19,7 @@ def _interrupted(process: subprocess.Popen[str]) -> str:
     """Interrupt a process; return what it has said on standard error."""
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    said = process.communicate(timeout=120)[1]
     assert time.monotonic() - began < LONGEST_SECONDS
     assert process.returncode == 130, said
     assert "Traceback" not in said
@@ -57,7 +57,7 @@ def test_an_evaluation_whose_threads_are_busy_is_ended_and_shows_how_far_it_is(
         with suppress(OSError):  # Linux says so at the end of a terminal
             while data := os.read(ours, 65_536):
                 said += data
-        process.wait(60)
+        process.wait(120)
         assert time.monotonic() - began < LONGEST_SECONDS
     os.close(ours)
     assert process.returncode == 130

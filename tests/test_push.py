@@ -50,7 +50,7 @@ def test_a_wav_through_a_pipe_is_streamed_to_its_end(server: Any) -> None:
         file.setsampwidth(2)
         file.setframerate(8000)
         file.writeframes(SAMPLES)
-    said, errors = (pushing := _push(server, "push-wav")).communicate(written.getvalue(), timeout=60)
+    said, errors = (pushing := _push(server, "push-wav")).communicate(written.getvalue(), timeout=120)
     assert (pushing.returncode, said) == (0, b""), errors
     assert b"3 fragments received, 3 persisted." in errors
     assert _stored(server, "push-wav") == SAMPLES
@@ -66,7 +66,7 @@ def test_a_recording_of_any_kind_is_the_same_from_a_file_and_from_a_pipe(
         stream = f"push-{format_}-{name}"
         with path.open("rb") as file:
             pushing = _push(server, stream, *(["--speed", "0"] if name == "file" else []), source=source, stdin=file)
-            _, errors = pushing.communicate(timeout=60)
+            _, errors = pushing.communicate(timeout=120)
         assert pushing.returncode == 0, errors
         assert _stored(server, stream) == SAMPLES
 
@@ -80,7 +80,7 @@ def test_a_named_pipe_is_sent_as_it_comes(server: Any, tmp_path: Path) -> None:
         while len(_stored(server, "push-fifo")) < 32_000:
             assert pushing.poll() is None
         fifo.write(SAMPLES[32_000:])
-    _, errors = pushing.communicate(timeout=60)
+    _, errors = pushing.communicate(timeout=120)
     assert pushing.returncode == 0, errors
     assert _stored(server, "push-fifo") == SAMPLES
 
@@ -89,7 +89,7 @@ def test_raw_samples_from_a_file_are_streamed_to_its_end(server: Any, tmp_path: 
     (tmp_path / "raw").write_bytes(SAMPLES)
     with (tmp_path / "raw").open("rb") as file:
         pushing = _push(server, "push-raw", "--rate", "16000", "--encoding", "s16le", stdin=file)
-        _, errors = pushing.communicate(timeout=60)
+        _, errors = pushing.communicate(timeout=120)
     assert pushing.returncode == 0, errors
     assert b"2 fragments received, 2 persisted." in errors
     assert _stored(server, "push-raw") == SAMPLES
@@ -103,7 +103,7 @@ def test_what_came_before_an_interrupt_is_stored(server: Any) -> None:
     while len(_stored(server, "push-interrupted")) < 32_000:  # the whole fragments
         assert pushing.poll() is None
     pushing.send_signal(signal.SIGINT)
-    _, errors = pushing.communicate(timeout=60)
+    _, errors = pushing.communicate(timeout=120)
     assert pushing.returncode == 0, errors
     assert b"3 fragments received, 3 persisted." in errors
     assert _stored(server, "push-interrupted") == SAMPLES
@@ -127,7 +127,7 @@ def test_what_cannot_be_pushed_is_said_in_one_line(carillon: Any, options: list[
         "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
         "AWS_SECRET_ACCESS_KEY": "example",
     }  # no folder is needed
-    done = subprocess.run([*command, *options], input=data, capture_output=True, timeout=60, check=False, env=known)
+    done = subprocess.run([*command, *options], input=data, capture_output=True, timeout=120, check=False, env=known)
     assert done.returncode == 1
     assert said in " ".join(done.stderr.decode().split())
     assert b"Traceback" not in done.stderr

@@ -81,7 +81,7 @@ def test_what_only_imports_us_is_quiet_and_shows_no_locals() -> None:
         "fail('samples-of-' + 'a-voice')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True, timeout=120
     )
     assert done.stdout == ""
     assert "chatter" not in done.stderr

@@ -148,7 +148,7 @@ def test_the_ready_lines_say_how_clients_trust_the_server(tmp_path: Path) -> Non
     assert process.stdout is not None
     lines = [process.stdout.readline(), process.stdout.readline()]
     process.terminate()
-    process.wait(20)
+    process.wait(120)
     process.stdout.close()
     assert "ready at https://" in lines[0]
     assert f"AWS_CA_BUNDLE={tmp_path / FOLDER / BUNDLE}" in lines[1]

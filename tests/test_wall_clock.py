@@ -21,7 +21,7 @@ from carillon.app import assembled, prepare
 from carillon.clock import SystemClock
 from carillon.listener import Listener
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 
 class SettableClock(SystemClock):

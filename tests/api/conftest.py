@@ -142,7 +142,7 @@ class Call:
     def end(self) -> None:
         pipelines = self.era.client("chime-sdk-media-pipelines")
         pipelines.delete_media_pipeline(MediaPipelineId=self.pipeline_id)
-        deadline = datetime.now(UTC) + timedelta(seconds=20)
+        deadline = datetime.now(UTC) + timedelta(seconds=120)
         while self.status() != "Stopped":
             assert datetime.now(UTC) < deadline
 

@@ -19,7 +19,7 @@ def refused(error: str, act: Callable[..., Any], **request: Any) -> str:
 
 
 def until(holds: Callable[[], bool]) -> None:
-    deadline = datetime.now(UTC) + timedelta(seconds=20)
+    deadline = datetime.now(UTC) + timedelta(seconds=120)
     while not holds():
         assert datetime.now(UTC) < deadline
 

@@ -115,7 +115,7 @@ class Desk:
             token = {"NextToken": page["NextToken"]}
 
     def until(self, holds: Callable[[], bool]) -> None:
-        deadline = datetime.now(UTC) + timedelta(seconds=15)
+        deadline = datetime.now(UTC) + timedelta(seconds=120)
         while not holds():
             assert datetime.now(UTC) < deadline
 

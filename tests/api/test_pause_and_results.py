@@ -10,7 +10,7 @@ import pytest
 KEY = {"KmsKeyArn": "arn:aws:kms:us-east-1:111122223333:key/1"}
 
 
-def _until(what: Callable[[], Any], seconds: float = 30.0) -> Any:
+def _until(what: Callable[[], Any], seconds: float = 120.0) -> Any:
     """Poll until something is there."""
     deadline = time.monotonic() + seconds
     while not (found := what()):
@@ -70,7 +70,6 @@ class Call:
         self.pipelines.update_media_insights_pipeline_status(Identifier=self.id, UpdateStatus=status)
 
 
-@pytest.mark.timeout(120)
 def test_results_can_be_polled_with_a_stock_sdk(server: Any, carillon: Any, recordings: Path) -> None:
     call = Call(server, "polled")
     task_id = call.search()

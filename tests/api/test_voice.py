@@ -179,7 +179,7 @@ class Call:
         return str(found["SpeakerSearchTask"]["SpeakerSearchTaskStatus"])
 
     def until_stopped(self, task_id: str) -> None:
-        deadline = datetime.now(UTC) + timedelta(seconds=30)
+        deadline = datetime.now(UTC) + timedelta(seconds=120)
         while self.status(task_id) != "Stopped":
             assert datetime.now(UTC) < deadline
 

@@ -24,7 +24,7 @@ def test_the_javascript_sdk_runs_the_worked_session(node: str, server: Any, resu
         [node, str(FOLDER / "session.mjs"), name, *push],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=250,
         env={**inherited, **server.environment, "AWS_EC2_METADATA_DISABLED": "true", **asked},
     )
     assert done.returncode == 0, f"{done.stdout[-500:]}\n{done.stderr[-3000:]}"

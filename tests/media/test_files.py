@@ -239,7 +239,7 @@ async def test_being_stopped_closes_the_file(a_call: Write) -> None:
             async for _ in live:
                 pass
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(120):
         async with anyio.create_task_group() as group:
             group.start_soon(listen)
             await started.wait()

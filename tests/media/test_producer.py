@@ -91,7 +91,7 @@ def send(client: KinesisVideoClient, swift: Settings, ear: Ear) -> Send:
     async def send(
         document: AsyncIterator[bytes], listener: Callable[[Acknowledgement], None] = ear, **changed: float
     ) -> None:
-        with fail_after(20):
+        with fail_after(120):
             await put_media(client, "call", document, listener, settings=replace(swift, **changed))
 
     return send
@@ -239,7 +239,7 @@ async def test_what_the_maker_raises_comes_out_as_it_is(endpoint: Any, send: Sen
     with pytest.raises(type(failure)) as raised:
         await send(document(), acknowledgement_seconds=60)
     assert raised.value is failure
-    with fail_after(5):
+    with fail_after(120):
         await over.wait()
     assert ended_properly == [False]  # the torn fragment must not look whole
 
@@ -410,7 +410,7 @@ async def test_being_stopped_closes_the_maker_and_the_connection(endpoint: Any, 
 
     endpoint.handlers["/putMedia"] = watch
     maker = Maker(b"x", lingers=True)
-    with fail_after(10):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(send, maker.document(), lambda _: heard.set())
             await heard.wait()
@@ -469,7 +469,7 @@ async def test_our_own_server_keeps_what_was_whole_before_the_maker_failed(
             received.set()
 
     async with client_of(carillon_url) as client:
-        with fail_after(20), pytest.raises(ValueError, match="mine"):
+        with fail_after(120), pytest.raises(ValueError, match="mine"):
             await put_media(client, "torn", document(), listen, started_at=at, settings=swift)
         parser = FragmentParser()
         async with client.get_media(arn, {"StartSelectorType": "EARLIEST"}) as body:

@@ -64,7 +64,7 @@ def functions() -> Iterator[Functions]:
         thread.start()
         yield server
         server.shutdown()
-        thread.join(5)
+        thread.join(120)
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_curl_sends_a_call_and_hears_of_it_while_it_does(
         process.stdin.write(packaged[1][500:] + END)
         process.stdin.close()
         events += [json.loads(line) for line in process.stdout]
-        assert process.wait(20) == 0, process.stderr.read()
+        assert process.wait(120) == 0, process.stderr.read()
     assert [event["FragmentTimecode"] for event in events if event["EventType"] == "PERSISTED"] == [0, 2000]
     read = peers.read(name)
     assert [document.cluster for document in read] == packaged

@@ -147,7 +147,7 @@ def test_a_server_whose_database_is_damaged_stops_and_starts_no_more_and_says_so
     with (folder / "carillon.db").open("r+b") as file:
         file.seek(4_096)
         file.write(bytes((folder / "carillon.db").stat().st_size - 4_096))
-    assert server.process.wait(60) == 1
+    assert server.process.wait(120) == 1
     again = carillon("serve", "--port", "0", "--data-dir", str(folder), check=False)
     assert again.returncode == 1
     said = f"carillon: {DatabaseDamaged(str(folder / 'carillon.db'))}\n"

@@ -165,7 +165,7 @@ def test_first_starts_at_the_same_moment_agree_on_one_key(tmp_path: Path) -> Non
     for start in starts:
         start.stdin.write("go\n")
         start.stdin.flush()
-    said = [start.communicate(timeout=100) for start in starts]
+    said = [start.communicate(timeout=250) for start in starts]
     assert {start.returncode for start in starts} == {0}, said
     assert len({output for output, _ in said}) == 1
 
@@ -181,5 +181,5 @@ def test_a_file_that_many_make_at_once_is_never_seen_half_written(tmp_path: Path
             start.stdin.flush()
         assert [start.stdout.readline() for start in starts] == ["True\n"] * 4, number
     for start in starts:
-        start.communicate(timeout=100)
+        start.communicate(timeout=250)
     assert sorted(int(path.name) for path in tmp_path.iterdir()) == list(range(STARTS))  # and no draft is left

@@ -336,7 +336,7 @@ class Room:
         checkpoint = await self.store.checkpoint(pipeline, task.id)
         return checkpoint.heard_ms if checkpoint else 0
 
-    async def until(self, holds: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    async def until(self, holds: Callable[[], Awaitable[bool]], seconds: float = 120) -> None:
         """Wait for what other children do."""
         with fail_after(seconds):
             while not await holds():

@@ -43,7 +43,7 @@ def reading(tape: Any, clock: ManualClock) -> StreamReading:
 
 async def test_two_tasks_share_one_connection(tape: Any, reading: StreamReading, clock: ManualClock) -> None:
     first, second = Ear(), Ear()
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
             group.start_soon(first.listen, reading, Newest())
@@ -60,7 +60,7 @@ async def test_a_task_that_joins_late_starts_with_the_newest_fragment(
     tape: Any, reading: StreamReading, clock: ManualClock
 ) -> None:
     first, late = Ear(), Ear()
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
             group.start_soon(first.listen, reading, Newest())
@@ -82,7 +82,7 @@ async def test_the_reading_goes_back_for_a_task_that_resumes(
 ) -> None:
     live, resumed = Ear(), Ear()
     tape.record(10)
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
             group.start_soon(live.listen, reading, Newest())
@@ -104,7 +104,7 @@ async def test_the_slowest_task_holds_the_reading_back_instead_of_piling_up(
 ) -> None:
     slow = Ear()
     slow.go_on = Event()
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
             group.start_soon(slow.listen, reading, Newest())
@@ -127,7 +127,7 @@ async def test_closing_lets_tasks_finish_what_was_received(
 ) -> None:
     ear = Ear()
     ear.go_on = Event()
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
             group.start_soon(ear.listen, reading, Newest())
@@ -146,7 +146,7 @@ async def test_a_stream_that_cannot_be_read_ends_its_tasks_and_says_why(
     tape: Any, reading: StreamReading, clock: ManualClock
 ) -> None:
     ear = Ear()
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
             group.start_soon(ear.listen, reading, Newest())
@@ -165,7 +165,7 @@ async def test_a_task_that_joins_begins_where_it_was_asked_for_and_costs_no_conn
     tape: Any, reading: StreamReading
 ) -> None:
     first, joined = Ear(), Ear()
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
             group.start_soon(first.listen, reading, Oldest())
@@ -187,7 +187,7 @@ async def test_a_task_that_joins_a_reading_that_lags_makes_nobody_miss_anything(
 ) -> None:
     slow, joined = Ear(), Ear()
     slow.go_on = Event()
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
             group.start_soon(slow.listen, reading, Oldest())
@@ -209,7 +209,7 @@ async def test_nobody_is_given_what_was_said_before_the_task_was_asked_for(
 ) -> None:
     now, back = Ear(), Ear()
     tape.record(10)
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:  # both join before anything is read
             group.start_soon(now.listen, reading, newest)
             group.start_soon(back.listen, reading, After("2"))
@@ -229,7 +229,7 @@ async def test_a_number_that_lies_later_than_others_need_does_not_make_them_miss
 ) -> None:
     resumed, numbered = Ear(), Ear()
     tape.record(10)
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(numbered.listen, reading, After("7"))
             group.start_soon(resumed.listen, reading, After("2"))
@@ -248,7 +248,7 @@ async def test_a_process_that_was_frozen_calls_nothing_silent_before_it_has_list
     frozen = 0.0
     loop_time = anyio.current_time
     monkeypatch.setattr("carillon.clock.anyio.current_time", lambda: loop_time() + frozen)
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading._stalls.run)
             group.start_soon(reading.run)
@@ -269,7 +269,7 @@ async def test_a_process_that_was_frozen_calls_nothing_silent_before_it_has_list
 async def test_a_stream_whose_endpoint_cannot_be_reached_is_not_silent(
     tape: Any, reading: StreamReading, clock: ManualClock
 ) -> None:
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
             group.start_soon(Ear().listen, reading, Newest())
@@ -285,7 +285,7 @@ async def test_a_stream_whose_endpoint_cannot_be_reached_is_not_silent(
 
 async def test_a_number_to_come_is_waited_for(tape: Any, reading: StreamReading, clock: ManualClock) -> None:
     live, numbered = Ear(), Ear()
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
             group.start_soon(live.listen, reading, Newest())
@@ -306,7 +306,7 @@ async def test_who_joins_while_a_fragment_is_delivered_is_given_it_too(
 ) -> None:
     slow, joined = Ear(), Ear()
     slow.go_on = Event()
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
             group.start_soon(slow.listen, reading, Newest())
@@ -329,7 +329,7 @@ async def test_who_resumes_is_not_given_again_what_it_had(
     resumed = Ear()
     tape.record(10)
     had = Heard(6, clock.now() + timedelta(seconds=6))
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
             group.start_soon(resumed.listen, reading, After("1"), had)
@@ -343,7 +343,7 @@ async def test_a_stream_that_could_not_be_read_is_tried_again_for_the_next_task(
     tape: Any, reading: StreamReading, clock: ManualClock
 ) -> None:
     refused, heard = Ear(), Ear()
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
             tape.fail(StreamNotFound(ARN))
@@ -362,7 +362,7 @@ async def test_a_stream_that_could_not_be_read_is_tried_again_for_the_next_task(
 
 
 async def test_nobody_stays_behind_when_tasks_end(tape: Any, reading: StreamReading, clock: ManualClock) -> None:
-    with fail_after(5):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
             for _ in range(3):

@@ -139,7 +139,7 @@ async def test_a_stop_of_the_process_does_not_tear_a_commit(
 
     monkeypatch.setattr(TaskStore, "commit", slowly)
     pipeline = await room.pipeline()
-    with fail_after(20):
+    with fail_after(120):
         async with create_task_group() as group:
 
             async def run() -> None:

@@ -79,7 +79,7 @@ async def test_what_a_key_holds_open_ends_with_it(server: Any, carillon: Any, ke
                     await sleep(0.1)  # as it is spoken
             ended["WebSocket"] = (client.close_code, client.close_reason)
 
-    with fail_after(60):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(put)
             while not await to_thread.run_sync(_fragments, server, "key-put"):
@@ -117,7 +117,7 @@ async def test_a_key_ends_when_it_expires_as_a_rotated_one_does_after_its_grace(
     async def wait() -> None:
         told.append(await keys.until_ended(visitor.access_key_id))
 
-    with fail_after(20):
+    with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(wait)
             await wait_all_tasks_blocked()

@@ -1,5 +1,5 @@
 import json
-import time
+from time import process_time
 from typing import Any
 
 import pytest
@@ -115,9 +115,9 @@ def test_what_would_not_be_heeded_is_refused(document: Any, message: str) -> Non
 
 def test_no_pattern_and_no_name_make_the_search_slow() -> None:
     made = policy(allow("*", "arn:" + "a*" * 500 + "b"))
-    started = time.perf_counter()
+    started = process_time()
     assert made.decide("chime:X", "arn:" + "a" * 1020) is Decision.NOT_ALLOWED
-    assert time.perf_counter() - started < 0.5
+    assert process_time() - started < 0.5
 
 
 def test_what_is_remembered_is_bounded() -> None:

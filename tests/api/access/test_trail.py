@@ -128,7 +128,7 @@ async def test_a_clean_stop_loses_nothing(database: Database) -> None:
 @pytest.mark.anyio
 async def test_when_more_happens_than_can_be_written_requests_wait(database: Database) -> None:
     async with recording(database, Place(), ManualClock(NOW), Settings(write_seconds=0, most_waiting=3)) as trail:
-        with anyio.fail_after(20):
+        with anyio.fail_after(120):
             for _ in range(20):
                 await trail.note(answered())
                 assert len(trail._waiting) <= 3

@@ -13,7 +13,7 @@ from carillon.app import opened
 from carillon.clock import SystemClock
 from carillon.notifications import Outbox
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 KEY = {"KmsKeyArn": "arn:aws:kms:us-east-1:111122223333:key/1"}
 SECONDS = 50

@@ -75,7 +75,7 @@ async def test_a_connection_that_dies_loses_nothing_of_what_came(served: Any, tw
         await (await client.ping())
         client.transport.abort()
     sent = (len(messages) - 2) * 160
-    with fail_after(10):
+    with fail_after(120):
         while len((stored := await served.stored("call")).samples) < sent:
             pass
     assert stored.samples == speech[0][:sent]
@@ -397,7 +397,7 @@ async def test_nobody_logs_a_url(
         await client.send(bytes(16_000))
     await _status(served, _changed(url, mac="A" * 43))
     said = ""
-    with fail_after(10):
+    with fail_after(120):
         while "ingest.ended" not in said:
             await sleep(0.01)
             said += "".join(capfd.readouterr())
@@ -413,7 +413,7 @@ async def test_pings_whose_answers_nobody_reads_end_the_connection(served: Any) 
     async with served.connect("pcm", "call", "?rate=8000") as client:
         numbers = count()
         client.transport.pause_reading()
-        with pytest.raises((ConnectionClosed, ConnectionError)), fail_after(30):  # noqa: PT012 - any of them may be it
+        with pytest.raises((ConnectionClosed, ConnectionError)), fail_after(120):  # noqa: PT012 - any of them may be it
             while True:
                 await client.ping(next(numbers).to_bytes(125))
 
@@ -425,5 +425,5 @@ async def test_a_message_in_ever_more_parts_ends_the_connection(served: Any) -> 
             await checkpoint()
 
     async with served.connect("pcm", "call", "?rate=8000") as client:
-        with pytest.raises((ConnectionClosed, ConnectionError)), fail_after(30):
+        with pytest.raises((ConnectionClosed, ConnectionError)), fail_after(120):
             await client.send(parts())

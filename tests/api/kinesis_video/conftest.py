@@ -207,12 +207,12 @@ def serving(folder: Path, settings: Settings, patience: kinesis_video.Settings) 
 
     thread = threading.Thread(target=anyio.run, args=(serve,), daemon=True)
     thread.start()
-    assert is_ready.wait(10)
+    assert is_ready.wait(120)
     try:
         yield Served(port)
     finally:
         servers[0].should_exit = True
-        thread.join(10)
+        thread.join(120)
         listener.close()
 
 

@@ -214,7 +214,7 @@ class Served:
 
     def talk(self, request: bytes, *, shut: bool = False) -> bytes:
         """Send bytes as they are, return everything that comes back until the server closes."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
+        with socket.create_connection(("127.0.0.1", self.port), timeout=120) as connection:
             connection.sendall(request)
             if shut:
                 connection.shutdown(socket.SHUT_WR)

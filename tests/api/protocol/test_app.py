@@ -264,7 +264,7 @@ def test_a_stream_ends_when_its_reader_goes_away(served: Any) -> None:
     )
     assert answer["Payload"].read(10) == b"onetwothre"
     answer["Payload"].close()
-    assert served.toys.media.ended.wait(10)
+    assert served.toys.media.ended.wait(120)
 
 
 def test_a_mark_that_its_service_does_not_know_is_found_at_start() -> None:

@@ -145,7 +145,7 @@ def test_a_body_other_than_the_signed_one_is_refused(served: Any) -> None:
 
 def test_one_connection_carries_many_requests(served: Any) -> None:
     request = signed(served, "GET", GET_TASK).replace(b"Connection: close\r\n", b"")
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=120) as connection:
         for _ in range(3):
             connection.sendall(request)
             answer = b""
@@ -161,7 +161,7 @@ def test_put_media_is_answered_while_its_body_arrives(served: Any) -> None:
     """Signed as the KVS producer SDK for C does: the hash of nothing, and no header that says so."""
     headers = {"Transfer-Encoding": "chunked", "x-amzn-stream-name": "agent", "User-Agent": "producer"}
     head = signed(served, "POST", "/putMedia", b"", headers)
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=120) as connection:
         connection.sendall(head)
         answer = connection.recv(65536)
         assert answer.startswith(b"HTTP/1.1 200")
@@ -181,7 +181,7 @@ def test_a_producer_that_waits_for_100_continue_hears_it_and_the_answer_before_i
 ) -> None:
     headers = {"x-amzn-stream-name": "agent", "Expect": "100-continue"}
     head = signed(served, "POST", "/putMedia", b"", headers, sent=b"media").removesuffix(b"media")
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=120) as connection:
         connection.sendall(head)
         answer = b""
         while answer.count(b"\r\n\r\n") < 2:

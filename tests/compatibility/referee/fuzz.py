@@ -252,7 +252,7 @@ def _send_raw(url: str, data: bytes) -> tuple[int, str]:
     """Write bytes, then half-close; any answer will do, and so will none, as long as the server lets go."""
     address = urlsplit(url)
     try:
-        with socket.create_connection((str(address.hostname), int(address.port or 80)), timeout=10) as connection:
+        with socket.create_connection((str(address.hostname), int(address.port or 80)), timeout=120) as connection:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
             answer = b""

@@ -60,5 +60,5 @@ def serving(*command: str) -> Iterator[Server]:
             yield Server(url, process.pid, exports(config.load(Path(folder), environment={}), url))
         finally:
             process.terminate()
-            process.wait(20)
+            process.wait(120)
             process.stdout.close()

@@ -15,7 +15,7 @@ def race(*calls: Call) -> list[Any]:
     barrier, outcomes = threading.Barrier(len(calls)), [None] * len(calls)
 
     def run(number: int, call: Call) -> None:
-        barrier.wait(10)
+        barrier.wait(120)
         try:
             outcomes[number] = call()
         except ClientError as error:
@@ -29,7 +29,7 @@ def race(*calls: Call) -> list[Any]:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert not any(isinstance(outcome, BaseException) for outcome in outcomes), outcomes
     return outcomes
 

@@ -97,7 +97,7 @@ def strict(bare_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         thread.start()
         yield server
         server.shutdown()
-        thread.join(5)
+        thread.join(120)
 
 
 async def _send(kind: str, event: Event) -> None:

@@ -106,7 +106,7 @@ def stranger(keys: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stranger]:
         thread.start()
         yield server
         server.shutdown()
-        thread.join(5)
+        thread.join(120)
 
 
 async def _send(kind: str, settings: Settings | None = None, times: int = 1) -> None:
@@ -323,13 +323,13 @@ async def test_an_endpoint_that_never_answers_is_a_failed_send_in_time(
 ) -> None:
     async with await create_tcp_listener(local_host="127.0.0.1") as silent:  # the kernel accepts, nobody answers
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.extra(SocketAttribute.local_port)}")
-        with fail_after(5):
+        with fail_after(120):
             assert "timeout" in await _failure(kind, Settings(send_seconds=0.1))
 
 
 async def test_answers_that_nobody_reads_hold_no_connections(stranger: Stranger) -> None:
     stranger.answers(200, bytes(200_000))
-    with fail_after(10):
+    with fail_after(120):
         await _send("LambdaFunctionSink", Settings(sends=2), times=5)
     gc.collect()  # an unclosed connection would warn
 

@@ -204,7 +204,7 @@ def stranger() -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
-        thread.join(5)
+        thread.join(120)
 
 
 async def test_a_stranger_is_told_at_start(settings: Settings, aws_keys: None, stranger: str) -> None:
