@@ -71,6 +71,24 @@ print("LOADED", [name for name in {HEAVY!r} if name in sys.modules])
     assert max(map(len, done.stdout.splitlines())) <= 80
 
 
+def test_commands_that_only_look_load_neither_what_migrates_nor_what_searches(tmp_path: Path) -> None:
+    script = """
+import sys
+from carillon.cli import app
+try:
+    app(sys.argv[1:], prog_name="carillon")
+except SystemExit as ended:
+    assert not ended.code
+print("LOADED", [name for name in ("alembic", "faiss") if name in sys.modules])
+"""
+    folder = ["--data-dir", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "carillon", "keys", "create", "--name", "first", *folder], check=True)
+    for command in (["keys", "list"], ["events"], ["audit"], ["calls"]):
+        done = subprocess.run([sys.executable, "-c", script, *command, *folder], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "LOADED []", command
+
+
 def test_push_takes_every_format_of_samples_that_there_is() -> None:
     (option,) = (each for each in typer.main.get_command(app).commands["push"].params if each.name == "encoding")
     assert sorted(map(str, get_args(option.type_descriptor.annotation))) == sorted(one.value for one in SampleFormat)

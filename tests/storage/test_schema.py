@@ -4,9 +4,11 @@ import pytest
 import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 
-import carillon.app  # noqa: F401 - every room declares its tables
-from carillon.storage import Database, NotWhole, metadata, migrate
+import carillon.app  # every room declares its tables
+import carillon.storage
+from carillon.storage import Database, NotWhole, known_revisions, metadata, migrate, revision_of
 
 pytestmark = pytest.mark.anyio
 
@@ -76,5 +78,20 @@ async def test_a_database_that_lost_a_table_is_refused_in_one_line(tmp_path: Pat
             await connection.exec_driver_sql(harm)
         with pytest.raises(NotWhole, match=said):
             await migrate(database)
+    finally:
+        await database.close()
+
+
+async def test_the_revisions_that_file_names_tell_are_those_of_the_history(tmp_path: Path) -> None:
+    folder = Path(carillon.storage.__file__).parent / "migrations"
+    history = [script.revision for script in ScriptDirectory(str(folder)).walk_revisions()]
+    assert list(known_revisions()) == history[::-1]
+    database = Database(f"sqlite:///{tmp_path / 'new.db'}")
+    try:
+        assert await revision_of(database) is None
+        await migrate(database)
+        async with database.reading() as connection:
+            seen = await connection.run_sync(lambda one: MigrationContext.configure(one).get_current_revision())
+        assert await revision_of(database) == seen == history[0]
     finally:
         await database.close()

@@ -6,13 +6,12 @@ A change is committed first and followed by the index afterwards, so what fails 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from functools import partial
 from types import TracebackType
-from typing import Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 from uuid import UUID, uuid4
 
 import prometheus_client
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, to_thread
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.arns import Place
@@ -22,7 +21,6 @@ from carillon.errors import Transient
 from carillon.profiles import domains, enrolled_voices, erasure, voice_profiles, voiceprints
 from carillon.profiles.domains import Domain, DomainNotFound, Held, NewDomain
 from carillon.profiles.enrolled_voices import EnrolledVoice
-from carillon.profiles.index.exact import ExactIndex
 from carillon.profiles.index.resident import Match, Probe, ResidentIndexes
 from carillon.profiles.likeness import Likeness, likenesses
 from carillon.profiles.sealing import Sealed, reseal, unseal_embedding
@@ -32,6 +30,9 @@ from carillon.profiles.voice_profiles import Profile, ProfileNotFound, WrongDoma
 from carillon.profiles.voiceprints import EnrollableVoice, KeptVoiceprint, Voiceprint
 from carillon.storage import Database, Vault, forget_tags, make_once, put_tags
 from carillon.telemetry import get_logger
+
+if TYPE_CHECKING:
+    from carillon.profiles.index.exact import ExactIndex
 
 log = get_logger()
 
@@ -71,12 +72,14 @@ class Profiles:
         self._settings = settings or Settings()
         self._new_id = new_id
         limiter = limiter or CapacityLimiter(self._settings.search_threads)
-        new_index = partial(ExactIndex, int8_above=self._settings.int8_above)
-        self._index = ResidentIndexes(database, vault, clock, limiter, self._settings.resident_profiles, new_index)
+        self._index = ResidentIndexes(
+            database, vault, clock, limiter, self._settings.resident_profiles, self._new_index
+        )
         self._sweeper = Sweeper(database, clock, self._settings, self._follow)
 
     async def __aenter__(self) -> Self:
         """Open the room; domains are read into memory when they are first searched."""
+        await to_thread.run_sync(_exact_index)  # before the first search would wait for it
         return self
 
     async def __aexit__(
@@ -84,6 +87,9 @@ class Profiles:
     ) -> None:
         """Let go of every embedding in memory."""
         self._index.clear()
+
+    def _new_index(self, dimensions: int) -> "ExactIndex":
+        return _exact_index()(dimensions, self._settings.int8_above)
 
     async def create_domain(
         self,
@@ -389,3 +395,9 @@ class Profiles:
 
     def _expiry(self, updated_at: datetime) -> datetime:
         return voice_profiles.years_later(updated_at, self._settings.profile_years)
+
+
+def _exact_index() -> "type[ExactIndex]":
+    from carillon.profiles.index.exact import ExactIndex  # FAISS takes a while to import; most commands search nothing
+
+    return ExactIndex

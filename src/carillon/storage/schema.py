@@ -5,15 +5,12 @@ from pathlib import Path
 from typing import Final
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from carillon.errors import CarillonError
 from carillon.storage.database import Database, metadata
 
 _SCRIPTS: Final = Path(__file__).parent / "migrations"
+_VERSION_TABLE: Final = "alembic_version"
 
 
 class NewerDatabase(CarillonError):
@@ -67,9 +64,8 @@ async def revision_of(database: Database) -> str | None:
 
 @cache
 def known_revisions() -> tuple[str, ...]:
-    """Return the migrations that this version knows, oldest first."""
-    scripts = ScriptDirectory.from_config(_config()).walk_revisions()
-    return tuple(script.revision for script in scripts)[::-1]
+    """Return the migrations that this version knows, oldest first: their files begin with their numbers."""
+    return tuple(sorted(path.name.partition("_")[0] for path in (_SCRIPTS / "versions").glob("[0-9]*.py")))
 
 
 def _upgrade(connection: sa.Connection) -> None:
@@ -80,20 +76,21 @@ def _upgrade(connection: sa.Connection) -> None:
         raise NewerDatabase(seen)
     if seen is None and metadata.tables.keys() & _tables(connection):
         raise NotWhole("it has tables, and does not say which version made them")
-    config = _config()
+    from alembic import command  # takes a while to import, and is seldom needed
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_SCRIPTS))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
 
 
 def _revision(connection: sa.Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if _VERSION_TABLE not in _tables(connection):
+        return None
+    seen: str | None = connection.scalar(sa.select(sa.column("version_num")).select_from(sa.table(_VERSION_TABLE)))
+    return seen
 
 
 def _tables(connection: sa.Connection) -> set[str]:
     return set(sa.inspect(connection).get_table_names())
-
-
-def _config() -> Config:
-    config = Config()
-    config.set_main_option("script_location", str(_SCRIPTS))
-    return config
