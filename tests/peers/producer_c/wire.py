@@ -15,7 +15,7 @@ from producer_c.signing import Headers
 READ_BYTES = 65_524
 """What libcurl asks for at once: its upload buffer, less the head and the end of a chunk."""
 WAIT_SECONDS = 60.0
-"""How long to wait for 100 Continue before the body is sent all the same. libcurl does for 1 s; machines may be busy."""
+"""How long to wait for 100 Continue before the body is sent all the same: 1 s in libcurl, but machines may be busy."""
 
 
 class Closed(Exception):
