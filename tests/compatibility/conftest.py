@@ -21,6 +21,12 @@ def results() -> Iterator[Results]:
     noted.write()
 
 
+@pytest.fixture(scope="session")
+def patient_server(start_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A server of the sessions, for which a call has not ended while a client is slow to start."""
+    return start_server(tmp_path_factory.mktemp("patient"), CARILLON_TASKS_SILENCE_SECONDS="240")
+
+
 @pytest.fixture
 def wire(server: Any) -> Iterator[Wire]:
     """A keep-alive connection to the shared server that signs with botocore's signer."""

@@ -15,7 +15,9 @@ COVERED = {f"{service} {operation}" for service, operation in registry.operation
 FOLDER = Path(__file__).parent / "js"
 
 
-def test_the_javascript_sdk_runs_the_worked_session(node: str, server: Any, results: Results, recordings: Path) -> None:
+def test_the_javascript_sdk_runs_the_worked_session(
+    node: str, patient_server: Any, results: Results, recordings: Path
+) -> None:
     name = f"js-{uuid.uuid4().hex[:12]}"
     push = [sys.executable, "-m", "carillon", "push", str(recordings / "call_1.flac"), "--stream", name, "--speed", "8"]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARILLON_"))}
@@ -25,7 +27,7 @@ def test_the_javascript_sdk_runs_the_worked_session(node: str, server: Any, resu
         capture_output=True,
         text=True,
         timeout=250,
-        env={**inherited, **server.environment, "AWS_EC2_METADATA_DISABLED": "true", **asked},
+        env={**inherited, **patient_server.environment, "AWS_EC2_METADATA_DISABLED": "true", **asked},
     )
     assert done.returncode == 0, f"{done.stdout[-500:]}\n{done.stderr[-3000:]}"
     called = [json.loads(line) for line in done.stdout.splitlines()]

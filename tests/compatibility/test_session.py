@@ -17,27 +17,27 @@ COVERED = {f"{service} {operation}" for service, operation in registry.operation
 
 
 @pytest.fixture
-def push(server: Any, carillon: Any, recordings: Path) -> Callable[[str], None]:
+def push(patient_server: Any, carillon: Any, recordings: Path) -> Callable[[str], None]:
     def stream(name: str) -> None:
         file = recordings / "call_1.flac"
-        carillon("push", str(file), "--stream", name, "--speed", "8", **server.environment)
+        carillon("push", str(file), "--stream", name, "--speed", "8", **patient_server.environment)
 
     return stream
 
 
-def test_boto3_runs_the_worked_session(server: Any, results: Results, push: Callable[[str], None]) -> None:
+def test_boto3_runs_the_worked_session(patient_server: Any, results: Results, push: Callable[[str], None]) -> None:
     called = set()
 
     def note(service: str, operation: str) -> None:
         called.add(f"{service} {operation}")
         results.passed("boto3", service, operation)
 
-    Session(Boto3(cache(server.client), note), f"boto3-{uuid.uuid4().hex[:8]}", COVERED, push).run()
+    Session(Boto3(cache(patient_server.client), note), f"boto3-{uuid.uuid4().hex[:8]}", COVERED, push).run()
     assert called == COVERED, "the session must call every operation of the registry"
 
 
 def test_the_aws_cli_runs_the_worked_session(
-    server: Any, results: Results, push: Callable[[str], None], tmp_path: Path
+    patient_server: Any, results: Results, push: Callable[[str], None], tmp_path: Path
 ) -> None:
     called = set()
 
@@ -46,6 +46,6 @@ def test_the_aws_cli_runs_the_worked_session(
         results.passed("AWS CLI", service, operation)
 
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARILLON_"))}
-    with Cli.running({**inherited, **server.environment}, tmp_path, note) as cli:
+    with Cli.running({**inherited, **patient_server.environment}, tmp_path, note) as cli:
         Session(cli, f"cli-{uuid.uuid4().hex[:8]}", COVERED, push).run()
     assert called == COVERED
