@@ -129,3 +129,12 @@ def test_an_archive_with_anything_behind_its_end_is_refused(tmp_path: Path) -> N
         file.write(b"\0")
     with pytest.raises(ArchiveBroken, match="not whole"):
         list(read_archive(path, PASSPHRASE))
+
+
+async def test_voices_that_another_domain_has_do_not_count_as_there_already(a_room: Room, tmp_path: Path) -> None:
+    has_them, has_not = await new_domain(a_room, 2), await new_domain(a_room)
+    path = tmp_path / "voices"
+    await work.export(a_room, has_them, path, PASSPHRASE)
+    assert await work.take_in(a_room, has_them, path, PASSPHRASE) == (0, 2)
+    with pytest.raises(work.ImportInterrupted, match=f"is in domain {has_them}"):
+        await work.take_in(a_room, has_not, path, PASSPHRASE)

@@ -42,6 +42,16 @@ class ProfileExists(AlreadyExists):
         self.profile_id = profile_id
 
 
+class ProfileElsewhere(AlreadyExists):
+    """A profile that is to be put back is in another domain."""
+
+    def __init__(self, profile_id: str, domain_id: str) -> None:
+        super().__init__(
+            f"Voice profile {profile_id} is in domain {domain_id}, and can be in one only. Delete it there first, or "
+            "import it on another server."
+        )
+
+
 class VoiceChanged(StateConflict):
     """A voice was replaced or removed while another was made of it."""
 
@@ -132,7 +142,8 @@ class BulkProfiles:
 
         Raises:
             DomainNotFound: there is no such domain.
-            ProfileExists: a profile of this id is in another domain, or has such a voice.
+            ProfileExists: a profile of this id has such a voice.
+            ProfileElsewhere: a profile of this id is in another domain.
             TooManyProfiles: the domain's quota is used up.
         """
         moved = replace(profile, arn=voice_profiles.arn_of(profile.id, self._place), domain_id=domain_id)
@@ -144,7 +155,9 @@ class BulkProfiles:
                 await self._add(connection, held, moved, voice)
                 return
             same = sa.select(_rows.c.number).where(_rows.c.profile_number == row.number, _rows.c.label == voice.label)
-            if row.domain_id != domain_id or (await connection.execute(same)).first() is not None:
+            if row.domain_id != domain_id:
+                raise ProfileElsewhere(profile.id, row.domain_id)
+            if (await connection.execute(same)).first() is not None:
                 raise ProfileExists(profile.id)
             await self._put(connection, held, moved, row.number, voice)
 
