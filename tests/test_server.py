@@ -212,8 +212,7 @@ def test_every_line_of_a_json_log_is_json_whoever_wrote_it(start_server: Any, tm
         assert b"400" in connection.recv(100)
     assert server.stop() == 0
     events = [json.loads(line) for line in (tmp_path / "server.log").read_text().splitlines()]
-    said = [event for event in events if event["event"] == "library.said"]
-    assert [(event["library"], event["level"]) for event in said] == [("uvicorn.error", "warning")]
+    assert [event for event in events if event["event"] == "library.said"] == [], "strangers could fill a disk with it"
     assert events[-1]["event"] == "server.stopped"
 
 

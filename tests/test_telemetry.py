@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import os
 import pty
 import subprocess
@@ -13,7 +14,7 @@ from typing import Literal
 import pytest
 import structlog
 
-from carillon.telemetry import configure_logging, get_logger
+from carillon.telemetry import configure_logging, forward_library_logs, get_logger
 
 
 @pytest.fixture(autouse=True)
@@ -109,3 +110,17 @@ def test_a_terminal_is_colored_unless_it_cannot_be_or_nobody_wants_it(
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+def test_what_a_library_logs_comes_out_in_our_style(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    configure_logging("info", "json")
+    forward_library_logs()
+    logging.getLogger("some.library").info("not this")
+    logging.getLogger("some.library").warning("the %s is hot", "plate")
+    (line,) = capsys.readouterr().err.splitlines()
+    said = json.loads(line)
+    assert (said["event"], said["library"], said["said"]) == ("library.said", "some.library", "the plate is hot")
+    assert said["level"] == "warning"

@@ -7,6 +7,7 @@ protocol on each connection.
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,13 @@ _TOLD_EVERY_SECONDS: Final = 10.0
 _MANY: Final = 1_000_000
 _LOOK_SECONDS: Final = 0.02
 _LAST_SECONDS: Final = 1.0  # for what connections that were cut off still have to put away
+
+
+_EVERYDAY: Final = ("Invalid HTTP request received.", "ASGI callable returned without completing response.")
+"""What uvicorn warns of where nothing is wrong here: strangers who speak no HTTP, who could fill a disk with it, and
+answers that we cut off on purpose and told of ourselves."""
+
+logging.getLogger("uvicorn.error").addFilter(lambda record: record.getMessage() not in _EVERYDAY)
 
 
 class Listener(uvicorn.Server):
