@@ -19,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import boto3
 import pytest
 from anyio import sleep_forever
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from carillon.config import ServerSettings
@@ -171,6 +173,31 @@ def test_media_is_sent_to_the_address_by_which_a_client_came(everywhere: Any, ho
     name = f"by-{host.strip('[]').replace(':', '-')}"
     video.create_stream(StreamName=name)
     assert video.get_data_endpoint(StreamName=name, APIName="PUT_MEDIA")["DataEndpoint"] == url
+
+
+@pytest.mark.parametrize(
+    ("agent", "names_port"), [("Boto3/1.40", False), ("AWS-SDK-KVS/1.7.9 Clang/10.0.1 Darwin/18.5.0 x86_64", True)]
+)
+def test_a_host_without_a_port_is_taken_at_its_word_but_from_the_sdk_that_never_names_one(
+    server: Any, agent: str, names_port: bool
+) -> None:
+    def come_as_another(request: Any, **_: Any) -> None:
+        request.headers["Host"] = "voice.example.com"
+
+    video = boto3.client(
+        "kinesisvideo",
+        endpoint_url=server.url,
+        region_name="us-east-1",
+        aws_access_key_id=server.environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=server.environment["AWS_SECRET_ACCESS_KEY"],
+        config=Config(user_agent=agent),
+    )
+    name = f"portless-{names_port}"
+    video.create_stream(StreamName=name)
+    video.meta.events.register("before-sign.kinesis-video.GetDataEndpoint", come_as_another)
+    found = video.get_data_endpoint(StreamName=name, APIName="PUT_MEDIA")["DataEndpoint"]
+    port = server.url.rpartition(":")[2]
+    assert found == (f"http://voice.example.com:{port}" if names_port else "http://voice.example.com")
 
 
 @pytest.mark.anyio

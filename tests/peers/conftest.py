@@ -98,7 +98,7 @@ def peers(start_server: Any, carillon: Any, tmp_path_factory: pytest.TempPathFac
         folder,
         CARILLON_SERVER_TLS="self-signed",
         CARILLON_STREAMS_END_SECONDS=END_SECONDS,
-        CARILLON_STREAMS_HANDOVER_SECONDS="2",
+        CARILLON_STREAMS_HANDOVER_SECONDS="8",
     )
     return Peers(
         server.url,

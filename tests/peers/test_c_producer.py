@@ -10,7 +10,7 @@ import pytest
 from producer_c import matroska
 from producer_c.producer import KVSSINK_USER_AGENT, Producer, StreamInfo
 from producer_c.signing import Credentials
-from producer_c.wire import Upload
+from producer_c.wire import CURL_WAIT_SECONDS, Upload
 
 Fragments = Callable[..., list[matroska.Frame]]
 EPOCH_MS = 1_767_225_600_000
@@ -178,7 +178,7 @@ def test_credentials_are_rotated_without_a_gap(peers: Any, a_law: Any, call: Fra
     packaged = [producer.fragment(call(index, EPOCH_MS)) for index in range(2)]
     with producer.put_media() as old:
         old.send(producer.header + packaged[0]).hear("BUFFERING", EPOCH_MS)
-        with producer.put_media() as new:
+        with producer.put_media(CURL_WAIT_SECONDS) as new:  # which nobody answers yet
             old.send(END)
             new.send(producer.header + packaged[1])  # at once: all of the old one's data is out
             old.hear("PERSISTED", EPOCH_MS)

@@ -11,7 +11,7 @@ from typing import Any
 from producer_c import matroska
 from producer_c.matroska import Frame, Track
 from producer_c.signing import Credentials, Headers, signed_headers
-from producer_c.wire import Connection, Upload, head
+from producer_c.wire import WAIT_SECONDS, Connection, Upload, head
 
 USER_AGENT = "AWS-SDK-KVS/3.3.1 GCC/9.4.0 Linux/5.15.0-1023-aws x86_64"
 KVSSINK_USER_AGENT = "AWS-SDK-KVS-CPP-CLIENT/3.4.1 GCC/9.4.0 Linux/5.15.0-1023-aws x86_64"
@@ -78,7 +78,7 @@ class Producer:
         assert found
         self.endpoint = found["DataEndpoint"]
 
-    def put_media(self) -> Upload:
+    def put_media(self, wait_seconds: float = WAIT_SECONDS) -> Upload:
         """Open a connection for media."""
         url = self.endpoint + "/putMedia"
         seconds, millis = divmod(time.time_ns() // 1_000_000, 1000)
@@ -91,7 +91,7 @@ class Producer:
             ("transfer-encoding", "chunked"),
             ("connection", "keep-alive"),
         ]
-        return Upload(url, self._signed(url, headers, None), self.authorities)
+        return Upload(url, self._signed(url, headers, None), self.authorities, wait_seconds)
 
     @property
     def header(self) -> bytes:

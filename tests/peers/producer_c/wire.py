@@ -14,8 +14,10 @@ from producer_c.signing import Headers
 
 READ_BYTES = 65_524
 """What libcurl asks for at once: its upload buffer, less the head and the end of a chunk."""
+CURL_WAIT_SECONDS = 1.0
+"""How long libcurl waits for 100 Continue before it sends the body all the same."""
 WAIT_SECONDS = 60.0
-"""How long to wait for 100 Continue before the body is sent all the same: 1 s in libcurl, but machines may be busy."""
+"""The same where an answer is to come: a machine may be busy."""
 
 
 class Closed(Exception):
@@ -131,14 +133,14 @@ class Connection:
 class Upload:
     """One PutMedia."""
 
-    def __init__(self, url: str, headers: Headers, authorities: Path) -> None:
+    def __init__(self, url: str, headers: Headers, authorities: Path, wait_seconds: float = WAIT_SECONDS) -> None:
         self._connection = Connection(url, authorities)
         self._parser = Parser()
         self.pieces: list[bytes] = []
         """The answer so far, as it was handed to the SDK."""
         self.heard: list[Acknowledgement] = []
         self._connection.write(head(url, headers, is_streamed=True))
-        self.interim = self._connection.answer_within(WAIT_SECONDS)
+        self.interim = self._connection.answer_within(wait_seconds)
         """What came before the SDK would send the body unasked: 100 Continue, a refusal, or nothing."""
         self._final = self.interim if self.interim and self.interim[0] != 100 else None
         self._pieces: Iterator[bytes] | None = None

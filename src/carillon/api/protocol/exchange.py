@@ -27,6 +27,7 @@ PROVEN: Final = "carillon.connection"
 """Of a scope's state: a function of the server's, to call once a client has proven who it is."""
 
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]{1,255}(:\d{1,5})?|\[[0-9A-Fa-f:.%]{2,60}\](:\d{1,5})?", re.ASCII)
+_NAMES_NO_PORT: Final = "AWS-SDK-KVS"
 _PORT: Final = re.compile(r":\d{1,5}\Z")
 _PORTS: Final = {"http": 80, "https": 443}
 _LATE_SECONDS: Final = 0.5
@@ -92,7 +93,9 @@ class Exchange:
         if not _HOST.fullmatch(host):
             return None
         port = (self._scope.get("server") or (None, None))[1]
-        if port not in (None, _PORTS.get(scheme)) and not _PORT.search(host):  # the C producer SDK never names it
+        # AWS: the producer SDK for C, and what is built on it, names no port in Host, whichever it comes by.
+        is_silent = _NAMES_NO_PORT in self.headers.get("user-agent", "") and not _PORT.search(host)
+        if is_silent and port not in (None, _PORTS.get(scheme)):
             host = f"{host}:{port}"
         return f"{scheme}://{host}"
 
