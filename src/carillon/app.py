@@ -165,8 +165,13 @@ async def assembled(settings: Settings, own_url: str, clock: Clock | None = None
         ingest = Ingest(rooms.streams, tokens, keys, verifier, guard, trail, clock, settings.ingest)
         services = _services(settings, ground, rooms, tasks, own_url, own_key.access_key_id)
         api = Api(services, verifier, settings.api, guard, trail, ingest, keys)
+
+        async def drain() -> None:
+            await rooms.streams.drain()
+            await ingest.ended()  # who has been let in, but writes to no stream yet, has sent something all the same
+
         dispatcher = Dispatcher(rooms.outbox, clock, settings.notifications)
-        yield Application(api, _working(supervisor, dispatcher, rooms.models), rooms.streams.drain)
+        yield Application(api, _working(supervisor, dispatcher, rooms.models), drain)
 
 
 @dataclass(frozen=True, slots=True)

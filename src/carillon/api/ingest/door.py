@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
+from anyio import Event
+
 from carillon.api.errors import AwsError, Family, shape_of
 from carillon.api.ingest.errors import DONE, code_of, reason_of
 from carillon.api.ingest.heard import Format
@@ -72,6 +74,8 @@ class Ingest:
         self._streams = streams
         self._tokens = tokens
         self._keys = keys
+        self._visits = 0
+        self._left = Event()
         self._verifier = verifier
         self._guard = guard
         self._auditor = auditor
@@ -80,6 +84,20 @@ class Ingest:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hold one connection, from the request to connect until everything is stored."""
+        self._visits += 1
+        try:
+            await self._receive(scope, receive, send)
+        finally:
+            self._visits -= 1
+            self._left.set()
+            self._left = Event()
+
+    async def ended(self) -> None:
+        """Wait until nobody is connected: everything that came is stored."""
+        while self._visits:
+            await self._left.wait()
+
+    async def _receive(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send, self._settings.write_seconds)
         await socket.begin()
         target = read_path(scope["raw_path"]) if self._settings.is_on else None

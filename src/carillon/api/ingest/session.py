@@ -27,6 +27,7 @@ from carillon.telemetry import get_logger
 log: Final = get_logger()
 
 _LATE_SECONDS: Final = 0.5
+_LAST_SECONDS: Final = 0.5
 
 
 class Session:
@@ -63,6 +64,8 @@ class Session:
         self._early = Early(clock, settings.start_seconds, settings.max_early_bytes)
         self._looked_at = current_time()  # in the event loop's time
         self._is_catching_up = False
+        self._is_leaving = False
+        self._waiting = CancelScope()  # for a message
         self._taking = CancelScope()
         self._is_stored = Event()
         self._failure: Exception | None = None
@@ -81,6 +84,8 @@ class Session:
             try:
                 with self._taking:
                     await self._take()
+                    if self._is_leaving:
+                        await self._take_what_came()
                     self._early.give_up()
             except Exception as error:  # out of the group first, which would wrap it, and after storing what came
                 self._failure = self._failure or error
@@ -107,16 +112,17 @@ class Session:
         while True:
             message: str | bytes | None = ""
             with move_on_after(self._settings.fragment_seconds) as patience:
+                self._waiting = patience
                 message = await self._socket.receive()
             self._notice_stall(is_idle=patience.cancelled_caught)
-            if message is None:
+            if message is None or (self._is_leaving and patience.cancelled_caught):
                 return
             if patience.cancelled_caught:
                 if not self._is_catching_up:
                     await self._wait_on()
                 continue
             self._heard_at = self._clock.monotonic()
-            if await self._read(message):
+            if await self._read(message) or self._is_leaving:
                 return
 
     async def _read(self, message: str | bytes) -> bool:
@@ -233,9 +239,21 @@ class Session:
         self._stop(TakenOver())
 
     async def _watch_closing(self) -> None:
-        """Leave when this server is about to end; whoever sends may come back to the next."""
+        """Leave when this server is about to end, with all that has come; whoever sends may come back to the next."""
         await self._recording.closing()
-        self._stop(Restarting())
+        self._failure = self._failure or Restarting()
+        self._is_leaving = True
+        self._waiting.cancel()
+
+    async def _take_what_came(self) -> None:
+        """Take messages that have been received and not been looked at, as far as a moment allows."""
+        message: str | bytes | None = ""
+        with move_on_after(_LAST_SECONDS):
+            while message is not None:
+                with move_on_after(_LATE_SECONDS / 10) as patience:
+                    message = await self._socket.receive()
+                if message is None or patience.cancelled_caught or await self._read(message):
+                    return
 
     async def _watch_key(self) -> None:
         """Leave once the access key that let the connection in may be used no more."""
