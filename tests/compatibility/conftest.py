@@ -29,6 +29,6 @@ def patient_server(start_server: Any, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def wire(server: Any) -> Iterator[Wire]:
-    """A keep-alive connection to the shared server that signs with botocore's signer."""
+    """A keep-alive connection to the server that signs with botocore's signer."""
     with Wire.to(server.url, server.environment) as connected:
         yield connected

@@ -18,6 +18,12 @@ BESIDE = ("audit", "lease", "sqlite_")
 """Tables that a refused request may write to: the trail of who asked for what, whose turn it is, SQLite's own."""
 
 
+@pytest.fixture(scope="module")
+def server(start_server: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A server that nobody else uses: what changes in its database, a request of this module has changed."""
+    return start_server(tmp_path_factory.mktemp("constraints"))
+
+
 def contents(data_dir: Path) -> str:
     """A digest of every row in the server's database."""
     connection = sqlite3.connect(f"file:{data_dir / 'carillon.db'}?mode=ro", uri=True)

@@ -433,7 +433,6 @@ async def test_a_connection_that_stays_open_and_silent_is_replaced(
     ("code", "status", "error"),
     [
         ("ResourceNotFoundException", 404, StreamNotFound),
-        ("NotAuthorizedException", 401, NotAuthorized),
         ("InvalidArgumentException", 400, RequestRefused),
     ],
 )
@@ -446,6 +445,19 @@ async def test_a_stream_that_cannot_be_read_is_not_asked_for_again(
     endpoint.handlers["/getMedia"] = refuse
     assert await read() == [error]
     assert len(endpoint.asked("/getMedia")) == 1
+
+
+async def test_a_request_that_is_denied_is_signed_anew_once(endpoint: Any, read: Any, media: Any) -> None:
+    """A clock that is set between the signature and its check makes it look as if it were of another time."""
+    answers = [None, media.fragment(1), None, media.fragment(2), None, None]
+
+    async def answer(request: Any) -> None:
+        data = answers[len(endpoint.asked("/getMedia")) - 1]
+        await (request.refuse("InvalidSignatureException", 403) if data is None else request.answer(data))
+
+    endpoint.handlers["/getMedia"] = answer
+    assert await read() == [1, 2, NotAuthorized]
+    assert len(endpoint.asked("/getMedia")) == len(answers)
 
 
 @pytest.mark.parametrize("error_id", [4500, 4506])

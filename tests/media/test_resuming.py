@@ -1,8 +1,13 @@
 """What is kept of a document until it is stored: from the oldest fragment on that is not, and no more."""
 
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
 import pytest
 
 from carillon.matroska import AUDIO, Block, Muxer, Track
+from carillon.media import KinesisVideoClient, NotAuthorized, Settings, send_media
 from carillon.media.resuming import Unconfirmed
 
 TRACK = Track(1, 1, AUDIO, "call", "A_PCM/INT/LIT", b"", 8_000.0, 1, 16)
@@ -55,3 +60,40 @@ def test_more_waits_while_too_much_is_not_confirmed() -> None:
     assert unconfirmed.is_full
     unconfirmed.confirm(0)
     assert not unconfirmed.is_full
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("denials", [1, 2])
+async def test_a_request_that_is_denied_in_mid_call_is_signed_anew_once(
+    endpoint: Any, client: KinesisVideoClient, swift: Settings, cut: Any, denials: int
+) -> None:
+    """A clock that is set between the signature and its check makes it look as if it were of another time."""
+    received = json.dumps({"EventType": "RECEIVED", "FragmentNumber": "1", "FragmentTimecode": 0}).encode() + b"\n"
+    denied = range(1, 1 + denials)
+
+    async def answer(request: Any) -> None:
+        number = len(endpoint.asked("/putMedia")) - 1
+        if number in denied:
+            await request.read_all()
+            await request.refuse("InvalidSignatureException", 403)
+            return
+        await request.start()
+        await request.write(received)
+        if not number:
+            await request.read()
+            raise cut
+        await request.read_all()
+        await request.end()
+
+    async def document() -> AsyncIterator[bytes]:
+        yield HEAD + CLUSTERS[0]
+        yield CLUSTERS[1]
+
+    endpoint.handlers["/putMedia"] = answer
+    endpoint.handlers["/describeStream"] = lambda request: request.refuse("NotAuthorizedException", 401)
+    if denials > 1:
+        with pytest.raises(NotAuthorized):
+            await send_media(client, "call", document(), lambda _: None, settings=swift)
+    else:
+        await send_media(client, "call", document(), lambda _: None, settings=swift)
+    assert len(endpoint.asked("/putMedia")) == 3

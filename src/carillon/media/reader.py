@@ -27,6 +27,7 @@ from carillon.media.fragments import (
     MediaInterrupted,
     UnreadableFragment,
 )
+from carillon.media.refusals import NotAuthorized
 from carillon.media.settings import Settings
 from carillon.telemetry import get_logger
 
@@ -114,6 +115,7 @@ class FragmentReader:
         self._failures = 0  # in a row
         self._unreadable = 0  # how often in a row the endpoint could not read what comes next
         self._is_leaving_out = False  # the last fragment was left out: the next that cannot be read is at once
+        self._is_denied = False  # the last request was
         self.is_unreachable = False
         """Whether the last connection could not be opened, so that nobody knows whether there are fragments."""
 
@@ -134,6 +136,11 @@ class FragmentReader:
                         self._go_on_after(fragment)
                         yield fragment
             except Transient as error:
+                await self._pause(str(error))
+            except NotAuthorized as error:
+                if self._is_denied:
+                    raise
+                self._is_denied = True  # once: a clock may have been set, or a key renewed, just after the signature
                 await self._pause(str(error))
             except FragmentNotFound as error:
                 if self._last_at is None:
@@ -172,7 +179,7 @@ class FragmentReader:
             except Transient:
                 self.is_unreachable = True
                 raise
-            self.is_unreachable = False
+            self.is_unreachable = self._is_denied = False
             yield body
 
     def _go_on_after(self, fragment: Fragment) -> None:

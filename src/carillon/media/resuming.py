@@ -170,6 +170,7 @@ class _Sending:
         self._confirming = AcknowledgementType.PERSISTED
         self._confirmed = Event()
         self._heard_at: float | None = None  # when an acknowledgement last said that something is well
+        self._is_denied = False  # the last request was
 
     async def take(self, document: AsyncIterator[bytes]) -> None:
         """Take the document from its maker, a piece at a time; runs beside `run`."""
@@ -192,7 +193,7 @@ class _Sending:
             heard_at = self._heard_at
             try:
                 await self._connect()
-            except (Transient, PutMediaRefused) as error:
+            except (Transient, PutMediaRefused, NotAuthorized) as error:
                 if not self._may_resume(error):
                     raise
                 failures = failures + 1 if self._heard_at == heard_at else 1
@@ -237,7 +238,7 @@ class _Sending:
 
     def _take_acknowledgement(self, acknowledgement: Acknowledgement) -> None:
         if acknowledgement.type is not AcknowledgementType.ERROR:
-            self._heard_at = self._clock.monotonic()
+            self._heard_at, self._is_denied = self._clock.monotonic(), False
         if acknowledgement.type is self._confirming and acknowledgement.fragment_timecode is not None:
             self._unconfirmed.confirm(acknowledgement.fragment_timecode)
             self._confirmed.set()
@@ -246,6 +247,9 @@ class _Sending:
 
     def _may_resume(self, error: Exception) -> bool:
         if error is self._breakdown or self._heard_at is None:  # where nothing ever went well, nothing was interrupted
+            return False
+        was_denied, self._is_denied = self._is_denied, isinstance(error, NotAuthorized)
+        if was_denied and self._is_denied:  # once: a clock may have been set, or a key renewed, after the signature
             return False
         if isinstance(error, PutMediaRefused) and error.error_id not in _COME_BACK:
             return False

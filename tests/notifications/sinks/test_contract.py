@@ -3,8 +3,9 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import uuid4
 
 import boto3
@@ -29,6 +30,8 @@ pytestmark = pytest.mark.anyio
 
 ACCOUNT = "123456789012"
 REGION = "us-west-2"  # not the default one: the target's ARN decides
+PATIENT: Final = Settings(connect_seconds=120.0, send_seconds=120.0)
+"""Time is none of the claim: a busy machine may take it."""
 MakeEvent = Callable[..., Event]
 
 
@@ -186,7 +189,7 @@ def test_every_sink_has_a_peer() -> None:
 @pytest.mark.parametrize("peer", UNCHANGED, indirect=True)
 async def test_the_body_is_the_envelope_itself(peer: Peer, make_event: MakeEvent) -> None:
     target, event = SinkTarget(peer.kind, peer.create()), make_event()
-    async with open_senders(Settings()) as senders:
+    async with open_senders(PATIENT) as senders:
         await senders[peer.kind].send(target, event)
     (arrived,) = peer.received()
     assert arrived == event.body
@@ -196,7 +199,7 @@ async def test_the_body_is_the_envelope_itself(peer: Peer, make_event: MakeEvent
 @pytest.mark.parametrize("peer", UNCHANGED, indirect=True)
 async def test_sent_again_it_has_the_same_id(peer: Peer, make_event: MakeEvent) -> None:
     target, event = SinkTarget(peer.kind, peer.create()), make_event()
-    async with open_senders(Settings()) as senders:
+    async with open_senders(PATIENT) as senders:
         await senders[peer.kind].send(target, event)
         await senders[peer.kind].send(target, event)
     assert [arrived["id"] for arrived in peer.received()] == [event.id, event.id]
@@ -205,7 +208,7 @@ async def test_sent_again_it_has_the_same_id(peer: Peer, make_event: MakeEvent) 
 @pytest.mark.parametrize("peer", UNCHANGED, indirect=True)
 async def test_a_target_that_does_not_exist_is_a_failed_send(peer: Peer, make_event: MakeEvent) -> None:
     target = SinkTarget(peer.kind, peer.missing())
-    async with open_senders(Settings()) as senders:
+    async with open_senders(PATIENT) as senders:
         with pytest.raises(SendFailed, match="refused"):
             await senders[peer.kind].send(target, make_event())
 
@@ -218,7 +221,7 @@ async def test_an_endpoint_that_is_not_there_is_a_failed_send(
         port = closed.extra(SocketAttribute.local_port)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
     monkeypatch.delenv("AWS_ENDPOINT_URL_LAMBDA")
-    async with open_senders(Settings()) as senders:
+    async with open_senders(PATIENT) as senders:
         with pytest.raises(SendFailed, match="Could not connect"):
             await senders[kind].send(SinkTarget(kind, _arn(kind)), make_event())
 
@@ -230,7 +233,7 @@ async def test_an_endpoint_that_never_answers_can_be_left(
     async with await create_tcp_listener(local_host="127.0.0.1") as silent:  # the kernel accepts, nobody answers
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.extra(SocketAttribute.local_port)}")
         monkeypatch.delenv("AWS_ENDPOINT_URL_LAMBDA")
-        async with open_senders(Settings()) as senders:
+        async with open_senders(PATIENT) as senders:
             with pytest.raises(TimeoutError), fail_after(0.5):
                 await senders[kind].send(SinkTarget(kind, _arn(kind)), make_event())
 
@@ -239,14 +242,14 @@ async def test_an_endpoint_that_never_answers_can_be_left(
 async def test_without_credentials_a_send_fails_and_says_what_to_set(
     kind: str, bare_environment: None, make_event: MakeEvent
 ) -> None:
-    async with open_senders(Settings()) as senders:
+    async with open_senders(PATIENT) as senders:
         with pytest.raises(SendFailed, match="AWS_ACCESS_KEY_ID"):
             await senders[kind].send(SinkTarget(kind, _arn(kind)), make_event())
 
 
 @pytest.mark.parametrize("kind", sorted(SINKS))
 async def test_a_target_that_is_no_arn_is_a_failed_send(kind: str, aws: str, make_event: MakeEvent) -> None:
-    async with open_senders(Settings()) as senders:
+    async with open_senders(PATIENT) as senders:
         with pytest.raises(SendFailed, match="not an ARN"):
             await senders[kind].send(SinkTarget(kind, "nonsense"), make_event())
 
@@ -254,7 +257,7 @@ async def test_a_target_that_is_no_arn_is_a_failed_send(kind: str, aws: str, mak
 @pytest.mark.parametrize("peer", ["KinesisDataStreamSink"], indirect=True)
 async def test_records_of_one_task_share_a_partition_key(peer: Kinesis, make_event: MakeEvent) -> None:
     target = SinkTarget(peer.kind, peer.create())
-    async with open_senders(Settings()) as senders:
+    async with open_senders(PATIENT) as senders:
         for number in range(3):
             await senders[peer.kind].send(target, make_event(number))
     assert {record["PartitionKey"] for record in peer.records()} == {make_event().task_id}
@@ -270,7 +273,7 @@ async def test_a_bus_gets_type_detail_and_our_own_source(peer: Peer) -> None:
         event_type=PipelineEventType.IN_PROGRESS,
         at=datetime(2026, 11, 22, 10, 15, 31, tzinfo=UTC),
     )
-    async with open_senders(Settings()) as senders:
+    async with open_senders(PATIENT) as senders:
         await senders[peer.kind].send(target, event)
     (arrived,) = peer.received()
     assert arrived["detail-type"] == "Media Insights State Change"
@@ -287,20 +290,20 @@ LIMITED = ["EventBridge", "SnsTopicSink", "SqsQueueSink"]  # moto's streams and 
 async def test_what_is_too_large_for_a_target_is_refused_for_ever(peer: Peer, make_event: MakeEvent) -> None:
     target, event = SinkTarget(peer.kind, peer.create()), make_event()
     event.body["detail"]["statusMessage"] = "x" * TOO_LARGE
-    async with open_senders(Settings()) as senders:
+    async with open_senders(PATIENT) as senders:
         with pytest.raises(EventRefused):
             await senders[peer.kind].send(target, event)
         await senders[peer.kind].send(target, make_event())
 
 
 async def test_an_entry_that_a_bus_refuses_for_our_settings_is_a_failed_send(aws: str, make_event: MakeEvent) -> None:
-    async with open_senders(Settings(event_source="")) as senders:
+    async with open_senders(replace(PATIENT, event_source="")) as senders:
         with pytest.raises(SendFailed, match="InvalidArgument"):
             await senders["EventBridge"].send(SinkTarget("EventBridge", _arn("EventBridge")), make_event())
 
 
 async def test_sinks_that_are_never_used_connect_to_nothing(bare_environment: None) -> None:
-    async with open_senders(Settings()) as senders:
+    async with open_senders(PATIENT) as senders:
         assert senders.keys() == SINKS.keys()
 
 

@@ -16,6 +16,8 @@ from carillon.notifications.sinks.aws import AwsClients
 
 pytestmark = pytest.mark.anyio
 
+PATIENT: Final = Settings(connect_seconds=120.0, send_seconds=120.0)
+"""Time is none of the claim: a busy machine may take it."""
 DOCS: Final = Path(__file__).parents[3] / "docs/operating.md"
 ROLE: Final = {
     "EventBridge": "events:PutEvents",
@@ -101,7 +103,7 @@ def strict(bare_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 async def _send(kind: str, event: Event) -> None:
-    async with open_senders(Settings()) as senders:
+    async with open_senders(PATIENT) as senders:
         await senders[kind].send(SinkTarget(kind, ARNS[kind]), event)
 
 
@@ -144,6 +146,6 @@ async def test_aws_itself_is_called_at_the_endpoint_of_the_arns_region(
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    async with AwsClients(Settings()) as clients:
+    async with AwsClients(PATIENT) as clients:
         assert await clients.endpoint("sqs", "eu-west-1") == "https://sqs.eu-west-1.amazonaws.com"
         assert await clients.endpoint("sqs", "cn-north-1") == "https://sqs.cn-north-1.amazonaws.com.cn"
