@@ -22,8 +22,10 @@ ROWS: tuple[frozenset[str], ...] = (
             "keys",
             "audit",
             "calibrate",
+            "corpora",
             "doctor",
             "ingest_url",
+            "labels",
             "lists",
             "voices",
         }

@@ -1,10 +1,12 @@
 """A folder of labelled recordings: `manifest.csv` with a line for each file, paths relative to the folder.
 
-Every manifest has `path` and `speaker`. One optional column is understood: `session` tells which recordings of one
-person were made in one sitting. Any other can be there, and lines can be chosen by its values.
+Every manifest has `path` and `speaker`. Four optional columns are understood: `session` tells which recordings of one
+person were made in one sitting; `start` and `end`, in seconds, and `channel`, left or right, tell which part of a file
+a line is about, so that several can be about one call. Any other can be there, and lines can be chosen by its values.
 """
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +16,24 @@ import numpy as np
 
 from carillon.audio import Pcm
 from carillon.errors import InvalidRequest
-from carillon.media import UnreadableRecording, opened
+from carillon.media import UnreadableRecording, channel_of, opened
 
 FILE_NAME: Final = "manifest.csv"
+CHANNELS: Final = ("left", "right")
 
 
 class BadManifest(InvalidRequest):
     """The folder has no manifest, or one that lacks what the evaluation needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Which part of a file a line is about."""
+
+    begin_seconds: float = 0.0
+    end_seconds: float = math.inf
+    channel: int | None = None
+    """0 is left; None: all channels, mixed to one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +44,13 @@ class Recording:
     speaker: str
     labels: dict[str, str]
     """Every column, by name."""
+    part: Part = Part()
+    """All of the file, unless the line says otherwise."""
+
+    @property
+    def name(self) -> str:
+        """Return what tells it from all others of the manifest, wherever the folder lies."""
+        return self.labels["path"] if self.part == Part() else f"{self.labels['path']} {self.part}"
 
     @property
     def session(self) -> str:
@@ -41,11 +61,19 @@ class Recording:
         """Return (n,) samples in [-1, 1], channels mixed to one, and their rate in Hz.
 
         Raises:
-            BadManifest: the file is not audio that can be read.
+            BadManifest: the file is not audio that can be read, or lacks the part.
         """
+        channel, kept, at = self.part.channel, [np.zeros(0, np.float32)], 0
         try:
             with opened(self.path) as sound:
-                return np.concatenate([samples.mean(axis=1) for samples in sound.blocks()]), sound.rate_hz
+                if channel is not None and channel >= sound.channels:
+                    raise BadManifest(f"{self.path} has no channel {CHANNELS[channel]}.")
+                begin, end = round(self.part.begin_seconds * sound.rate_hz), self.part.end_seconds * sound.rate_hz
+                for block in sound.blocks():
+                    samples = block[max(begin - at, 0) : None if end >= at + len(block) else max(round(end) - at, 0)]
+                    kept.append(samples.mean(axis=1) if channel is None else channel_of(samples, channel))
+                    at += len(block)
+                return np.concatenate(kept), sound.rate_hz
         except UnreadableRecording as error:
             raise BadManifest(str(error)) from error
 
@@ -76,7 +104,7 @@ def read_manifest(directory: Path, columns: Sequence[str], chosen: Mapping[str, 
     if missing:
         raise BadManifest(f"{file} needs at least one line and the columns {', '.join(missing)}.")
     recordings = [
-        Recording(directory / row["path"], row["speaker"], row)
+        Recording(directory / row["path"], row["speaker"], row, _part(file, row))
         for row in rows
         if all(row[column] == value for column, value in chosen.items())
     ]
@@ -89,6 +117,19 @@ def read_manifest(directory: Path, columns: Sequence[str], chosen: Mapping[str, 
         if not recording.path.is_file():
             raise BadManifest(f"{file} names {recording.path}, which does not exist.")
     return recordings
+
+
+def _part(file: Path, row: Mapping[str, str]) -> Part:
+    channel = row.get("channel") or None
+    if channel not in (None, *CHANNELS):
+        raise BadManifest(f"{file}: the channel must be left or right, not {channel!r}.")
+    try:
+        begin, end = float(row.get("start") or 0), float(row.get("end") or math.inf)
+    except ValueError as error:
+        raise BadManifest(f"{file}: start and end must be seconds: {error}.") from error
+    if not 0 <= begin < end:
+        raise BadManifest(f"{file}: {row['path']} cannot begin at {begin} s and end at {end} s.")
+    return Part(begin, end, None if channel is None else CHANNELS.index(channel))
 
 
 def chosen_lines(texts: Sequence[str]) -> Mapping[str, str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from carillon.errors import InvalidRequest
+from carillon.evaluation.manifest import CHANNELS
 
-CHANNELS: Final = ("left", "right")
 _SUFFIXES: Final = (".wav", ".flac")
 _COLUMNS: Final = ("start", "end", "channel", "text")
 

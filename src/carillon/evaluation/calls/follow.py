@@ -18,7 +18,8 @@ from carillon.analysis import ToneAnalyzer, ToneFinding, ToneReported, WordsMode
 from carillon.analysis.speech import FRAME_SAMPLES, FRAME_SECONDS, SpeechGate
 from carillon.analysis.speech.resample import within_reach
 from carillon.audio import Pcm
-from carillon.evaluation.calls.files import CHANNELS, BadCall, CallFile, Turn, call_files
+from carillon.evaluation.calls.files import BadCall, CallFile, Turn, call_files
+from carillon.evaluation.manifest import CHANNELS
 from carillon.evaluation.progress import tracked
 from carillon.evaluation.tone.clips import Ears, HeardTwice
 from carillon.inference import Models, Probabilities, Said, Settings

@@ -51,9 +51,17 @@ def write_pages(calls: Sequence[CallHeard], folder: Path) -> list[Path]:
     return paths
 
 
-def page(call: CallHeard) -> str:
-    """Return the page."""
-    return document(f"{call.name}: tone over time", f"{_about(call)}{_overview(call)}{_table(call)}", _STYLE)
+def page(call: CallHeard, more: str = "", style: str = "") -> str:
+    """Return the page.
+
+    Args:
+        call: what was heard.
+        more: HTML below everything else. Each cell of the table tells in `data-channel` whom and in `data-begin` which
+            second it is about.
+        style: CSS beyond that of all such pages.
+    """
+    body = f"{_about(call)}{_overview(call)}{_table(call)}{more}"
+    return document(f"{call.name}: tone over time", body, _STYLE + style)
 
 
 def _about(call: CallHeard) -> str:
@@ -115,7 +123,8 @@ def _row(call: CallHeard, number: int) -> str:
             for turn in call.turns
             if begin <= turn.begin_seconds < end and (turn.channel == channel or len(call.parties) == 1)
         ]
-        cells.append(f'<td>{_tone(party, begin, end)}</td><td class="said">{"".join((*words, *turns))}</td>')
+        where = f'data-channel="{channel}" data-begin="{begin}"'
+        cells.append(f'<td {where}>{_tone(party, begin, end)}</td><td class="said">{"".join((*words, *turns))}</td>')
     return f"<tr>{''.join(cells)}</tr>"
 
 

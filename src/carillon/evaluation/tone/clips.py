@@ -128,9 +128,9 @@ def people_of(recordings: Sequence[Recording]) -> list[Person]:
     seen = set()
     for recording in recordings:
         clip = _clip(recording)
-        if recording.path in seen:
+        if recording.name in seen:
             raise BadManifest(f"{recording.path} is listed twice, and would count twice. Keep one line.")
-        seen.add(recording.path)
+        seen.add(recording.name)
         clips[clip.corpus, recording.speaker, recording.session].append(clip)
     return [Person(*who, sorted(own, key=_place)) for who, own in sorted(clips.items())]
 
@@ -150,7 +150,7 @@ def _clip(recording: Recording) -> Clip:
 
 
 def _place(clip: Clip) -> str:
-    return hashlib.sha256(clip.recording.labels["path"].encode()).hexdigest()
+    return hashlib.sha256(clip.recording.name.encode()).hexdigest()
 
 
 def answers(person: Person, band: Band, ears: Ears) -> Iterator[Answer]:

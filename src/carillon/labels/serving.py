@@ -1,0 +1,161 @@
+"""Pages of calls, on loopback, for one person: listen to 5 s, press a key, go on.
+
+The address holds a random token, and only requests that name loopback are answered, so that neither another user of the
+machine nor a page of the web can read a call or mark it. Calls are heard when the command begins.
+"""
+
+import asyncio
+import json
+import secrets
+import sys
+import webbrowser
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from carillon.evaluation import CallHeard, follow_calls
+from carillon.evaluation.calls.page import page
+from carillon.evaluation.html import document
+from carillon.inference import Settings
+from carillon.labels.marks import LABELS, Marks
+
+_HOST: Final = "127.0.0.1"
+_MOST_BYTES: Final = 1_000
+_KEYS: Final = "1 negative, 2 neutral, 3 positive, 0 none; space plays 5 s; arrows go to another row or party"
+_STYLE: Final = """
+body { padding-bottom: 7rem; }
+td[data-channel] { cursor: pointer; border-left: .4rem solid transparent; }
+td[data-mark=negative] { border-left-color: #d62728; }
+td[data-mark=neutral] { border-left-color: #9a9a9a; }
+td[data-mark=positive] { border-left-color: #2ca02c; }
+td.current { outline: 2px solid #1f77b4; }
+.marking { position: fixed; inset: auto 0 0 0; padding: .6rem 1rem; background: Canvas; border-top: 1px solid #8884; }
+.marking p { margin: .2rem 0; }
+.marking audio { width: 100%; height: 2rem; }
+"""
+_HEADERS: Final = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; media-src 'self'; "
+    "connect-src 'self'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def label_calls(directory: Path, settings: Settings, *, port: int, opens_browser: bool, threads: int) -> None:
+    """Hear the calls of a folder, and show them to be marked until Ctrl-C.
+
+    Args:
+        directory: holds calls; see `carillon.evaluation.calls.files`. What is marked is kept in it.
+        settings: which models hear them.
+        port: on loopback; 0 for any that is free.
+        opens_browser: show the first page at once.
+        threads: calls that are heard at the same time.
+
+    Raises:
+        BadCall: there are none, or one cannot be used.
+        BadManifest: what was marked earlier cannot be read.
+        OSError: the port is taken.
+    """
+    calls = follow_calls(directory, settings, threads=threads)
+    marks = Marks(directory, {call.name: tuple(party.name for party in call.parties) for call in calls})
+    asyncio.run(_serve(directory, calls, marks, port, opens_browser=opens_browser))
+
+
+async def _serve(directory: Path, calls: Sequence[CallHeard], marks: Marks, port: int, *, opens_browser: bool) -> None:
+    token = secrets.token_urlsafe(16)
+    runner = web.AppRunner(application(directory, calls, marks, token), access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, _HOST, port)
+        await site.start()
+        url = f"http://{_HOST}:{runner.addresses[0][1]}/{token}/"
+        sys.stdout.write(f"{len(calls)} calls at {url}\nWhat you mark is kept in {marks.file}. Ctrl-C ends this.\n")
+        sys.stdout.flush()
+        if opens_browser:
+            await asyncio.to_thread(webbrowser.open, url)
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
+
+
+def application(directory: Path, calls: Sequence[CallHeard], marks: Marks, token: str) -> web.Application:
+    """Return what answers a browser, below `/TOKEN/`."""
+    by_number = dict(enumerate(calls))
+
+    def of(request: web.Request) -> CallHeard:
+        if (call := by_number.get(int(request.match_info["number"]))) is None:
+            raise web.HTTPNotFound
+        return call
+
+    async def index(_: web.Request) -> web.Response:
+        return _page(_index(calls, marks))
+
+    async def show(request: web.Request) -> web.Response:
+        call = of(request)
+        return _page(page(call, _controls(marks.of(call.name)), _STYLE))
+
+    async def audio(request: web.Request) -> web.FileResponse:
+        return web.FileResponse(directory / of(request).name, headers=_HEADERS)
+
+    async def script(_: web.Request) -> web.Response:
+        text = files("carillon.labels").joinpath("page.js").read_text(encoding="utf-8")
+        return web.Response(text=text, content_type="text/javascript", headers=_HEADERS)
+
+    async def mark(request: web.Request) -> web.Response:
+        call = of(request)
+        try:
+            asked = await request.json()
+            marks.mark(call.name, int(asked["channel"]), int(asked["begin"]), asked["tone"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise web.HTTPBadRequest(text="This is no row of the call, or no tone.") from error
+        return web.Response(status=204)
+
+    app = web.Application(middlewares=[_only_loopback], client_max_size=_MOST_BYTES)
+    app.add_routes(
+        [
+            web.get(f"/{token}/", index),
+            web.get(f"/{token}/{{number:\\d{{1,6}}}}/", show),
+            web.get(f"/{token}/{{number:\\d{{1,6}}}}/audio", audio),
+            web.get(f"/{token}/{{number:\\d{{1,6}}}}/page.js", script),
+            web.post(f"/{token}/{{number:\\d{{1,6}}}}/marks", mark),
+        ]
+    )
+    return app
+
+
+@web.middleware
+async def _only_loopback(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse what a page of the web could make a browser ask, under a name that leads here."""
+    if request.url.host not in (_HOST, "localhost"):
+        raise web.HTTPForbidden
+    return await handler(request)
+
+
+def _page(text: str) -> web.Response:
+    return web.Response(text=text, content_type="text/html", headers=_HEADERS)
+
+
+def _index(calls: Sequence[CallHeard], marks: Marks) -> str:
+    rows = "".join(
+        f'<li><a href="{number}/">{escape(call.name)}</a> '
+        f"({call.seconds:.0f} s, {len(marks.of(call.name))} rows marked)</li>"
+        for number, call in enumerate(calls)
+    )
+    return document("Calls to mark", f"<p>{_KEYS}.</p><ol>{rows}</ol>")
+
+
+def _controls(marked: Mapping[tuple[int, int], str]) -> str:
+    known = {f"{channel}:{begin}": tone for (channel, begin), tone in marked.items()}
+    buttons = "".join(f'<button data-tone="{tone}">{tone}</button> ' for tone in LABELS)
+    return (
+        f'<script type="application/json" id="marks">{json.dumps(known)}</script>'
+        f'<div class="marking"><p><b id="state"></b></p><p>{buttons}<button data-tone="">none</button> '
+        f'<button id="play">play</button> <a href="../">all calls</a></p><p><small>{_KEYS}.</small></p>'
+        '<audio id="audio" src="audio" controls preload="auto"></audio></div><script src="page.js"></script>'
+    )
