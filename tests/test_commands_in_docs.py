@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from docs_carillon import ASK, answering  # found since conftest.py looks in `processes`
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -120,8 +121,9 @@ def servers(tmp_path: Path) -> Iterator[Path]:
 def test_the_commands_of_a_page_work_as_they_stand_there(page: str, tmp_path: Path, servers: Path) -> None:
     (tmp_path / "bin").mkdir()
     standin = tmp_path / "bin/carillon"
-    standin.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{ROOT / "tests/docs_carillon.py"}" "$@"\n')
+    standin.write_text(ASK.format(python=sys.executable, address=str(tmp_path / "asked")))
     standin.chmod(0o755)
+    answers = answering(tmp_path / "asked")
     (tmp_path / "src").symlink_to(ROOT / "src")
     script = "\n".join([GIVEN.get(page, ""), *filter(is_run, WITH_COMMANDS[page])])
     done = subprocess.run(
@@ -143,6 +145,7 @@ def test_the_commands_of_a_page_work_as_they_stand_there(page: str, tmp_path: Pa
             "SERVERS": str(servers),
         },
     )
+    answers.kill()
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     for said in SAID.get(page, ()):
         assert said in done.stdout, done.stdout

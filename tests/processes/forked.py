@@ -15,8 +15,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import IO, Final
 
-_PARENT: Final = multiprocessing.get_context("forkserver")
-_PARENT.set_forkserver_preload(
+PARENT: Final = multiprocessing.get_context("forkserver")
+"""Forks from a process that has imported all of carillon."""
+PARENT.set_forkserver_preload(
     [
         "pytest",
         "carillon.cli",
@@ -53,7 +54,7 @@ class ForkedCommand:
         umask = os.umask(0)
         os.umask(umask)
         given = (self.args, dict(environment), str(Path.cwd()), umask, outputs)
-        self._process = _PARENT.Process(target=_run, args=given, daemon=True)
+        self._process = PARENT.Process(target=_run, args=given, daemon=True)
         self._process.start()
         for output in outputs:
             output.close()
