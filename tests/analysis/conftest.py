@@ -18,11 +18,15 @@ DATA = Path(__file__).parents[1] / "data"
 class LoudnessVad:
     """Loud is speech; a little of the windows before counts too, so that a state that is lost or mixed up shows."""
 
-    def push(self, window: Pcm, state: VadState) -> tuple[float, VadState]:
-        loudness = np.float32(np.abs(window).mean()) + np.float32(0.1) * state.memory[0, 0, 0]
-        memory = state.memory.copy()
-        memory[0, 0, 0] = loudness
-        return float(min(loudness * 10, 1.0)), VadState(memory, window[-64:])
+    def push(self, frames: Pcm, state: VadState) -> tuple[Pcm, VadState]:
+        found = []
+        for frame in frames:
+            loudness = np.float32(np.abs(frame).mean()) + np.float32(0.1) * state.memory[0, 0, 0]
+            memory = state.memory.copy()
+            memory[0, 0, 0] = loudness
+            state = VadState(memory, frame[-64:])
+            found.append(min(loudness * 10, 1.0))
+        return np.array(found, np.float32), state
 
 
 class SpectrumSpeaker:

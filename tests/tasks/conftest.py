@@ -201,8 +201,8 @@ class QuickModels:
 
     speaker = tone = vad
 
-    def push(self, window: Pcm, state: VadState) -> tuple[float, VadState]:
-        return float(np.abs(window).mean() > 0.01), state
+    def push(self, frames: Pcm, state: VadState) -> tuple[Pcm, VadState]:
+        return (np.abs(frames).mean(axis=1) > 0.01).astype(np.float32), state
 
     def embed(self, speech: Pcm, band: str) -> Embedding:
         return np.full(256, 1 / 16, np.float32)

@@ -15,8 +15,8 @@ class Script:
     def __init__(self, *probabilities: float) -> None:
         self._probabilities = iter(probabilities)
 
-    def push(self, window: Pcm, state: VadState) -> tuple[float, VadState]:
-        return next(self._probabilities), state
+    def push(self, frames: Pcm, state: VadState) -> tuple[Pcm, VadState]:
+        return np.array([next(self._probabilities) for _ in frames], np.float32), state
 
 
 def _judge(*probabilities: float) -> list[bool]:
@@ -69,6 +69,50 @@ def test_a_restart_beside_a_key_is_invisible(frames: int, vad: VadModel, call: C
     after = SpeechGate(vad, 16_000, before.state)
     resumed = _joined([first, *_run(after, [samples[frames * FRAME_SAMPLES :]])])
     assert resumed == _joined(_run(SpeechGate(vad, 16_000), [samples]))
+
+
+class Counting:
+    """The real detector, and how many frames it was asked about."""
+
+    def __init__(self, vad: VadModel) -> None:
+        self._vad = vad
+        self.asked = 0
+
+    def push(self, frames: Pcm, state: VadState) -> tuple[Pcm, VadState]:
+        self.asked += len(frames)
+        return self._vad.push(frames, state)
+
+
+@pytest.mark.parametrize("peak", [0, 8 / 32_768])
+def test_an_idle_line_costs_nothing_after_a_second(peak: float, models: Models) -> None:
+    vad = Counting(models.vad)
+    gate = SpeechGate(vad, 8_000)
+    step = peak * np.sign(np.random.default_rng(1).normal(size=80_000))
+    heard = gate.push(step.astype(np.float32))
+    assert (len(heard.frames), vad.asked) == (312, 30)
+    assert not heard.is_speech.any()
+
+
+def test_behind_an_idle_line_speech_is_heard_no_later(models: Models, voice: Pcm) -> None:
+    idle = np.zeros(10 * 16_000, np.float32)
+    samples = np.concatenate([voice[:64_000], idle, voice[64_000:128_000]])
+    listening = SpeechGate(models.vad, 16_000)
+    listening._idle = lambda frames: [0] * len(frames)  # type: ignore[method-assign]
+    onset = (64_000 + len(idle)) // FRAME_SAMPLES
+    heard = [gate.push(samples).is_speech for gate in (SpeechGate(models.vad, 16_000), listening)]
+    rested, awake = (is_speech[onset : onset + 16] for is_speech in heard)
+    assert (rested | ~awake).all()
+    assert rested.sum() > awake.sum()  # a memory of 10 s of nothing makes it hear worse for a moment
+
+
+@pytest.mark.parametrize("at", [0.5, 0.96, 0.992, 1.0, 5.0, 6.0])
+def test_a_restart_on_an_idle_line_is_invisible(at: float, vad: VadModel, call: Callable[..., Pcm]) -> None:
+    samples = np.concatenate([np.zeros(6 * 8_000, np.float32), call((1.0, 0.2)), np.zeros(8_000, np.float32)])
+    before = SpeechGate(vad, 8_000)
+    first = before.push(samples[: round(at * 8_000)])
+    after = SpeechGate(vad, 8_000, before.state)
+    resumed = _joined([first, *_run(after, [samples[round(at * 8_000) :]])])
+    assert resumed == _joined(_run(SpeechGate(vad, 8_000), [samples]))
 
 
 def test_frames_are_numbered_through_the_call(vad: VadModel) -> None:

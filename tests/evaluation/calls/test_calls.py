@@ -22,8 +22,8 @@ RATE_HZ = 8_000
 
 
 class LoudnessVad:
-    def push(self, window: Pcm, state: VadState) -> tuple[float, VadState]:
-        return float(np.abs(window).mean() > 0.02), state
+    def push(self, frames: Pcm, state: VadState) -> tuple[Pcm, VadState]:
+        return (np.abs(frames).mean(axis=1) > 0.02).astype(np.float32), state
 
 
 class CalmTone:

@@ -20,8 +20,8 @@ SURE: dict[str, Probabilities] = {"negative": (0.8, 0.1, 0.1), "neutral": (0.1, 
 class LoudnessVad:
     """Loud is speech."""
 
-    def push(self, window: Pcm, state: VadState) -> tuple[float, VadState]:
-        return float(np.abs(window).mean() > 0.02), state
+    def push(self, frames: Pcm, state: VadState) -> tuple[Pcm, VadState]:
+        return (np.abs(frames).mean(axis=1) > 0.02).astype(np.float32), state
 
 
 class PitchTone:

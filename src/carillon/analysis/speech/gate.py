@@ -3,12 +3,15 @@
 The call is cut into frames of 32 ms, and each is judged once. Speech begins at one probability and goes on down to a
 lower one, and for a moment after that (hysteresis and hangover), so that the short closures in words do not tear it.
 The tones of a keypad are never speech, and end it: the detector hears neither them nor the click behind them (one
-frame), and then listens afresh.
+frame), and then listens afresh. Nor is it asked about a line that has been idle for a second, and remembers what it
+knew when it was asked last.
 Frames are kept as 16-bit integers, which is all that a telephone holds: what is remembered stays small and exact.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from enum import Enum
+from itertools import groupby
 from typing import Final, Protocol
 
 import numpy as np
@@ -24,12 +27,26 @@ FRAME_SAMPLES: Final = VAD_WINDOW_SAMPLES
 FRAME_SECONDS: Final = FRAME_SAMPLES / MODEL_RATE_HZ
 
 
-class VadModel(Protocol):
-    """Judges one frame after the other."""
+_IDLE_PEAK: Final = 32
+"""60 dB below full scale: digital silence, and the smallest step of mu-law and A-law (8) behind a resampler."""
+_IDLE_FRAMES: Final = 31
+"""A second of it. With a longer memory of nothing the detector hears the next onset worse."""
 
-    def push(self, window: Pcm, state: VadState, /) -> tuple[float, VadState]:
-        """Judge (512,) samples at 16 kHz; return the probability of speech and what to remember."""
+
+class VadModel(Protocol):
+    """Judges one frame after the other. How many come together changes no bit of any judgment."""
+
+    def push(self, frames: npt.NDArray[np.float32], state: VadState, /) -> tuple[npt.NDArray[np.float32], VadState]:
+        """Judge (k, 512) samples at 16 kHz; return the (k,) probabilities of speech and what to remember."""
         ...
+
+
+class _Asked(Enum):
+    """Whether the detector is asked about a frame."""
+
+    YES = 1
+    KEY = 2  # a key is pressed, or was in the frame before
+    IDLE = 3
 
 
 def _nothing() -> Pcm16:
@@ -68,6 +85,7 @@ class GateState:
     hangover_frames: int = 0  # how many more frames are speech without sounding like it; 0 outside speech
     rate_hz: int = 0  # of the samples that come now; 0 if it is still the one that the gate was made for
     ended_in_tone: bool = False  # a key was pressed in the last frame
+    idle_frames: int = 0  # for how long the line has been idle, counted up to a second
 
 
 class SpeechGate:
@@ -120,17 +138,12 @@ class SpeechGate:
         pending = np.concatenate([self.state.rest, to_pcm16(samples)])
         count = len(pending) // FRAME_SAMPLES
         frames = pending[: count * FRAME_SAMPLES].reshape(count, FRAME_SAMPLES)
-        first_frame, vad, left = self.state.frame_count, self.state.vad, self.state.hangover_frames
         is_tone = np.concatenate([[self.state.ended_in_tone], are_key_tones(frames)])
-        is_deaf, is_speech = (is_tone[:-1] | is_tone[1:]).tolist(), [False] * count
-        for i, frame in enumerate(from_pcm16(frames)):
-            if is_deaf[i]:
-                vad, left = VadState(), 0
-                continue
-            probability, vad = self._vad.push(frame, vad)
-            is_voice = probability >= (self._keep if left else self._start)
-            is_speech[i] = is_voice or left > 0
-            left = self._hangover_frames if is_voice else max(left - 1, 0)
+        idle = self._idle(frames)
+        asked = [_asked(*facts) for facts in zip(is_tone[:-1], is_tone[1:], idle, strict=True)]
+        probabilities, vad = self._probabilities(from_pcm16(frames), asked)
+        is_speech, left = self._is_speech(probabilities, asked)
+        first_frame = self.state.frame_count
         self.state = replace(
             self.state,
             resampler=self._resampler.state,
@@ -139,8 +152,49 @@ class SpeechGate:
             frame_count=first_frame + count,
             hangover_frames=left,
             ended_in_tone=bool(is_tone[-1]),
+            idle_frames=idle[-1] if idle else self.state.idle_frames,
         )
-        return Heard(first_frame, frames, np.array(is_speech, np.bool_))
+        return Heard(first_frame, frames, is_speech)
+
+    def _idle(self, frames: Pcm16) -> list[int]:
+        """Return, of each frame, for how many frames the line has been idle, itself included; at most a second."""
+        found, idle = [], self.state.idle_frames
+        for peak in np.abs(frames.astype(np.int32)).max(axis=1, initial=0).tolist():
+            idle = min(idle + 1, _IDLE_FRAMES) if peak <= _IDLE_PEAK else 0
+            found.append(idle)
+        return found
+
+    def _probabilities(
+        self, frames: npt.NDArray[np.float32], asked: Sequence[_Asked]
+    ) -> tuple[npt.NDArray[np.float32], VadState]:
+        """Return the (k,) probabilities, 0 where nobody was asked, and what the detector remembers then."""
+        found, vad, end = np.zeros(len(frames), np.float32), self.state.vad, 0
+        for kind, alike in groupby(asked):
+            first, end = end, end + len(list(alike))
+            if kind is _Asked.YES:
+                found[first:end], vad = self._vad.push(frames[first:end], vad)
+            else:
+                vad = VadState() if kind is _Asked.KEY else vad.past(frames[end - 1])
+        return found, vad
+
+    def _is_speech(
+        self, probabilities: npt.NDArray[np.float32], asked: Sequence[_Asked]
+    ) -> tuple[npt.NDArray[np.bool_], int]:
+        """Return the (k,) judgments, and how many more frames are speech without sounding like it."""
+        found, left = [], self.state.hangover_frames
+        for probability, kind in zip(probabilities.tolist(), asked, strict=True):
+            if kind is _Asked.KEY:
+                left = 0
+            is_voice = probability >= (self._keep if left else self._start) and kind is _Asked.YES
+            found.append(is_voice or left > 0)
+            left = self._hangover_frames if is_voice else max(left - 1, 0)
+        return np.array(found, np.bool_), left
+
+
+def _asked(was_key: bool, is_key: bool, idle_frames: int) -> _Asked:
+    if was_key or is_key:
+        return _Asked.KEY
+    return _Asked.IDLE if idle_frames >= _IDLE_FRAMES else _Asked.YES
 
 
 def speech_of(samples: Pcm, rate_hz: int, vad: VadModel, settings: Settings | None = None) -> Pcm16:
