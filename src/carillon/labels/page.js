@@ -80,6 +80,7 @@ document.addEventListener("keydown", async (event) => {
     ArrowLeft: () => go(cellAt(0, begin)),
     ArrowRight: () => go(cellAt(1, begin)),
     " ": play,
+    h: () => document.body.classList.toggle("blind"),
   };
   const action = actions[event.key];
   if (!action) return;
@@ -92,4 +93,5 @@ document.querySelectorAll("button[data-tone]").forEach((button) =>
   button.addEventListener("click", () => mark(button.dataset.tone || null)),
 );
 document.getElementById("play").addEventListener("click", play);
+document.body.classList.add("blind");
 show();

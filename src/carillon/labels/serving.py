@@ -2,6 +2,7 @@
 
 The address holds a random token, and only requests that name loopback are answered, so that neither another user of the
 machine nor a page of the web can read a call or mark it. Calls are heard when the command begins.
+Whoever marks a call is not shown what carillon heard until they ask: a label that repeats a guess teaches nothing.
 """
 
 import asyncio
@@ -26,13 +27,18 @@ from carillon.labels.marks import LABELS, Marks
 
 _HOST: Final = "127.0.0.1"
 _MOST_BYTES: Final = 1_000
-_KEYS: Final = "1 negative, 2 neutral, 3 positive, 0 none; space plays 5 s; arrows go to another row or party"
+_KEYS: Final = (
+    "1 negative, 2 neutral, 3 positive, 0 none; space plays 5 s; arrows go to another row or party; "
+    "h shows and hides what carillon heard"
+)
 _STYLE: Final = """
 body { padding-bottom: 7rem; }
 td[data-channel] { cursor: pointer; border-left: .4rem solid transparent; }
 td[data-mark=negative] { border-left-color: #d62728; }
 td[data-mark=neutral] { border-left-color: #9a9a9a; }
 td[data-mark=positive] { border-left-color: #2ca02c; }
+.blind .charts, .blind .legend, .blind .call small, .blind .call .tag { display: none; }
+.blind .call .bar:not(:has(.speech)) { visibility: hidden; }
 td.current { outline: 2px solid #1f77b4; }
 .marking { position: fixed; inset: auto 0 0 0; padding: .6rem 1rem; background: Canvas; border-top: 1px solid #8884; }
 .marking p { margin: .2rem 0; }
