@@ -115,11 +115,25 @@ class Listener:
         self.tail = tail
         self.got = bytearray()
         self.has_ended = False
+        self._came = anyio.Event()
 
     async def listen(self) -> None:
         async for piece in self.tail:
             self.got += piece
+            self._came.set()
         self.has_ended = True
+        self._came.set()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until something holds of what came."""
+        with anyio.fail_after(120):
+            while not holds():
+                await self._came.wait()
+                self._came = anyio.Event()
+
+    async def until_complete(self, count: int) -> None:
+        """Wait until a consumer takes so many fragments for complete."""
+        await self.until(lambda: len(self.complete()) >= count)
 
     def complete(self) -> list[str]:
         """Return the numbers of what a consumer takes for complete."""
@@ -162,16 +176,22 @@ async def test_a_reader_hears_every_block_as_it_comes(
                 cluster = producer.fragment(index, known_size)
                 for begin, end in itertools.pairwise([0, 20, *range(1_000, len(cluster), 5_000)]):
                     await recording.feed(cluster[begin:end])
-                    await wait_all_tasks_blocked()
-                    heard = bytes(listener.got).rpartition(cluster[:9])[2]
-                    assert cluster[9:end].startswith(heard)
-                    assert len(heard) >= end - 1_700  # all but the block that is cut
+
+                    def heard(cluster: bytes = cluster) -> bytes:
+                        return bytes(listener.got).rpartition(cluster[:9])[2]
+
+                    def all_but_a_cut_block(end: int = end, heard: Callable[[], bytes] = heard) -> bool:
+                        return len(heard()) >= end - 1_700
+
+                    await listener.until(all_but_a_cut_block)
+                    assert cluster[9:end].startswith(heard())
                 await recording.feed(cluster[end:])
                 await recording.settle()
                 if not known_size:
                     await recording.feed(tags_element([("CallId", str(index))]))
                     await recording.settle()
-                await wait_all_tasks_blocked()
+                await listener.until_complete(index + 1)
+                await wait_all_tasks_blocked()  # until the producer was told so, too
                 assert listener.complete() == numbers
                 assert len(numbers) == index + 1
         group.cancel_scope.cancel()
@@ -210,11 +230,9 @@ async def test_a_fragment_that_breaks_off_ends_the_body_and_is_not_complete(
         numbers: list[str] = []
         async with producing(streams, stream, numbers) as recording:
             await recording.feed(producer.body(1) + producer.fragment(1)[:9_000])
-            await wait_all_tasks_blocked()
-            assert bytes(listener.got).count(producer.header) == 2
+            await listener.until(lambda: bytes(listener.got).count(producer.header) == 2)
             await ENDS[how](recording, streams, stream)
-            await wait_all_tasks_blocked()
-            assert listener.has_ended
+            await listener.until(lambda: listener.has_ended)
         assert listener.complete() == numbers
         assert len(numbers) == 1
 
@@ -226,8 +244,7 @@ async def test_a_fragment_that_lacks_a_track_is_heard_but_not_complete(streams: 
         listener = await listening(streams, stream, group)
         async with producing(streams, stream) as recording:
             await recording.feed(producer.header + producer.fragment(0, tracks=[1]))
-            await wait_all_tasks_blocked()
-    assert producer.fragment(0, tracks=[1]) in bytes(listener.got)
+            await listener.until(lambda: producer.fragment(0, tracks=[1]) in bytes(listener.got))
     assert listener.complete() == []
 
 
@@ -238,9 +255,8 @@ async def test_a_stop_in_mid_fragment_ends_the_body(streams: Streams, producer: 
         with anyio.CancelScope() as scope:
             async with streams.record(stream, None) as recording:
                 await recording.feed(producer.body(1)[:-10])
-                await wait_all_tasks_blocked()
+                await listener.until(lambda: bool(listener.got))
                 scope.cancel()
-    assert listener.got
     assert listener.complete() == []
 
 
@@ -278,7 +294,7 @@ async def test_reading_goes_on_after_the_last_complete_fragment(streams: Streams
         listener = await listening(streams, stream, group)
         async with producing(streams, stream) as recording:
             await recording.feed(producer.body(2)[:-10])
-            await wait_all_tasks_blocked()
+            await listener.until_complete(1)
     (last,) = listener.complete()
     async with producing(streams, stream) as recording:
         await recording.feed(producer.header + producer.fragment(1))
@@ -322,11 +338,10 @@ async def test_a_reader_that_wants_whole_fragments_gets_them_when_they_are(
         group.start_soon(listener.listen)
         async with producing(streams, stream) as recording:
             await recording.feed(producer.body(2)[:-10])
-            await wait_all_tasks_blocked()
+            await listener.until_complete(1)
             assert len(listener.complete()) == 1
             assert listener.got.count(producer.header) == 1
             await recording.feed(producer.body(2)[-10:])
             await recording.settle()
-            await wait_all_tasks_blocked()
-            assert len(listener.complete()) == 2
+            await listener.until_complete(2)
         group.cancel_scope.cancel()

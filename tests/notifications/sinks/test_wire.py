@@ -83,12 +83,13 @@ class _Answer(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.asked.append(Asked(self.path, headers, body, self.client_address))
+        answer, error_type = self.server.body, self.server.error_type  # a client that has the head may change them
         self.send_response(self.server.status)
-        self.send_header("Content-Length", str(len(self.server.body)))
-        if self.server.error_type:
-            self.send_header("x-amzn-ErrorType", self.server.error_type)
+        self.send_header("Content-Length", str(len(answer)))
+        if error_type:
+            self.send_header("x-amzn-ErrorType", error_type)
         self.end_headers()
-        self.wfile.write(self.server.body)
+        self.wfile.write(answer)
 
     def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - as inherited
         pass
