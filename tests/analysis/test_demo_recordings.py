@@ -7,7 +7,9 @@ import soundfile
 
 from carillon.analysis import (
     IdentificationReady,
+    Settings,
     SpeakerAnalyzer,
+    SpeakerChanged,
     ToneAnalyzer,
     ToneReported,
     VoiceprintReady,
@@ -67,3 +69,12 @@ def test_nobody_talks_over_the_other() -> None:
 
 def test_the_customer_of_call_1_talks_enough_for_more_than_one_window_of_tone(models: Models) -> None:
     assert len(speech_of(_channel("call_1", CUSTOMER), 8_000, models.vad)) >= 32 * 16_000
+
+
+def test_a_handset_that_is_passed_on_is_noticed_and_a_call_of_one_person_is_not(models: Models) -> None:
+    settings = Settings(speaker_change_confidence=0.9)
+    analyzer = SpeakerAnalyzer(models.vad, models.speaker, 8_000, settings=settings)
+    alone = analyzer.push(_channel("call_1", CUSTOMER))
+    assert [type(finding) for finding in alone] == [IdentificationReady, VoiceprintReady]
+    (changed,) = analyzer.push(_channel("call_3", CUSTOMER))
+    assert isinstance(changed, SpeakerChanged)

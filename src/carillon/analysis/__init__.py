@@ -10,8 +10,10 @@ Must not know tasks, profiles or what a notification looks like. Start reading a
 from carillon.analysis.packing import StateUnreadable
 from carillon.analysis.settings import Settings
 from carillon.analysis.speaker import (
+    EarlyIdentificationReady,
     IdentificationReady,
     SpeakerAnalyzer,
+    SpeakerChanged,
     SpeakerFinding,
     SpeakerModel,
     SpeakerState,
@@ -36,10 +38,12 @@ from carillon.analysis.tone import (
 )
 
 __all__ = [
+    "EarlyIdentificationReady",
     "IdentificationReady",
     "Label",
     "Settings",
     "SpeakerAnalyzer",
+    "SpeakerChanged",
     "SpeakerFinding",
     "SpeakerModel",
     "SpeakerState",

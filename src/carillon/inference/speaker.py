@@ -49,14 +49,16 @@ class SpeakerEncoder:
 
         Embeddings of both bands are comparable.
         """
-        embedding = self.uncentered(speech, band)
-        center = self._centers[band]
-        return embedding if center is None else centered(embedding, center)
+        return self._centered(self.uncentered(speech, band), band)
+
+    def embed_once(self, speech: Pcm, band: Band = "wb") -> Embedding:
+        """Embed likewise, but hear short telephone speech once: for half the cost, and a little worse."""
+        self._require(speech)
+        return self._centered(self._run(speech, is_narrow=False), band)
 
     def uncentered(self, speech: Pcm, band: Band = "wb") -> Embedding:
         """Embed speech likewise, but leave in what all voices have in common: what the graph alone says."""
-        if not LEAST_SAMPLES <= len(speech) <= self._most_samples:
-            raise ValueError(f"{self.id} embeds {LEAST_SAMPLES} to {self._most_samples} samples, not {len(speech)}.")
+        self._require(speech)
         embedding = self._run(speech, is_narrow=False)
         is_heard_twice = band == "tel" and len(speech) < SHORT_SAMPLES and self._can_narrow
         return _unit(embedding + self._run(speech, is_narrow=True)) if is_heard_twice else embedding
@@ -64,6 +66,14 @@ class SpeakerEncoder:
     def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: Channel) -> float:
         """Return how much likelier a cosine is of one person than of two; see `calibration.log_likelihood_ratio`."""
         return log_likelihood_ratio(self.calibration, score, speech_seconds, channel)
+
+    def _require(self, speech: Pcm) -> None:
+        if not LEAST_SAMPLES <= len(speech) <= self._most_samples:
+            raise ValueError(f"{self.id} embeds {LEAST_SAMPLES} to {self._most_samples} samples, not {len(speech)}.")
+
+    def _centered(self, embedding: Embedding, band: Band) -> Embedding:
+        center = self._centers[band]
+        return embedding if center is None else centered(embedding, center)
 
     def _run(self, speech: Pcm, *, is_narrow: bool) -> Embedding:
         (embeddings,) = self._session.run([self._manifest.output.name], self._inputs(speech, is_narrow))

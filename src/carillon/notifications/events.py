@@ -31,6 +31,10 @@ class SpeakerSearchStatus(Enum):
     # AWS: the guide lists VoiceprintGenerationSuccessful; its example and the API say ...Success.
     VOICEPRINT_READY = "VoiceprintGenerationSuccess"
     VOICEPRINT_FAILED = "VoiceprintGenerationFailure"
+    LIKELY = "IdentificationLikely"
+    """An extension, told only if the operator asks for it: whom little speech speaks for already."""
+    CHANGED = "SpeakerChangeDetected"
+    """Likewise: somebody else speaks than when the caller was identified."""
 
 
 class VoiceToneStatus(Enum):
@@ -136,6 +140,7 @@ def speaker_search_event(
     at: datetime,
     *,
     matches: Sequence[ProfileMatch] = (),
+    change: float | None = None,
     message: str | None = None,
     event_id: UUID | None = None,
 ) -> Event:
@@ -143,20 +148,23 @@ def speaker_search_event(
 
     Args:
         context: whose event it is.
-        status: what happened. Matches belong to IDENTIFIED only.
+        status: what happened. Matches belong to IDENTIFIED and LIKELY only, how sure a change is to CHANGED.
         at: wall time of the event.
         matches: up to 10, best first.
+        change: how sure it is that somebody else speaks, in [0, 1].
         message: why it failed, for people.
         event_id: instead of a random one.
     """
     named = context.voiceprint_ready if status is SpeakerSearchStatus.VOICEPRINT_READY else status.value
     detail = _task_detail(context, named, message)
-    if status is SpeakerSearchStatus.IDENTIFIED:
+    if status in (SpeakerSearchStatus.IDENTIFIED, SpeakerSearchStatus.LIKELY):
         results = [
             {"voiceProfileId": match.profile_id, "confidenceScore": round(match.confidence, _SCORE_DECIMALS)}
             for match in matches
         ]
         detail["speakerSearchDetails"] = {"results": results}
+    if change is not None:
+        detail["speakerChangeDetails"] = {"confidenceScore": round(change, _SCORE_DECIMALS)}
     return _task_event(context, "SpeakerSearchStatus", at, {**detail, **_origin(context)}, event_id)
 
 

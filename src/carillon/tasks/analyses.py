@@ -70,7 +70,10 @@ class Analyses:
             state=SpeakerState.from_bytes(remembered) if remembered else None,
             settings=self._analysis,
         )
-        return SpeakerSearch(task, context, analyzer, model, self._profiles, self._clock, self._settings)
+        early_confidence = self._analysis.early_confidence
+        return SpeakerSearch(
+            task, context, analyzer, model, self._profiles, self._clock, self._settings, early_confidence
+        )
 
     def _voice_tone(self, task: Task, context: EventContext, remembered: bytes | None) -> VoiceTone:
         missing = self._words_missing(task)

@@ -4,15 +4,21 @@
 that a new caller can be enrolled and a known one refreshed; then the task is done. A call that ends earlier fails the
 stages that it did not reach. Nobody is ever enrolled by this: enrollment is an explicit CreateVoiceProfile.
 
+Two extensions, off by default: whom less speech speaks for strongly is told early, and confirmed or not by the answer
+after 10 s; and the task goes on to the end of the call, to tell when somebody else speaks.
+
 Source: Amazon Chime SDK Developer Guide, "Understanding the speaker search workflow", "Understanding notifications".
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final, Literal
 
 from carillon.analysis.speaker import (
+    EarlyIdentificationReady,
     IdentificationReady,
     SpeakerAnalyzer,
+    SpeakerChanged,
     SpeakerFinding,
     TooLittleSpeech,
     UnfitSpeech,
@@ -52,6 +58,7 @@ class SpeakerSearch:
         profiles: Profiles,
         clock: Clock,
         settings: Settings,
+        early_confidence: float = 0.0,
     ) -> None:
         if task.domain_id is None:
             raise ValueError(f"Speaker search task {task.id} names no domain.")
@@ -63,7 +70,9 @@ class SpeakerSearch:
         self._profiles = profiles
         self._clock = clock
         self._identifier = Identifier(profiles, model, settings)
-        self._concluded: set[Stage] = {"identification"} if analyzer.state.is_identified else set()
+        self._early_confidence = early_confidence
+        reached = {"identification": analyzer.state.is_identified, "voiceprint": analyzer.state.is_remembered}
+        self._concluded = {stage for stage in _FAILED if reached[stage]}
         self._told: frozenset[Stage] = frozenset(self._concluded)
 
     @property
@@ -107,9 +116,14 @@ class SpeakerSearch:
         """
         events: list[Event] = []
         identifications: list[Identification] = []
-        voiceprint = None
+        changes: list[SpeakerChanged] = []
+        voiceprint, is_likely = None, False
         for finding in findings:
             match finding:
+                case EarlyIdentificationReady() if not is_likely:
+                    identifications.append(found := await self._looked(finding))
+                    is_likely = bool(found.matches)
+                    events += [self._likely(found)] if is_likely else []
                 case IdentificationReady():
                     identifications.append(await self._identify(finding))
                     events.append(self._answer(identifications[-1]))
@@ -117,13 +131,19 @@ class SpeakerSearch:
                 case VoiceprintReady():
                     voiceprint = self._voiceprint(finding)
                     events.append(self._event(SpeakerSearchStatus.VOICEPRINT_READY))
+                    self._concluded.add("voiceprint")
                 case TooLittleSpeech():
                     events.append(self._too_little(finding, reason))
                 case UnfitSpeech():
                     events.append(self._event(_FAILED[finding.stage], message=finding.message))
                     self._concluded.add(finding.stage)
-        is_final = voiceprint is not None or "voiceprint" in self._concluded
-        return Outcome(tuple(events), voiceprint, tuple(identifications), is_final)
+                case SpeakerChanged():
+                    changes.append(finding)
+                    events.append(self._changed(finding))
+        if is_likely:
+            self._analyzer.stop_looking()
+        is_final = "voiceprint" in self._concluded and self._analyzer.is_done
+        return Outcome(tuple(events), voiceprint, tuple(identifications), tuple(changes), is_final)
 
     def committed(self) -> None:
         """Take note that what was last concluded is told for good."""
@@ -138,6 +158,21 @@ class SpeakerSearch:
     async def _identify(self, heard: IdentificationReady) -> Identification:
         return await self._identifier.identify(self._domain_id, heard.embedding, heard.band, heard.speech_seconds)
 
+    async def _looked(self, heard: EarlyIdentificationReady) -> Identification:
+        found = await self._identifier.identify(self._domain_id, heard.embedding, heard.band, heard.speech_seconds)
+        return replace(found, threshold=max(found.threshold, self._early_confidence))
+
+    def _likely(self, found: Identification) -> Event:
+        return self._event(SpeakerSearchStatus.LIKELY, _told(found))
+
+    def _changed(self, finding: SpeakerChanged) -> Event:
+        seconds = round(finding.speech_seconds, 1)
+        log.info("speaker_search.changed", task_id=self._task.id, confidence=finding.confidence, speech_seconds=seconds)
+        status, message = SpeakerSearchStatus.CHANGED, "Somebody else speaks than before."
+        return speaker_search_event(
+            self._context, status, self._clock.now(), change=finding.confidence, message=message
+        )
+
     def _answer(self, found: Identification) -> Event:
         """Return what is told, and log what it was made from: scores tell nothing of a voice."""
         known: dict[str, float | str] = {}
@@ -147,7 +182,7 @@ class SpeakerSearch:
             known[f"{place}_cosine"] = round(candidate.score, 4)
             known[f"{place}_log_ratio"] = round(candidate.log_ratio, 2)
             known[f"{place}_confidence"] = round(candidate.confidence, 4)
-        matches = tuple(ProfileMatch(match.profile_id, match.confidence) for match in found.matches)
+        matches = _told(found)
         about = {"task_id": self._task.id, "band": found.band, "threshold": found.threshold}
         log.info("speaker_search.decided", **about, matches=len(matches), **known)
         if not matches:
@@ -174,3 +209,7 @@ class SpeakerSearch:
         self, status: SpeakerSearchStatus, matches: tuple[ProfileMatch, ...] = (), message: str | None = None
     ) -> Event:
         return speaker_search_event(self._context, status, self._clock.now(), matches=matches, message=message)
+
+
+def _told(found: Identification) -> tuple[ProfileMatch, ...]:
+    return tuple(ProfileMatch(match.profile_id, match.confidence) for match in found.matches)

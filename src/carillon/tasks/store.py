@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from carillon.analysis.speaker import SpeakerChanged
 from carillon.clock import Clock
 from carillon.notifications import Event, Outbox, SinkTarget
 from carillon.pipelines import Leg, Pipeline, is_visible
@@ -54,11 +55,13 @@ class Outcome:
     voiceprint: Voiceprint | None = field(default=None, repr=False)
     identifications: tuple[Identification, ...] = ()
     """What the events were made from."""
+    changes: tuple[SpeakerChanged, ...] = ()
+    """Of who speaks, that the events tell of."""
     is_final: bool = False
     """The task's work is done; nothing more will come."""
 
     def __bool__(self) -> bool:
-        return bool(self.events) or self.voiceprint is not None or self.is_final
+        return bool(self.events or self.identifications) or self.voiceprint is not None or self.is_final
 
 
 class Explained(Protocol):
@@ -66,6 +69,12 @@ class Explained(Protocol):
 
     async def explain(self, connection: AsyncConnection, at: datetime, task_id: str, found: Identification) -> None:
         """Write down one answer's explanation, in the transaction of the answer."""
+        ...
+
+    async def explain_change(
+        self, connection: AsyncConnection, at: datetime, task_id: str, domain_id: str, change: SpeakerChanged
+    ) -> None:
+        """Write down that somebody else was heard to speak, likewise."""
         ...
 
 
@@ -237,6 +246,9 @@ class TaskStore:
             if self._explained is not None:
                 for found in outcome.identifications:
                     await self._explained.explain(connection, self._clock.now(), task.id, found)
+                for change in outcome.changes:
+                    assert task.domain_id is not None  # only speaker searches hear changes
+                    await self._explained.explain_change(connection, self._clock.now(), task.id, task.domain_id, change)
             if checkpoint is not None and ends_as is None:
                 await self._keep_checkpoint(connection, pipeline, task, checkpoint)
             if ends_as is not None:

@@ -1,7 +1,7 @@
 """What a recording says of the voice in it: the same gate, the same limits and the same embedding as on a call."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from carillon.analysis import IdentificationReady, SpeakerAnalyzer, SpeakerFinding, TooLittleSpeech, VoiceprintReady
@@ -67,7 +67,8 @@ class Listener:
             if channel >= sound.channels:
                 raise NoSuchChannel(path, sound.channels, channel)
             rate_hz = within_reach(sound.rate_hz)
-            analyzer = SpeakerAnalyzer(self.models.vad, self.models.speaker, rate_hz, settings=self.settings)
+            settings = replace(self.settings, early_confidence=0.0, speaker_change_confidence=0.0)
+            analyzer = SpeakerAnalyzer(self.models.vad, self.models.speaker, rate_hz, settings=settings)
             for block in resampled(sound, rate_hz):
                 findings += analyzer.push(channel_of(block, channel))
                 if analyzer.is_done:

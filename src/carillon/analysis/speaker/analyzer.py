@@ -4,88 +4,60 @@ Speech is embedded in pieces of 5 s, each as soon as it is complete, and a longe
 That knows people apart as well as embedding the whole does (speechocean762 at 10 s: equal error rate 0.02 % or less on
 wideband and on telephone, either way), but when the tenth second arrives only the last five have to be computed, and
 the voiceprint reuses what the identification computed.
+
+Two extensions, off by default: from 2 s of speech on, what there is is embedded to look who it may be; and once the
+caller is identified, later speech is compared with that of the identification: is it still the same person? Whatever
+is due, it is done at the frame that completes its speech, so it does not matter how the call was cut.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal, Protocol, Self, TypeAlias
+from typing import Final, Protocol, Self
 
 import numpy as np
 
 from carillon.analysis.packing import pack, unpack
 from carillon.analysis.settings import Settings
-from carillon.analysis.speaker.quality import Fault, NoiseState, quality_of
-from carillon.analysis.speech import GateState, Heard, SpeechGate, VadModel, band_of, twin_of
+from carillon.analysis.speaker.continuity import CHECKED_SAMPLES, CYCLE_SAMPLES, Continuity, Evidence
+from carillon.analysis.speaker.embedding import (
+    PIECE_SAMPLES,
+    Embedder,
+    embed_pieces,
+    embed_speech,
+    mean_of,
+    twin_embedding,
+)
+from carillon.analysis.speaker.findings import (
+    EarlyIdentificationReady,
+    IdentificationReady,
+    SpeakerChanged,
+    SpeakerFinding,
+    Stage,
+    TooLittleSpeech,
+    UnfitSpeech,
+    VoiceprintReady,
+)
+from carillon.analysis.speaker.quality import NoiseState, quality_of
+from carillon.analysis.speech import FRAME_SAMPLES, GateState, Heard, SpeechGate, VadModel, band_of
 from carillon.audio import MODEL_RATE_HZ, Band, Embedding, Pcm, Pcm16, from_pcm16
 
-PIECE_SAMPLES: Final = 5 * MODEL_RATE_HZ
-LEAST_SAMPLES: Final = MODEL_RATE_HZ // 2
-"""A shorter end of a stretch is left out of its mean: too short to hear a voice in."""
+EARLY_SECONDS: Final = (2, 3, 4, 5, 7)
+"""Speech after which to look who it may be, where that is asked for before the identification."""
 
-_STATE_VERSION: Final = 2
-
-Stage: TypeAlias = Literal["identification", "voiceprint"]
+_STATE_VERSION: Final = 3
 
 
-class Embedder(Protocol):
-    """Turns speech into a point on the unit sphere."""
-
-    def embed(self, speech: Pcm, band: Band, /) -> Embedding:
-        """Embed (n,) speech at 16 kHz, 8_000 <= n <= 80_000, that came in a band, as (d,), L2 norm 1."""
-        ...
-
-
-class SpeakerModel(Embedder, Protocol):
+class SpeakerModel(Embedder, Evidence, Protocol):
     """One with a name: embeddings of models with other names do not compare."""
+
+    def embed_once(self, speech: Pcm, band: Band, /) -> Embedding:
+        """Embed likewise for half the cost, and a little worse, where `embed` would hear short speech twice."""
+        ...
 
     @property
     def id(self) -> str:
         """Return the name."""
         ...
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class IdentificationReady:
-    """There is enough speech to search for the caller."""
-
-    embedding: Embedding = field(repr=False)
-    speech_seconds: float
-    band: Band
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class VoiceprintReady:
-    """There is enough speech to remember the caller by. The last finding of a task."""
-
-    embedding: Embedding = field(repr=False)
-    speech: Pcm16 = field(repr=False)
-    """(n,) int16 at 16 kHz: what the embedding was made from, kept for the day the model changes."""
-    speech_seconds: float
-    band: Band
-    twin: Embedding | None = field(repr=False)
-    """Of the same speech as a telephone would carry it; None if a telephone did."""
-
-
-@dataclass(frozen=True, slots=True)
-class TooLittleSpeech:
-    """The audio ended before a stage had the speech that it needs."""
-
-    stage: Stage
-    speech_seconds: float
-    """What there was."""
-
-
-@dataclass(frozen=True, slots=True)
-class UnfitSpeech:
-    """A stage had speech enough, but none that a person can be known by."""
-
-    stage: Stage
-    fault: Fault
-    message: str
-    """Says to people what is wrong and what to do."""
-
-
-SpeakerFinding: TypeAlias = IdentificationReady | VoiceprintReady | TooLittleSpeech | UnfitSpeech
 
 
 def _nothing() -> Pcm16:
@@ -100,7 +72,11 @@ class SpeakerState:
     speech: Pcm16 = field(default_factory=_nothing, repr=False)  # (n,) from the start of the task, oldest first
     pieces: tuple[Embedding, ...] = field(default=(), repr=False)  # of each whole piece of it
     noise: NoiseState = field(default_factory=NoiseState)
+    early_count: int = 0  # how many looks there were before the identification
     is_identified: bool = False
+    is_remembered: bool = False  # the voiceprint's stage is over; from then on `speech` is what was not yet compared
+    continuity: Continuity | None = None  # once somebody was identified, if that is asked for
+    watched_samples: int = 0  # of speech since somebody was first heard, what waits in `speech` left out
     is_done: bool = False
     speaker_id: str = ""  # of the model whose embeddings the pieces are
 
@@ -144,17 +120,23 @@ class SpeakerAnalyzer:
         settings: Settings | None = None,
     ) -> None:
         state = state or SpeakerState()
-        self.state = state if state.speaker_id == speaker.id else replace(state, pieces=(), speaker_id=speaker.id)
+        self.state = state if state.speaker_id == speaker.id else _anew(state, speaker.id)
         self._settings = settings = settings or Settings()
         self._speaker = speaker
         self._gate = SpeechGate(vad, rate_hz, self.state.gate, settings)
         self._to_identify = round(settings.identification_seconds * MODEL_RATE_HZ)
         self._to_remember = round(settings.voiceprint_seconds * MODEL_RATE_HZ)
+        looks = EARLY_SECONDS if settings.early_confidence else ()
+        self._looks = [n for n in (seconds * MODEL_RATE_HZ for seconds in looks) if n < self._to_identify]
 
     @property
     def is_done(self) -> bool:
-        """Tell whether nothing more can be found: the voiceprint is made, or the audio ended."""
+        """Tell whether nothing more can be found: the voiceprint is made, no change looked for; or the audio ended."""
         return self.state.is_done
+
+    def stop_looking(self) -> None:
+        """Take note that who it is was found early: until the identification nothing more is to be looked for."""
+        self.state = replace(self.state, early_count=len(EARLY_SECONDS))
 
     def interrupt(self, rate_hz: int) -> list[SpeakerFinding]:
         """Take note that the samples that come next do not adjoin those that came, or have another rate.
@@ -178,38 +160,117 @@ class SpeakerAnalyzer:
         seconds = len(self.state.speech) / MODEL_RATE_HZ
         if not self.state.is_identified:
             findings.append(TooLittleSpeech("identification", seconds))
-        if not self.is_done:
+        if not self.state.is_remembered:
             findings.append(TooLittleSpeech("voiceprint", seconds))
-        self.state = SpeakerState(self._gate.state, is_identified=self.state.is_identified, is_done=True)
+        self._forget(is_done=True)
         return findings
 
     def _gathered(self, heard: Heard) -> list[SpeakerFinding]:
-        noise = self.state.noise.after(heard)
-        speech = np.concatenate([self.state.speech, heard.speech])[: self._to_remember]
-        pieces = self.state.pieces + embed_pieces(self._speaker, speech[len(self.state.pieces) * PIECE_SAMPLES :])
+        """Take frames, up to each that completes the speech that something waits for, and see to that."""
         findings: list[SpeakerFinding] = []
-        if not self.state.is_identified and len(speech) >= self._to_identify:
-            findings.append(self._judged("identification", speech[: self._to_identify], pieces, noise))
-        is_identified = self.state.is_identified or bool(findings)
-        if len(speech) < self._to_remember:
-            self.state = replace(
-                self.state,
-                gate=self._gate.state,
-                speech=speech,
-                pieces=pieces,
-                noise=noise,
-                is_identified=is_identified,
-            )
-            return findings
-        findings.append(self._judged("voiceprint", speech, pieces, noise))
-        self.state = SpeakerState(self._gate.state, is_identified=is_identified, is_done=True)
+        while len(heard.is_speech) and not self.is_done:
+            frames = -(-(self._next - len(self.state.speech)) // FRAME_SAMPLES)
+            speech = np.flatnonzero(heard.is_speech)
+            end = int(speech[frames - 1]) + 1 if len(speech) >= frames else len(heard.is_speech)
+            part, heard = heard.part(0, end), heard.part(end, len(heard.is_speech))
+            findings += self._watched(part.speech) if self.state.is_remembered else self._staged(part)
+        self.state = replace(self.state, gate=self._gate.state)
         return findings
 
-    def _judged(
-        self, stage: Stage, speech: Pcm16, pieces: Sequence[Embedding], noise: NoiseState
-    ) -> IdentificationReady | VoiceprintReady | UnfitSpeech:
-        pieces = pieces[: len(speech) // PIECE_SAMPLES]
-        if fault := quality_of(speech, pieces, noise).fault(self._settings):
+    @property
+    def _next(self) -> int:
+        """Return the samples of speech, those at hand included, at which something is next to be done."""
+        state, have = self.state, len(self.state.speech)
+        if state.is_remembered:
+            is_known = state.continuity is not None and state.continuity.voice is not None
+            return CYCLE_SAMPLES if is_known else self._to_identify
+        whole_piece = (have // PIECE_SAMPLES + 1) * PIECE_SAMPLES
+        return min(n for n in (*self._looks, self._to_identify, self._to_remember, whole_piece) if n > have)
+
+    def _staged(self, heard: Heard) -> list[SpeakerFinding]:
+        """Take frames before the voiceprint is made."""
+        state = self.state
+        speech = np.concatenate([state.speech, heard.speech])[: self._to_remember]
+        new = embed_pieces(self._speaker, speech[len(state.pieces) * PIECE_SAMPLES :])
+        noise = state.noise.after(heard)
+        self.state = replace(state, speech=speech, pieces=state.pieces + new, noise=noise)
+        findings: list[SpeakerFinding] = []
+        if self._due_look is not None:
+            findings += self._looked(speech[: self._due_look])
+        for number, piece in enumerate(new, start=len(state.pieces) + 1):
+            end = number * PIECE_SAMPLES
+            findings += self._compared(piece, band_of(speech[end - PIECE_SAMPLES : end]), end)
+        if not state.is_identified and len(speech) >= self._to_identify:
+            findings.append(found := self._judged("identification", speech[: self._to_identify]))
+            self.state = replace(self.state, is_identified=True, continuity=self._begun(found))
+        if len(speech) == self._to_remember:
+            findings.append(self._judged("voiceprint", speech))
+            self._forget(is_done=self.state.continuity is None)
+        return findings
+
+    @property
+    def _due_look(self) -> int | None:
+        """Return how much speech to look at before the identification, None if there is no such look now."""
+        due = self._looks[self.state.early_count :][:1]
+        return due[0] if due and len(self.state.speech) >= due[0] else None
+
+    def _looked(self, speech: Pcm16) -> list[SpeakerFinding]:
+        state = self.state = replace(self.state, early_count=self.state.early_count + 1)
+        if quality_of(speech, state.pieces, state.noise).fault(self._settings):
+            return []
+        embedding = self._embedding(speech, state.pieces)
+        return [EarlyIdentificationReady(embedding, len(speech) / MODEL_RATE_HZ, band_of(speech))]
+
+    def _begun(self, found: SpeakerFinding) -> Continuity | None:
+        """Return whom to compare later speech with, None if that is not asked for or nobody could be heard."""
+        if not self._settings.speaker_change_confidence or not isinstance(found, IdentificationReady):
+            return None
+        return Continuity(found.embedding * np.float32(self._to_identify / PIECE_SAMPLES), found.band)
+
+    def _watched(self, heard: Pcm16) -> list[SpeakerFinding]:
+        """Take speech after the voiceprint was made."""
+        assert self.state.continuity is not None
+        speech, is_known = np.concatenate([self.state.speech, heard]), self.state.continuity.voice is not None
+        self.state = replace(self.state, speech=speech)
+        if len(speech) < self._next:
+            return []
+        whole, rest = speech[: self._next], speech[self._next :]
+        self.state = replace(self.state, speech=rest, watched_samples=self.state.watched_samples + len(whole))
+        if not is_known:
+            voice = embed_speech(self._speaker, whole) * np.float32(len(whole) / PIECE_SAMPLES)
+            self.state = replace(self.state, continuity=Continuity(voice, band_of(whole)))
+            return []
+        piece = whole[-CHECKED_SAMPLES:]
+        embedding = self._speaker.embed_once(from_pcm16(piece), band_of(piece))
+        return self._compared(embedding, band_of(piece), self.state.watched_samples)
+
+    def _compared(self, piece: Embedding, band: Band, heard_samples: int) -> list[SpeakerFinding]:
+        """Compare speech with that of the caller, if there is any."""
+        if self.state.continuity is None or self.state.continuity.voice is None:
+            return []
+        now = self.state.continuity.after(piece, band, self._speaker)
+        if now.change < self._settings.speaker_change_confidence:
+            self.state = replace(self.state, continuity=now)
+            return []
+        self.state = replace(self.state, continuity=Continuity(), watched_samples=0)
+        return [SpeakerChanged(now.change, heard_samples / MODEL_RATE_HZ)]
+
+    def _forget(self, *, is_done: bool) -> None:
+        """Drop the speech of the voiceprint, and all else if there is nothing more to be heard."""
+        state = self.state
+        self.state = SpeakerState(
+            self._gate.state,
+            is_identified=state.is_identified,
+            is_remembered=True,
+            continuity=None if is_done else state.continuity,
+            watched_samples=len(state.speech),
+            is_done=is_done,
+            speaker_id=state.speaker_id,
+        )
+
+    def _judged(self, stage: Stage, speech: Pcm16) -> IdentificationReady | VoiceprintReady | UnfitSpeech:
+        pieces = self.state.pieces[: len(speech) // PIECE_SAMPLES]
+        if fault := quality_of(speech, pieces, self.state.noise).fault(self._settings):
             return UnfitSpeech(stage, *fault)
         embedding = self._embedding(speech, pieces)
         seconds, band = len(speech) / MODEL_RATE_HZ, band_of(speech)
@@ -219,39 +280,10 @@ class SpeakerAnalyzer:
 
     def _embedding(self, speech: Pcm16, pieces: Sequence[Embedding]) -> Embedding:
         whole = len(speech) // PIECE_SAMPLES
-        return _mean_of(self._speaker, pieces[:whole], speech[whole * PIECE_SAMPLES :])
+        return mean_of(self._speaker, pieces[:whole], speech[whole * PIECE_SAMPLES :])
 
 
-def embed_pieces(speaker: Embedder, speech: Pcm16) -> tuple[Embedding, ...]:
-    """Embed each whole piece of 5 s of (n,) speech; what is left over is not looked at."""
-    starts = range(0, len(speech) - PIECE_SAMPLES + 1, PIECE_SAMPLES)
-    return tuple(embed_piece(speaker, speech[start : start + PIECE_SAMPLES]) for start in starts)
-
-
-def embed_piece(speaker: Embedder, piece: Pcm16) -> Embedding:
-    """Embed (n,) speech at 16 kHz, 8_000 <= n <= 80_000, in the band that it seems to have come in."""
-    return speaker.embed(from_pcm16(piece), band_of(piece))
-
-
-def embed_speech(speaker: Embedder, speech: Pcm16) -> Embedding:
-    """Embed (n,) speech at 16 kHz, n >= 8_000, silence already dropped, exactly as a task would."""
-    whole = len(speech) // PIECE_SAMPLES
-    return _mean_of(speaker, embed_pieces(speaker, speech), speech[whole * PIECE_SAMPLES :])
-
-
-def twin_embedding(speaker: Embedder, speech: Pcm16, band: Band) -> Embedding | None:
-    """Embed (n,) speech at 16 kHz, n >= 8_000, as a telephone would have carried it; None if one did.
-
-    Wideband speech and the telephone's are told apart by the model as if they were two voices, a little: enrolled wide
-    and searched by telephone, speechocean762 at 5 s has an equal error rate of 2.4 %, and of 1.3 % with the twin.
-    """
-    return embed_speech(speaker, twin_of(speech)) if band == "wb" else None
-
-
-def _mean_of(speaker: Embedder, pieces: Sequence[Embedding], rest: Pcm16) -> Embedding:
-    weighted = list(pieces)
-    if len(rest) >= LEAST_SAMPLES or not pieces:
-        weighted.append(embed_piece(speaker, rest) * np.float32(len(rest) / PIECE_SAMPLES))
-    mean: Embedding = np.stack(weighted).sum(axis=0)
-    unit: Embedding = mean / np.linalg.norm(mean)
-    return unit
+def _anew(state: SpeakerState, speaker_id: str) -> SpeakerState:
+    """Return a state without what another model made."""
+    continuity = None if state.continuity is None else Continuity()
+    return replace(state, pieces=(), continuity=continuity, speaker_id=speaker_id)

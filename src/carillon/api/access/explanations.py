@@ -1,15 +1,18 @@
-"""Answers of speaker search in the audit trail: who was found, and what that was made from."""
+"""Answers of speaker search in the audit trail: who was found, what that rests on, and when somebody else spoke."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from carillon.analysis import SpeakerChanged
 from carillon.api.access.trail import TASK, TrailRow, add_to_trail
 from carillon.arns import Place
 from carillon.tasks import Identification
 
 ACTION: Final = "carillon:IdentifySpeaker"
+CHANGE_ACTION: Final = "carillon:DetectSpeakerChange"
 
 
 class Explanations:
@@ -24,6 +27,13 @@ class Explanations:
     async def explain(self, connection: AsyncConnection, at: datetime, task_id: str, found: Identification) -> None:
         """Write down what an answer of a task was made from."""
         await add_to_trail(connection, [explanation_row(self._place, at, task_id, found)])
+
+    async def explain_change(
+        self, connection: AsyncConnection, at: datetime, task_id: str, domain_id: str, change: SpeakerChanged
+    ) -> None:
+        """Write down that the voice of a call was compared with itself, and found to be another."""
+        heard = {"confidence": round(change.confidence, 4), "speech_seconds": round(change.speech_seconds, 2)}
+        await add_to_trail(connection, [_row(self._place, at, task_id, CHANGE_ACTION, domain_id, heard)])
 
 
 def explanation_row(
@@ -52,22 +62,35 @@ def explanation_row(
         }
         for candidate in found.candidates
     ]
+    details = {
+        **({} if user is None else {"user": user}),
+        "model": found.model_id,
+        "band": found.band,
+        "speech_seconds": round(found.speech_seconds, 2),
+        "known_voices": found.known_voices,
+        "threshold": found.threshold,
+        "candidates": candidates,
+    }
+    return _row(place, at, asked_by, ACTION, found.domain_id, details, source)
+
+
+def _row(
+    place: Place,
+    at: datetime,
+    asked_by: str,
+    action: str,
+    domain_id: str,
+    details: Mapping[str, object],
+    source: str = TASK,
+) -> TrailRow:
     return TrailRow(
         at=at,
         access_key_id="",
-        action=ACTION,
-        resource=place.arn("chime", f"voice-profile-domain/{found.domain_id}"),
+        action=action,
+        resource=place.arn("chime", f"voice-profile-domain/{domain_id}"),
         source=source,
         status=200,
         error=None,
         request_id=asked_by,
-        details={
-            **({} if user is None else {"user": user}),
-            "model": found.model_id,
-            "band": found.band,
-            "speech_seconds": round(found.speech_seconds, 2),
-            "known_voices": found.known_voices,
-            "threshold": found.threshold,
-            "candidates": candidates,
-        },
+        details=dict(details),
     )
