@@ -100,6 +100,26 @@ async def _told(room: Any, task: Any, count: int) -> bool:
     return len(await room.told(task)) == count
 
 
+async def test_both_tasks_of_a_leg_have_the_detector_asked_once(
+    room: Any, tape: Any, call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+    push = type(room.models).push
+
+    def counted(self: Any, frames: Any, state: Any) -> Any:
+        asked.extend(frame.tobytes() for frame in frames)
+        return push(self, frames, state)
+
+    monkeypatch.setattr(type(room.models), "push", counted)
+    pipeline = await room.pipeline()
+    search, tone = await room.search(pipeline), await room.tone(pipeline)
+    async with room.running():
+        tape.play(call[: 17 * SECOND])
+        await room.until_told(search, FOUND[0])
+        await room.until_told(tone, "VoiceToneAnalysisSuccessful")
+    assert len(asked) == len(set(asked)) > 500
+
+
 @pytest.mark.parametrize("is_committed", [True, False])
 async def test_of_a_commit_that_nobody_confirmed_the_database_knows_whether_it_happened(
     room: Any, tape: Any, call: Any, monkeypatch: pytest.MonkeyPatch, is_committed: bool
@@ -148,7 +168,7 @@ async def test_a_stop_of_the_process_does_not_tear_a_commit(
 
             group.start_soon(run)
             search = await room.search(pipeline)
-            tape.play(call[: 12 * SECOND])
+            tape.play(call[: 17 * SECOND])
             await begun.wait()
             group.cancel_scope.cancel()
             with move_on_after(5, shield=True):
@@ -169,7 +189,7 @@ async def test_a_result_that_cannot_be_kept_is_told_as_a_failure_and_not_lost(
     async with room.running():
         search = await room.search(pipeline)
         monkeypatch.setattr(Profiles, "search", broken)
-        tape.play(call[: 12 * SECOND])
+        tape.play(call[: 17 * SECOND])
         await room.until_state(search, TaskState.FAILED)
     assert await room.told(search) == ["IdentificationFailure", "VoiceprintGenerationFailure"]
 
@@ -183,7 +203,7 @@ async def test_what_was_told_before_a_failure_stays_told(
     pipeline = await room.pipeline()
     async with room.running():
         search = await room.search(pipeline)
-        tape.play(call[: 12 * SECOND])
+        tape.play(call[: 17 * SECOND])
         await room.until_told(search, FOUND[0])
         monkeypatch.setattr(Profiles, "keep_voiceprint", broken)
         tape.play(call[12 * SECOND : 22 * SECOND])

@@ -1,4 +1,4 @@
-"""Audio in, findings out. No I/O, no clock, no threads: values in, values out, and all memory in one replaceable state.
+"""Audio in, findings out. No I/O, no clock: values in, values out, and all memory in one replaceable state.
 
 Three rooms: `speech/` makes the rate right and judges what is speech, `speaker/` and `tone/` are the two analyses that
 stand on it. Both have one shape, `push(samples)`, `end()`, `state`, and keep two promises to the bit: it does not

@@ -1,9 +1,11 @@
 """Joins a task with the models that analyze it."""
 
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from carillon.analysis import Settings as AnalysisSettings
 from carillon.analysis.speaker import SpeakerAnalyzer, SpeakerState
+from carillon.analysis.speech import SharedDetector
 from carillon.analysis.tone import ToneAnalyzer, ToneState
 from carillon.arns import Place
 from carillon.clock import Clock
@@ -43,6 +45,8 @@ class Analyses:
         self._settings = settings
         self._analysis = analysis or AnalysisSettings()
         self._voiceprint_ready = voiceprint_ready
+        self._detectors: WeakValueDictionary[tuple[str, str], SharedDetector] = WeakValueDictionary()
+        """By pipeline and stream, as long as an analyzer holds them."""
 
     def make(self, task: Task, pipeline: Pipeline, checkpoint: Checkpoint | None) -> Analysis[Any]:
         """Return a speaker search or a voice tone analysis that goes on where the checkpoint stands."""
@@ -64,7 +68,7 @@ class Analyses:
     def _speaker_search(self, task: Task, context: EventContext, remembered: bytes | None) -> SpeakerSearch:
         model = self._models.speaker
         analyzer = SpeakerAnalyzer(
-            self._models.vad,
+            self._detector(task),
             model,
             task.leg.rate_hz,
             state=SpeakerState.from_bytes(remembered) if remembered else None,
@@ -80,7 +84,7 @@ class Analyses:
         if missing and remembered is None:  # once, not at every restart
             log.info("tone.acoustics_only", task_id=task.id, pipeline_id=task.pipeline_id, reason=missing)
         analyzer = ToneAnalyzer(
-            self._models.vad,
+            self._detector(task),
             self._models.tone,
             task.leg.rate_hz,
             state=ToneState.from_bytes(remembered) if remembered else None,
@@ -89,6 +93,14 @@ class Analyses:
             has_other=task.leg.channel_count > 1,
         )
         return VoiceTone(context, analyzer, self._clock, self._analysis)
+
+    def _detector(self, task: Task) -> SharedDetector:
+        """Return what tells speech for all tasks on a stream of a pipeline."""
+        of = (task.pipeline_id, task.leg.stream_arn)
+        detector = self._detectors.get(of)
+        if detector is None:
+            detector = self._detectors[of] = SharedDetector(self._models.vad)
+        return detector
 
     def _words_missing(self, task: Task) -> str:
         """Return why a task cannot listen to words, empty if it can."""

@@ -14,6 +14,7 @@ from carillon.analysis.speech.gate import (
     speech_of,
 )
 from carillon.analysis.speech.resample import Resampler, ResamplerState, UnsupportedRate
+from carillon.analysis.speech.shared import SharedDetector
 from carillon.analysis.speech.telephone import twin_of
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Heard",
     "Resampler",
     "ResamplerState",
+    "SharedDetector",
     "SpeechGate",
     "UnsupportedRate",
     "VadModel",
