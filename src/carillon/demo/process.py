@@ -37,7 +37,9 @@ class RunningServer:
 
 
 @asynccontextmanager
-async def running_server(data_dir: Path, environment: Mapping[str, str]) -> AsyncIterator[RunningServer]:
+async def running_server(
+    data_dir: Path, environment: Mapping[str, str], python: str = sys.executable
+) -> AsyncIterator[RunningServer]:
     """Start `carillon serve --port 0`, wait for its ready line, and stop it with SIGTERM when the block is left.
 
     Its log goes to `server.log` in the data folder.
@@ -46,7 +48,7 @@ async def running_server(data_dir: Path, environment: Mapping[str, str]) -> Asyn
         ServerSilent: it did not become ready in time; shows the end of its log.
     """
     log = data_dir / "server.log"
-    command = [sys.executable, "-m", "carillon", "serve", "--port", "0", "--data-dir", str(data_dir)]
+    command = [python, "-m", "carillon", "serve", "--port", "0", "--data-dir", str(data_dir)]
     with log.open("wb") as errors:
         process = await open_process(
             command, stdin=subprocess.DEVNULL, stderr=errors, env={**os.environ, **environment}
