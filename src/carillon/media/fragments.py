@@ -9,7 +9,7 @@ Source: Kinesis Video Streams Developer Guide, "GetMedia"; `isComplete` in AWS's
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final
 
@@ -47,6 +47,7 @@ _MILLIS: Final = re.compile(r"[0-9]{1,15}")
 _VIDEO: Final = 1
 _OBJECT_BYTES: Final = 200  # what a block or a tag costs besides its content, so that a million empty ones are not free
 _MIN_PLAUSIBLE_YEAR: Final = 2000
+_LONGEST_MS: Final = 60_000  # Kinesis allows 20 s
 _MAX_FRAGMENT_BYTES: Final = 50 * 1024 * 1024
 
 
@@ -110,6 +111,12 @@ class Fragment:
     """The Cluster's."""
     behind_ms: int = 0
     """How much newer the stream's newest fragment was."""
+
+    @property
+    def length(self) -> timedelta:
+        """Return how long it is, all but its last block."""
+        last_ms = max((block.timecode_ms for block in self.blocks), default=self.timecode_ms)
+        return timedelta(milliseconds=max(0, min(last_ms - self.timecode_ms, _LONGEST_MS)))
 
     @property
     def has_real_time(self) -> bool:

@@ -11,7 +11,7 @@ end by that, so the reader leaves out what it has tried often enough, and goes o
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 from anyio import sleep
@@ -34,7 +34,6 @@ from carillon.telemetry import get_logger
 log = get_logger()
 
 _MOST_DOUBLINGS: Final = 30
-_LONGEST_FRAGMENT_MS: Final = 60_000  # Kinesis allows 20 s
 
 _LAG: Final = Histogram(
     "carillon_media_lag_seconds",
@@ -188,7 +187,7 @@ class FragmentReader:
         self._failures = self._unreadable = 0
         self._is_leaving_out = False
         self._position, self._passed, self._last_at = After(fragment.number), int(fragment.number), fragment.server_at
-        ended_at = fragment.server_at + _length(fragment)
+        ended_at = fragment.server_at + fragment.length
         _LAG.observe(max(0.0, (self._clock.now() - ended_at).total_seconds()))
 
     def _leave_out(self, item: UnreadableFragment) -> None:
@@ -226,12 +225,6 @@ class FragmentReader:
         doubled = self._settings.retry_first_seconds * 2 ** min(self._failures, _MOST_DOUBLINGS)
         self._failures += 1
         await self._wait(min(doubled, self._settings.retry_last_seconds))
-
-
-def _length(fragment: Fragment) -> timedelta:
-    """Return how long a fragment is, all but its last block."""
-    last_ms = max((block.timecode_ms for block in fragment.blocks), default=fragment.timecode_ms)
-    return timedelta(milliseconds=max(0, min(last_ms - fragment.timecode_ms, _LONGEST_FRAGMENT_MS)))
 
 
 def _selector(position: Position | _At) -> Mapping[str, Any]:

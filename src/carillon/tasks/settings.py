@@ -43,6 +43,8 @@ class Settings:
     """Deadline of one commit, also when the process is stopping."""
     queued_fragments: Count = 4
     """Fragments that may wait for one task before reading its stream is held back."""
+    behind_seconds: Seconds = 15.0
+    """The log tells once when a task is so far behind what its stream has received: there is too much to hear."""
     analysis_threads: Annotated[int, Meta(ge=1, le=1_024)] = 2
     """Chunks that are analyzed at the same time in this process: its capacity in cores."""
     housekeeping_seconds: Seconds = 60.0

@@ -13,6 +13,7 @@ from carillon.pipelines import Pipeline, PipelineNotFound, Pipelines, PipelineSt
 from carillon.profiles import Profiles
 from carillon.storage import Database
 from carillon.tasks.analyses import Analyses
+from carillon.tasks.lag import Lag
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import Checkpoint, Task
 from carillon.tasks.reading import OpenStream
@@ -53,6 +54,7 @@ class Supervisor:
         self._settings = settings
         self._stalls = StallDetector(clock)
         self._limiter = CapacityLimiter(settings.analysis_threads)
+        self._lag = Lag(clock, settings.behind_seconds)
         self._runners: dict[str, Runner] = {}
         self._ages: dict[tuple[str, datetime], tuple[float, timedelta]] = {}  # since when, and how old it was then
         self._group: TaskGroup | None = None
@@ -60,16 +62,17 @@ class Supervisor:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take up every pipeline that was active, and run until the block is left."""
-        async with create_task_group() as group:
-            self._group = group
-            group.start_soon(self._stalls.run)
-            await self._take_up()
-            group.start_soon(self._keep_house)
-            try:
-                yield
-            finally:
-                self._group = None
-                group.cancel_scope.cancel()
+        with self._lag.shown():
+            async with create_task_group() as group:
+                self._group = group
+                group.start_soon(self._stalls.run)
+                await self._take_up()
+                group.start_soon(self._keep_house)
+                try:
+                    yield
+                finally:
+                    self._group = None
+                    group.cancel_scope.cancel()
 
     def wake(self, pipeline: Pipeline) -> None:
         """Something about a pipeline's tasks has changed in the database."""
@@ -125,7 +128,8 @@ class Supervisor:
 
     def _make_worker(self, task: Task, pipeline: Pipeline, checkpoint: Checkpoint | None) -> Worker[object]:
         analysis = self._analyses.make(task, pipeline, checkpoint)
-        return Worker(task, pipeline, analysis, checkpoint, self._store, self._lifecycle, self._limiter, self._settings)
+        parts = (self._store, self._lifecycle, self._limiter, self._lag, self._settings)
+        return Worker(task, pipeline, analysis, checkpoint, *parts)
 
     async def _keep_house(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from carillon.errors import CarillonError, Transient
 from carillon.media import ChannelDecoder, ChannelSource, Chunk, Fragment, OtherChannel
 from carillon.notifications import Event
 from carillon.pipelines import Pipeline
+from carillon.tasks.lag import Lag
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.listener import Heard
 from carillon.tasks.model import Checkpoint, Task, TaskState
@@ -97,6 +98,7 @@ class Worker(Generic[_Finding]):
         store: TaskStore,
         lifecycle: Lifecycle,
         limiter: CapacityLimiter,
+        lag: Lag,
         settings: Settings,
     ) -> None:
         self._task = task
@@ -106,6 +108,7 @@ class Worker(Generic[_Finding]):
         self._store = store
         self._lifecycle = lifecycle
         self._limiter = limiter
+        self._lag = lag
         self._settings = settings
         source = ChannelSource(task.leg.channel_count, task.leg.channel_index, task.leg.rate_hz)
         tolerance = settings.timecode_tolerance_seconds
@@ -143,7 +146,9 @@ class Worker(Generic[_Finding]):
         """
         try:
             await _persistently(self._analysis.prepare)
-            if not await self._hear_all(fragments):
+            with self._lag.counted(self._task.id):
+                is_over = await self._hear_all(fragments)
+            if not is_over:
                 await self._finish(await _persistently(why_ended))
         except Transient:
             raise
@@ -167,18 +172,23 @@ class Worker(Generic[_Finding]):
         async for fragment in fragments:
             if self._checkpoint is not None and int(fragment.number) <= int(self._checkpoint.fragment_number):
                 continue  # a reading that went back in the middle of a delivery may deliver twice
-            chunk, findings = await to_thread.run_sync(self._analyze, fragment, limiter=self._limiter)
-            if self._timeline is None:
-                await _persistently(partial(self._lifecycle.hearing, self._task, fragment))
-                self._log.info("task.hearing", fragment_number=fragment.number)
-            self._timeline = self._timeline.advanced(chunk) if self._timeline else Timeline.begun(chunk)
-            outcome = await _persistently(partial(self._analysis.conclude, findings, self._timeline))
-            previous, self._checkpoint = self._checkpoint, self._place_to_resume(fragment)
-            if outcome or previous is None or self._is_checkpoint_due():
-                await self._commit(outcome)
-            if outcome.is_final:
-                return True
+            with self._lag.analyzing(self._task.id, fragment):
+                if await self._hear(fragment):
+                    return True
         return False
+
+    async def _hear(self, fragment: Fragment) -> bool:
+        """Take a fragment through all five steps; return whether the task has finished its work."""
+        chunk, findings = await to_thread.run_sync(self._analyze, fragment, limiter=self._limiter)
+        if self._timeline is None:
+            await _persistently(partial(self._lifecycle.hearing, self._task, fragment))
+            self._log.info("task.hearing", fragment_number=fragment.number)
+        self._timeline = self._timeline.advanced(chunk) if self._timeline else Timeline.begun(chunk)
+        outcome = await _persistently(partial(self._analysis.conclude, findings, self._timeline))
+        previous, self._checkpoint = self._checkpoint, self._place_to_resume(fragment)
+        if outcome or previous is None or self._is_checkpoint_due():
+            await self._commit(outcome)
+        return outcome.is_final
 
     def _analyze(self, fragment: Fragment) -> tuple[Chunk, Sequence[_Finding]]:
         """Take a leg's samples out of a fragment and analyze them, in a thread: compressed audio takes a while too."""
