@@ -18,7 +18,7 @@ from contextlib import suppress
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from forked import PARENT
+from forked import parent
 
 ASK = """\
 #!{python} -IS
@@ -39,7 +39,7 @@ def answering(address: Path) -> BaseProcess:
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(address))
     listening.listen()
-    process = PARENT.Process(target=_answer, args=(listening,), daemon=True)
+    process = parent().Process(target=_answer, args=(listening,), daemon=True)
     process.start()
     listening.close()
     return process

@@ -11,23 +11,25 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
-from typing import IO, Final
+from typing import IO
 
-PARENT: Final = multiprocessing.get_context("forkserver")
-"""Forks from a process that has imported all of carillon."""
-PARENT.set_forkserver_preload(
-    [
-        "pytest",
-        "carillon.cli",
-        "carillon.server",
-        "carillon.keys",
-        "carillon.push",
-        "carillon.voices",
-        "carillon.evaluation",
-    ]
-)
+import pytest
+
+
+@cache
+def parent() -> ForkServerContext:
+    """Return what forks from a process that has imported all of carillon; that process finds `warm` beside this."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["pytest", "warm"])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(Path(__file__).parent))
+        forkserver.ensure_running()
+    return context
 
 
 class ForkedCommand:
@@ -54,7 +56,7 @@ class ForkedCommand:
         umask = os.umask(0)
         os.umask(umask)
         given = (self.args, dict(environment), str(Path.cwd()), umask, outputs)
-        self._process = PARENT.Process(target=_run, args=given, daemon=True)
+        self._process = parent().Process(target=_run, args=given, daemon=True)
         self._process.start()
         for output in outputs:
             output.close()
