@@ -42,7 +42,7 @@ def people(tmp_path_factory: pytest.TempPathFactory, recordings: Path) -> Path:
             name = f"{call}-{channel}-{part}.wav"
             soundfile.write(folder / name, samples[part * 12 * rate_hz : (part + 1) * 12 * rate_hz, channel], rate_hz)
             rows.append((name, speaker, call))
-    return _write(folder, rows, "session")
+    return _write(folder, rows, "call")
 
 
 @pytest.fixture(scope="session")
@@ -59,10 +59,12 @@ def wideband(tmp_path_factory: pytest.TempPathFactory, recordings: Path) -> Spea
 
 
 def test_people_are_known_apart_on_the_telephone(carillon: Any, people: Path, tmp_path: Path) -> None:
-    report = json.loads(carillon("eval", "speaker", str(people), "--json", "--report", str(tmp_path)).stdout)
+    command = ("eval", "speaker", str(people), "--across", "call")
+    report = json.loads(carillon(*command, "--json", "--report", str(tmp_path)).stdout)
     rows = {(row["band"], row["noise"], row["seconds"]): row for row in report["figures"]}
     assert set(rows) >= {("telephone", noise, seconds) for noise in ("clean", "10 dB") for seconds in (3, 5)}
     assert {band for band, _, _ in rows} == {"telephone"}, "8 kHz is no wideband"
+    assert report["across"] == "call"
     assert any("wideband" in left_out for left_out in report["left_out"])
     clean = rows["telephone", "clean", 3]
     assert clean["speakers"] == 4

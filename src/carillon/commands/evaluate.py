@@ -17,6 +17,9 @@ Report = Annotated[
     Path | None,
     typer.Option(help="A folder to write figures and plots to, of calls a page each.", file_okay=False),
 ]
+Across = Annotated[
+    str, typer.Option(help="Compare a person's speech only across values of this column: emotion.", metavar="COLUMN")
+]
 ToneHead = Annotated[str | None, typer.Option("--model", help="Id of the tone model. Default: that of the settings.")]
 Words = Annotated[bool, typer.Option(help="Listen to what is said too, as far as the settings do.")]
 
@@ -26,6 +29,7 @@ def evaluate_speaker(
     directory: Labelled,
     where: Where = None,
     without: Without = None,
+    across: Across = "session",
     report: Report = None,
     threads: Threads = 2,
     as_json: Json = False,
@@ -39,7 +43,8 @@ def evaluate_speaker(
     tasks = settings.tasks
     decision = Decision(tasks.match_confidence, tasks.known_callers, tasks.match_limit)
     lines = chosen_lines(where or ())
-    found = run(directory, settings.inference, decision, chosen=lines, without=without or (), threads=threads)
+    left_out = without or ()
+    found = run(directory, settings.inference, decision, chosen=lines, without=left_out, across=across, threads=threads)
     show(found, as_json=as_json)
     if report is not None:
         write_report(found, report)

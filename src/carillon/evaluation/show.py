@@ -35,6 +35,7 @@ def as_text(report: SpeakerReport, *, with_curves: bool = False) -> str:
     about = {
         "directory": report.directory,
         "chosen": dict(report.chosen),
+        "across": report.across,
         "model": report.model,
         "speakers": report.speakers,
         "recordings": report.recordings,
@@ -51,7 +52,9 @@ def notes_on(report: SpeakerReport) -> list[str]:
     about += f"means over 20 choices; a match is a confidence of at least {report.decision.threshold:g}."
     across = sum(row.verifying.across_sessions for row in report.figures)
     total = sum(row.verifying.genuine_pairs for row in report.figures)
-    sessions = f"{across} of {total} pairs of one person are of two sessions; the others are easier than two calls."
+    sessions = (
+        f"{across} of {total} pairs of one person are of two {report.across}s; the others are easier than two calls."
+    )
     notes = [about, sessions]
     for pair in report.alike:
         one, other = pair.names

@@ -7,7 +7,7 @@ under every condition: as recorded, through a telephone, and across the two, wit
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +69,8 @@ class SpeakerReport:
     directory: str
     chosen: Mapping[str, str]
     """Only lines of the manifest with these values in these columns."""
+    across: str
+    """People are compared with themselves only across the values of this column."""
     model: str
     speakers: int
     recordings: int
@@ -86,6 +88,7 @@ def evaluate_speaker(
     *,
     chosen: Mapping[str, str] | None = None,
     without: Sequence[str] = (),
+    across: str = "session",
     threads: int = 2,
 ) -> SpeakerReport:
     """Measure the speaker model on a folder of recordings with speaker names.
@@ -96,17 +99,21 @@ def evaluate_speaker(
         decision: how the product decides.
         chosen: only lines of the manifest with these values in these columns.
         without: speakers to leave out.
+        across: a column; of somebody with several values in it, only stretches with different ones are compared.
         threads: people that are listened to at the same time.
 
     Raises:
         BadManifest: no usable manifest, or too little speech to compare anybody.
     """
-    recordings = [line for line in read_manifest(directory, (), chosen) if line.speaker not in without]
+    columns = () if across == "session" else (across,)
+    lines = [line for line in read_manifest(directory, columns, chosen) if line.speaker not in without]
+    recordings = [replace(line, labels={**line.labels, "session": line.labels.get(across, "")}) for line in lines]
     models = Models(settings)
     measured = measure(recordings, models.speaker, models.vad, models.speaker.calibration, decision, threads=threads)
     return SpeakerReport(
         directory=str(directory),
         chosen=chosen or {},
+        across=across,
         model=models.speaker.id,
         speakers=len({recording.speaker for recording in recordings}),
         recordings=len(recordings),
