@@ -65,6 +65,13 @@ class StoredFragment:
 
 _NAMES: Final = tuple(StoredFragment.__dataclass_fields__)
 _SELECTED: Final = tuple(_row[name] for name in _NAMES)
+# Made once: what is said for every fragment costs more to put into words than to do.
+_INSERT: Final = sa.insert(tables.fragments)
+_GROW: Final = (
+    sa.update(tables.streams)
+    .where(tables.streams.c.id == sa.bindparam("of"))
+    .values(stored_bytes=tables.streams.c.stored_bytes + sa.bindparam("size"))
+)
 
 
 class Time(Enum):
@@ -105,7 +112,7 @@ class Archive:
             found = await _grow(connection, {stream_id: sum(row.size for row in rows[stream_id]) for stream_id in rows})
             values = [_values(stream_id, row) for stream_id in found for row in rows[stream_id]]
             if values:
-                await connection.execute(sa.insert(tables.fragments), values if len(values) > 1 else values[0])
+                await connection.execute(_INSERT, values if len(values) > 1 else values[0])
         return frozenset(found)
 
     async def look_up(self, stream: Stream) -> LiveStream:
@@ -219,16 +226,13 @@ def _values(stream_id: str, row: StoredFragment) -> dict[str, Any]:
 
 async def _grow(connection: AsyncConnection, sizes: Mapping[str, int]) -> Sequence[str]:
     """Add to what is stored of streams; return those that are still there."""
-    stream = tables.streams.c
     if len(sizes) == 1:  # one statement less, and none that goes to a thread
         ((stream_id, size),) = sizes.items()
-        update = sa.update(tables.streams).where(stream.id == stream_id)
-        grown = await connection.execute(update.values(stored_bytes=stream.stored_bytes + size))
+        grown = await connection.execute(_GROW, {"of": stream_id, "size": size})
         return [stream_id] if grown.rowcount else []
+    stream = tables.streams.c
     there = sa.select(stream.id).where(stream.id.in_(sizes)).order_by(stream.id)  # in order: nobody waits in a circle
     found = (await connection.execute(there.with_for_update(key_share=True))).scalars().all()
     if found:
-        grow = sa.update(tables.streams).where(stream.id == sa.bindparam("of"))
-        values = [{"of": stream_id, "size": sizes[stream_id]} for stream_id in found]
-        await connection.execute(grow.values(stored_bytes=stream.stored_bytes + sa.bindparam("size")), values)
+        await connection.execute(_GROW, [{"of": stream_id, "size": sizes[stream_id]} for stream_id in found])
     return found
