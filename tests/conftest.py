@@ -32,6 +32,7 @@ from carillon.telemetry import configure_logging
 
 sys.path.insert(0, str(Path(__file__).parent / "processes"))  # importlib mode leaves `forked` unfindable
 
+from asked import answering
 from forked import ForkedCommand
 
 SINKS_NOWHERE = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
@@ -216,6 +217,15 @@ def _environment(changed: Mapping[str, str]) -> dict[str, str]:
 def carillon() -> Carillon:
     """Run a command of the command line in a process of its own."""
     return Carillon()
+
+
+@pytest.fixture(scope="session")
+def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The command line as a program for `subprocess`; what it runs is forked from a process that has imported all."""
+    path = tmp_path_factory.mktemp("program") / "carillon"
+    answers = answering(path)
+    yield str(path)
+    answers.kill()
 
 
 @pytest.fixture(scope="session")

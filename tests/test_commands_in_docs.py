@@ -15,8 +15,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import docs_carillon  # found since conftest.py looks in `processes`
 import pytest
-from docs_carillon import ASK, answering  # found since conftest.py looks in `processes`
+from asked import answering
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "ARCHITECTURE.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -120,10 +121,7 @@ def servers(tmp_path: Path) -> Iterator[Path]:
 @pytest.mark.parametrize("page", [page for page, found in WITH_COMMANDS.items() if any(map(is_run, found))])
 def test_the_commands_of_a_page_work_as_they_stand_there(page: str, tmp_path: Path, servers: Path) -> None:
     (tmp_path / "bin").mkdir()
-    standin = tmp_path / "bin/carillon"
-    standin.write_text(ASK.format(python=sys.executable, address=str(tmp_path / "asked")))
-    standin.chmod(0o755)
-    answers = answering(tmp_path / "asked")
+    answers = answering(tmp_path / "bin/carillon", docs_carillon.run)
     (tmp_path / "src").symlink_to(ROOT / "src")
     script = "\n".join([GIVEN.get(page, ""), *filter(is_run, WITH_COMMANDS[page])])
     done = subprocess.run(

@@ -6,8 +6,9 @@ import os
 import signal
 import struct
 import subprocess
-import sys
 import wave
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,16 @@ SAMPLES = np.random.default_rng(7).integers(-20_000, 20_000, 20_000, np.int16).t
 EMPTY = b"RIFF$\0\0\0WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8_000, 16_000, 2, 16) + b"data\0\0\0\0"
 
 
-def _push(server: Any, stream: str, *options: str, **changed: Any) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "carillon", "push", changed.get("source", "-"), "--stream", stream]
+Push = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def push(program: str) -> Push:
+    return partial(_push, program)
+
+
+def _push(program: str, server: Any, stream: str, *options: str, **changed: Any) -> subprocess.Popen[bytes]:
+    command = [program, "push", changed.get("source", "-"), "--stream", stream]
     command += ["--data-dir", str(server.data_dir)]
     server.client("kinesisvideo").create_stream(StreamName=stream, DataRetentionInHours=1)
     return subprocess.Popen(
@@ -43,14 +52,14 @@ def _stored(server: Any, stream: str) -> bytes:
     return b"".join(event.data for event in events if isinstance(event, BlockRead))
 
 
-def test_a_wav_through_a_pipe_is_streamed_to_its_end(server: Any) -> None:
+def test_a_wav_through_a_pipe_is_streamed_to_its_end(server: Any, push: Push) -> None:
     written = io.BytesIO()
     with wave.open(written, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(8000)
         file.writeframes(SAMPLES)
-    said, errors = (pushing := _push(server, "push-wav")).communicate(written.getvalue(), timeout=120)
+    said, errors = (pushing := push(server, "push-wav")).communicate(written.getvalue(), timeout=120)
     assert (pushing.returncode, said) == (0, b""), errors
     assert b"3 fragments received, 3 persisted." in errors
     assert _stored(server, "push-wav") == SAMPLES
@@ -58,22 +67,22 @@ def test_a_wav_through_a_pipe_is_streamed_to_its_end(server: Any) -> None:
 
 @pytest.mark.parametrize("format_", ["WAV", "FLAC"])
 def test_a_recording_of_any_kind_is_the_same_from_a_file_and_from_a_pipe(
-    server: Any, tmp_path: Path, format_: str
+    server: Any, push: Push, tmp_path: Path, format_: str
 ) -> None:
     path = tmp_path / "call"
     soundfile.write(path, np.frombuffer(SAMPLES, np.int16), 8_000, "PCM_24", format=format_)
     for name, source in (("pipe", "-"), ("file", str(path))):
         stream = f"push-{format_}-{name}"
         with path.open("rb") as file:
-            pushing = _push(server, stream, *(["--speed", "0"] if name == "file" else []), source=source, stdin=file)
+            pushing = push(server, stream, *(["--speed", "0"] if name == "file" else []), source=source, stdin=file)
             _, errors = pushing.communicate(timeout=120)
         assert pushing.returncode == 0, errors
         assert _stored(server, stream) == SAMPLES
 
 
-def test_a_named_pipe_is_sent_as_it_comes(server: Any, tmp_path: Path) -> None:
+def test_a_named_pipe_is_sent_as_it_comes(server: Any, push: Push, tmp_path: Path) -> None:
     os.mkfifo(path := tmp_path / "fifo")
-    pushing = _push(server, "push-fifo", "--rate", "8000", source=str(path))
+    pushing = push(server, "push-fifo", "--rate", "8000", source=str(path))
     with path.open("wb") as fifo:
         fifo.write(SAMPLES[:32_000])
         fifo.flush()
@@ -85,18 +94,18 @@ def test_a_named_pipe_is_sent_as_it_comes(server: Any, tmp_path: Path) -> None:
     assert _stored(server, "push-fifo") == SAMPLES
 
 
-def test_raw_samples_from_a_file_are_streamed_to_its_end(server: Any, tmp_path: Path) -> None:
+def test_raw_samples_from_a_file_are_streamed_to_its_end(server: Any, push: Push, tmp_path: Path) -> None:
     (tmp_path / "raw").write_bytes(SAMPLES)
     with (tmp_path / "raw").open("rb") as file:
-        pushing = _push(server, "push-raw", "--rate", "16000", "--encoding", "s16le", stdin=file)
+        pushing = push(server, "push-raw", "--rate", "16000", "--encoding", "s16le", stdin=file)
         _, errors = pushing.communicate(timeout=120)
     assert pushing.returncode == 0, errors
     assert b"2 fragments received, 2 persisted." in errors
     assert _stored(server, "push-raw") == SAMPLES
 
 
-def test_what_came_before_an_interrupt_is_stored(server: Any) -> None:
-    pushing = _push(server, "push-interrupted", "--rate", "8000")
+def test_what_came_before_an_interrupt_is_stored(server: Any, push: Push) -> None:
+    pushing = push(server, "push-interrupted", "--rate", "8000")
     assert pushing.stdin is not None
     pushing.stdin.write(SAMPLES)
     pushing.stdin.flush()
@@ -120,8 +129,8 @@ def test_what_came_before_an_interrupt_is_stored(server: Any) -> None:
         (["--channels", "2"], b"", "--rate 8000"),
     ],
 )
-def test_what_cannot_be_pushed_is_said_in_one_line(carillon: Any, options: list[str], data: bytes, said: str) -> None:
-    command = [sys.executable, "-m", "carillon", "push", "-", "--stream", "x", "--endpoint", "http://127.0.0.1:9"]
+def test_what_cannot_be_pushed_is_said_in_one_line(program: str, options: list[str], data: bytes, said: str) -> None:
+    command = [program, "push", "-", "--stream", "x", "--endpoint", "http://127.0.0.1:9"]
     known = {
         **os.environ,
         "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",

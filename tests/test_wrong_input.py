@@ -190,11 +190,12 @@ def test_a_command_needs_no_standard_stream(data_dir: Path, missing: str) -> Non
 
 
 @pytest.mark.parametrize("command", ["--help", "--version", "keys list --json", "keys list", "env"])
-def test_an_answer_that_cannot_be_written_is_an_error_in_one_line(data_dir: Path, command: str) -> None:
+def test_an_answer_that_cannot_be_written_is_an_error_in_one_line(program: str, data_dir: Path, command: str) -> None:
     with Path("/dev/full").open("w") as full:
-        arguments = [sys.executable, "-m", "carillon", *command.split()]
         environment = {**os.environ, "CARILLON_DATA_DIR": str(data_dir)}
-        done = subprocess.run(arguments, stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
+        done = subprocess.run(
+            [program, *command.split()], stdout=full, stderr=subprocess.PIPE, text=True, env=environment
+        )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         "carillon: Cannot write: No space left on device. Make room, or write to another place."

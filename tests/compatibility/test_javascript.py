@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,10 @@ FOLDER = Path(__file__).parent / "js"
 
 
 def test_the_javascript_sdk_runs_the_worked_session(
-    node: str, patient_server: Any, results: Results, recordings: Path
+    node: str, program: str, patient_server: Any, results: Results, recordings: Path
 ) -> None:
     name = f"js-{uuid.uuid4().hex[:12]}"
-    push = [sys.executable, "-m", "carillon", "push", str(recordings / "call_1.flac"), "--stream", name, "--speed", "8"]
+    push = [program, "push", str(recordings / "call_1.flac"), "--stream", name, "--speed", "8"]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CARILLON_"))}
     asked = {"COVERED": json.dumps(sorted(COVERED))}
     done = subprocess.run(

@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ def _received(queue: Any, url: str, wanted: int, *, wrapped: bool) -> list[dict[
 
 
 def test_every_sink_hears_every_answer(
-    start_server: Any, tmp_path: Path, recordings: Path, moto_url: str, functions: Any
+    start_server: Any, program: str, tmp_path: Path, recordings: Path, moto_url: str, functions: Any
 ) -> None:
     keys = {"region_name": "us-east-1", "aws_access_key_id": "test", "aws_secret_access_key": "test"}
     sqs, sns, kinesis = (boto3.client(name, endpoint_url=moto_url, **keys) for name in ("sqs", "sns", "kinesis"))
@@ -83,7 +82,7 @@ def test_every_sink_hears_every_answer(
     )["SpeakerSearchTask"]["SpeakerSearchTaskId"]
     push = ["push", str(recordings / "call_1.flac"), "--stream", "call", "--speed", "0"]
     subprocess.run(
-        [sys.executable, "-m", "carillon", *push, "--data-dir", str(tmp_path), "--endpoint", server.url],
+        [program, *push, "--data-dir", str(tmp_path), "--endpoint", server.url],
         env=server.environment,
         check=True,
         capture_output=True,
