@@ -23,8 +23,10 @@ from botocore.config import Config
 
 from carillon import config
 from carillon.app import opened
+from carillon.audio import Embedding, Pcm
 from carillon.clock import ManualClock, SystemClock
 from carillon.environment import exports
+from carillon.inference.speaker import SpeakerEncoder
 from carillon.media import Acknowledgement, AcknowledgementType, KinesisVideoClient, as_live, read_recording, send_media
 from carillon.notifications import Outbox
 from carillon.storage import Database, Vault, metadata
@@ -240,6 +242,25 @@ def node() -> str:
     if os.environ.get("CI") == "true":
         pytest.fail(missing)
     pytest.skip(missing)
+
+
+_embedded: dict[tuple[str, bool, bytes], Embedding] = {}
+
+
+@pytest.fixture(scope="module")
+def embeds_once() -> Iterator[None]:
+    """Have the same speech embedded once in this process: a model says the same of it (tests/inference)."""
+    embed = SpeakerEncoder._run
+
+    def remembered(self: SpeakerEncoder, speech: Pcm, *, is_narrow: bool) -> Embedding:
+        key = (self.id, is_narrow, speech.tobytes())
+        if key not in _embedded:
+            _embedded[key] = embed(self, speech, is_narrow=is_narrow)
+        return _embedded[key]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(SpeakerEncoder, "_run", remembered)
+        yield
 
 
 @pytest.fixture(scope="session")

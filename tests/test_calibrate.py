@@ -12,6 +12,8 @@ from carillon.calibrate import calibrate
 from carillon.config import load
 from carillon.evaluation import CalibrationRefused
 
+pytestmark = pytest.mark.usefixtures("embeds_once")
+
 CALLERS = (("call_1", 0, "19"), ("call_2", 0, "19"), ("call_3", 0, "26"))
 
 

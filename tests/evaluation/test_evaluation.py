@@ -15,6 +15,8 @@ from carillon.evaluation.manifest import BadManifest, read_manifest
 from carillon.evaluation.report import page, write_report
 from carillon.inference import Settings
 
+pytestmark = pytest.mark.usefixtures("embeds_once")
+
 CUSTOMER, AGENT = 0, 1
 CALLERS = (
     ("call_1", CUSTOMER, "19"),

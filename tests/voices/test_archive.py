@@ -17,7 +17,7 @@ from carillon.voices import work
 from carillon.voices.archive import ArchiveBroken, read_archive, writing_archive
 from carillon.voices.room import Room, room
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("embeds_once")]
 
 KMS_KEY = "arn:aws:kms:us-east-1:111122223333:key/5f8a"
 PASSPHRASE = "correct horse battery"

@@ -18,6 +18,8 @@ from carillon.commands.voices import PASSPHRASE_VARIABLE, PassphraseWeak
 from carillon.voices.archive import ArchiveBroken
 from carillon.voices.room import room
 
+pytestmark = pytest.mark.usefixtures("embeds_once")
+
 CALLS = Path(str(files("carillon.demo") / "recordings"))
 CALL_1, CALL_2, CALL_3 = (str(CALLS / f"call_{number}.flac") for number in (1, 2, 3))
 KEY_ARN = "arn:aws:kms:us-east-1:111122223333:key/5f8a"
