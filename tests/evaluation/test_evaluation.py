@@ -111,9 +111,9 @@ def test_without_json_a_table_is_printed(wideband: SpeakerReport, capsys: pytest
 
 
 def test_lines_are_chosen_by_a_column(people: Path) -> None:
-    assert {r.speaker for r in read_manifest(people, (), chosen_lines(["session=call_1"]))} == {"19", "2414"}
-    with pytest.raises(BadManifest, match="session=call_9"):
-        read_manifest(people, (), {"session": "call_9"})
+    assert {r.speaker for r in read_manifest(people, (), chosen_lines(["call=call_1"]))} == {"19", "2414"}
+    with pytest.raises(BadManifest, match="call=call_9"):
+        read_manifest(people, (), {"call": "call_9"})
     with pytest.raises(BadManifest, match="channel"):
         read_manifest(people, (), {"channel": "1"})
     with pytest.raises(BadManifest, match="column=value"):
