@@ -41,7 +41,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--model", default=Settings().tone, help="id of the tone model")
-    parser.add_argument("--directory", default="", help="a folder of more models, such as training/tone/research")
+    parser.add_argument("--directory", default="", help="a folder of more models")
     options = parser.parse_args()
     configure_logging("error", "json")
     models = Models(Settings(directory=options.directory, tone=options.model))

@@ -34,6 +34,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"running"}),
     frozenset({"tls", "heads", "sockets"}),
     frozenset({"config", "connections"}),
+    frozenset({"training"}),
     frozenset({"api", "console", "cluster", "evaluation"}),
     frozenset({"tasks"}),
     frozenset({"pipelines", "streams", "media", "analysis", "profiles", "notifications"}),
@@ -46,6 +47,8 @@ ROWS: tuple[frozenset[str], ...] = (
 
 GUESTS: Mapping[str, frozenset[str]] = {
     "onnxruntime": frozenset({"inference"}),
+    "scipy": frozenset({"training"}),
+    "onnx": frozenset({"training"}),
     "alembic": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
     "asyncpg": frozenset({"storage"}),

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from carillon.analysis.tone.averages import judgments
 from carillon.audio import Embedding, Pcm
-from carillon.inference import Habit, Models, Said, Sound, VadState
+from carillon.inference import Habit, Models, Probabilities, Said, Sound, VadState
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -68,6 +69,20 @@ class CountingWords:
         self.heard.append(len(speech))
         count = len(speech) // 8_000
         return Said(" ".join(["word"] * count), count, (0.1, 0.9 - count / 40, count / 40))
+
+
+@pytest.fixture
+def together() -> Callable[..., Probabilities]:
+    """Return what pairs of seconds of speech and their probabilities say together, in the plainest way."""
+
+    def put_together(*said: tuple[float, Probabilities]) -> Probabilities:
+        seconds = sum(length for length, _ in said)
+        logs = np.array([length * np.log(probabilities) for length, probabilities in said]).sum(axis=0) / seconds
+        powers = np.exp(judgments(seconds) * logs)
+        negative, neutral, positive = (powers / powers.sum()).tolist()
+        return negative, neutral, positive
+
+    return put_together
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from carillon.audio import Pcm
 from carillon.inference import Catalog, Habit, ModelBroken, ModelNotFound, Models, ModelUnsupported, Settings, Sound
 from carillon.inference.catalog import PACKAGED
 
-RESEARCH = Path(__file__).parents[2] / "training" / "tone" / "research"
 NOBODY = Habit()
 
 
@@ -61,7 +60,7 @@ def test_a_habit_survives_a_checkpoint_to_the_bit_and_is_not_shown(models: Model
 
 
 def test_a_habit_of_another_model_is_refused(models: Models, anna: Pcm) -> None:
-    with pytest.raises(ValueError, match="397 numbers, not 7"):
+    with pytest.raises(ValueError, match="1933 numbers, not 7"):
         models.tone.hear(anna, Habit(1.0, np.zeros(7, np.float32)))
 
 
@@ -149,7 +148,7 @@ def test_a_head_need_not_tell_arousal(tmp_path: Path, models: Models, anna: Pcm)
 
 def test_a_head_that_stands_on_a_model_that_is_not_there_is_told_at_once(tmp_path: Path) -> None:
     """Not when the first call comes: doctor and the server's start only read manifests."""
-    _plug_in(tmp_path, 'of = "wespeaker-resnet34-lm-by-band"', 'of = "nobody"')
+    _plug_in(tmp_path, 'of = "campplus-zh-en-voice"', 'of = "nobody"')
     with pytest.raises(ModelNotFound, match="nobody"):
         Models(Settings(directory=str(tmp_path), tone="mine"))
 
@@ -157,34 +156,37 @@ def test_a_head_that_stands_on_a_model_that_is_not_there_is_told_at_once(tmp_pat
 def _plug_in(folder: Path, line: str, changed: str) -> None:
     manifest = (PACKAGED / "tone_head_clean.toml").read_text()
     assert line in manifest
-    manifest = manifest.replace(line, changed, 1).replace('id = "tone-head-clean-2"', 'id = "mine"')
+    manifest = manifest.replace(line, changed, 1).replace('id = "tone-head-clean-3"', 'id = "mine"')
     (folder / "tone_head_clean.toml").write_text(manifest)
     shutil.copy(PACKAGED / "tone_head_clean.onnx", folder)
 
 
-def test_the_research_head_is_chosen_by_name_and_says_so_once(anna: Pcm) -> None:
-    models = Models(Settings(directory=str(RESEARCH), tone="tone-head-research-1", words="off"))
+def test_a_head_that_may_not_be_used_commercially_is_chosen_by_name_and_says_so_once(tmp_path: Path, anna: Pcm) -> None:
+    _plug_in(tmp_path, "commercial_use = true", "commercial_use = false")
+    models = Models(Settings(directory=str(tmp_path), tone="mine", words="off"))
     with capture_logs() as logged:
         models.load()
     (warning,) = [line for line in logged if line["log_level"] == "warning"]
     assert warning["event"] == "model.not_for_commercial_use"
-    assert warning["model"] == "tone-head-research-1"
-    assert "NC" in warning["licence"]
-    sound, habit = models.tone.hear(anna, NOBODY)
-    assert sum(sound.probabilities) == pytest.approx(1, abs=1e-12)
-    assert len(habit.mean) == 1933
+    assert warning["model"] == "mine"
+    assert sum(models.tone.hear(anna, NOBODY)[0].probabilities) == pytest.approx(1, abs=1e-12)
 
 
-def test_the_research_head_does_not_travel_in_the_package() -> None:
+def test_all_heads_that_travel_in_the_package_may_be_used_commercially() -> None:
     assert all(manifest.commercial_use for manifest in Catalog().manifests())
 
 
-def test_the_model_cards_say_plainly_what_the_heads_cannot_do() -> None:
-    clean, research = (
-        " ".join(card.read_text(encoding="utf-8").split())
-        for card in (PACKAGED / "tone_head_clean.md", RESEARCH / "tone_head_research.md")
-    )
-    assert "Do not decide anything about a person" in clean
-    assert "Not for commercial use" in research
-    for card in (clean, research):
-        assert all(f"| {corpus} | telephone |" in card for corpus in ("emodb", "nemo", "ravdess"))
+def test_the_light_head_is_chosen_by_name_and_hears_no_speaker_model(anna: Pcm) -> None:
+    models = Models(Settings(tone="tone-head-light-1", words="off"))
+    sound, habit = models.tone.hear(anna, NOBODY)
+    assert sum(sound.probabilities) == pytest.approx(1, abs=1e-12)
+    assert len(habit.mean) == 1536 + 141
+    assert "campplus-zh-en-voice" not in {weights.manifest.id for weights in models.chosen}
+
+
+@pytest.mark.parametrize("head", ["tone_head_clean", "tone_head_light"])
+def test_the_model_cards_say_plainly_what_the_heads_cannot_do(head: str) -> None:
+    card = " ".join((PACKAGED / f"{head}.md").read_text(encoding="utf-8").split())
+    assert "Do not decide anything about a person" in card
+    unheard, known = card.index("| ravdess | corpus | telephone |"), card.index("| emodb | people | telephone |")
+    assert unheard < known  # what it never heard comes first

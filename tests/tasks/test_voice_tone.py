@@ -45,7 +45,7 @@ class Souring:
     id = "souring"
 
     def hear(self, _: Pcm, habit: Habit) -> tuple[Sound, Habit]:
-        negative = min(0.9, 0.1 + 0.08 * habit.seconds)
+        negative = min(0.9, 0.1 + 0.2 * habit.seconds)
         return Sound((negative, 0.95 - negative, 0.05), 0.5), Habit(habit.seconds + 1, habit.mean)
 
 
@@ -165,7 +165,9 @@ async def test_words_are_listened_to_in_english(quick_room: Any, tape: Any, nois
     models = Listening(quick_room.models)
     (first, *_) = details(await heard(quick_room.again(models=models), tape, noise[: 22 * SECOND], language="en-US"))
     assert models.count >= 2
-    assert first["overallAverageVoiceTone"]["voiceToneScore"]["negative"] > 0.1  # what the quick models hear by sound
+    assert (
+        first["overallAverageVoiceTone"]["voiceToneScore"]["negative"] > 0.1
+    )  # more than the quick models hear by sound
     assert not [entry for entry in logged if entry["event"] == "tone.acoustics_only"]
 
 
@@ -185,7 +187,7 @@ async def test_elsewhere_sound_alone_is_judged_and_the_log_says_so_once(
         await again.until_state(task, TaskState.STOPPED)
     assert models.count == 0
     (told, *_) = details(await again.events(task))
-    assert told["overallAverageVoiceTone"]["voiceToneScore"]["negative"] == pytest.approx(0.1)
+    assert told["overallAverageVoiceTone"]["voiceToneScore"]["negative"] < 0.1  # as the quick models hear it
     (entry,) = [entry for entry in logged if entry["event"] == "tone.acoustics_only"]
     assert entry["task_id"] == task.id
     assert entry["reason"] == "Words are understood in English only, not in de-DE."

@@ -1,6 +1,6 @@
 """Choose how far words are believed beside the voice, and show what that does: the table in inference/fusion.py.
 
-    PYTHONPATH=training/tone python training/words/fusion.py TONE_DIR
+    python training/words/fusion.py TONE_DIR
 
 A voice tells its tone in every word, words only sometimes: much is said angrily that is neutral on paper, and a "thank
 you" is no joy. Two numbers describe it: in `silent` of all speech the words are neutral whatever the voice, and in

@@ -1,6 +1,6 @@
 """Train the head that judges the tone of words, and tell honestly how good it is.
 
-    PYTHONPATH=training/tone python training/words/train.py --out src/carillon/inference/weights
+    python training/words/train.py --out src/carillon/inference/weights
 
 The text is utterances.csv beside this script: 612 things that customers and agents say, written for carillon (README.md
 there tells how). Scenarios of the train half and of the test half share nothing. A sentence becomes MiniLM's embedding

@@ -71,6 +71,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         "mel_windows",
         "ones_mask",
         "hidden_stats",
+        "voice_stats",
         "prosody",
         "embedding",
         "habit",

@@ -22,7 +22,7 @@ from carillon.inference.prosody import prosody
 from carillon.inference.sentences import SentenceEncoder
 from carillon.inference.sentiment import Sentiment, Vader
 from carillon.inference.speaker import SpeakerEncoder
-from carillon.inference.tone import Source, SpeechFeatures, ToneClassifier
+from carillon.inference.tone import Source, SpeechFeatures, ToneClassifier, VoiceFeatures
 from carillon.inference.vad import SileroVad
 from carillon.inference.words import Words
 from carillon.telemetry import get_logger
@@ -42,9 +42,9 @@ class Settings:
     """Id of the model that embeds voices. Profiles made with another one are not searched until they are made anew."""
     calibration: str = ""
     """File of `carillon calibrate` that stands in for the speaker model's own tables; it is bound to that model."""
-    tone: str = "tone-head-clean-2"
-    """Id of the model that judges tone by its sound. A better one, not for commercial use and not in the package, is
-    "tone-head-research-1": see docs/models.md."""
+    tone: str = "tone-head-clean-3"
+    """Id of the model that judges tone by its sound. "tone-head-light-1" costs a third of it and is a little less
+    right: see docs/models.md."""
     words: Literal["auto", "on", "off"] = "auto"
     """Whether tone also listens to what is said, which needs `carillon-voice[words]`: if that is installed; always, and
     do not start without it; never."""
@@ -148,7 +148,8 @@ class Models:
         if weights is None:
             return prosody
         if weights.manifest.kind == "encoder":
-            return SpeechFeatures(weights).of
+            is_voice = weights.manifest.inputs[0].what == "fbank"
+            return VoiceFeatures(weights).of if is_voice else SpeechFeatures(weights).of
         same = weights.manifest.sha256 == self._speaker_weights.manifest.sha256
         return (self.speaker if same else SpeakerEncoder(weights)).uncentered
 
@@ -156,7 +157,7 @@ class Models:
         """Return the model that an input of the tone model is computed by; None for prosody."""
         if described.what == "prosody":
             return None
-        if described.what == "hidden_stats":
+        if described.what in ("hidden_stats", "voice_stats"):
             return self.catalog.find(described.of, "encoder")
         if described.what == "embedding":
             return self.catalog.find(described.of, "speaker")

@@ -1,7 +1,7 @@
 """How does this voice sound: negative, neutral or positive; excited or calm?
 
 What is heard are a pretrained encoder's vectors, one every 20 ms, by their mean and standard deviation over time, and
-beside them plain numbers of prosody or the speaker's embedding, as a head's manifest asks. The head is small and was
+beside them plain numbers of prosody or what a speaker model hears, as a head's manifest asks. The head is small and was
 trained on acted emotions. It and the encoders are separate models in the catalog, so that a better head is one file.
 
 People sound different before they feel anything, so a head also hears how this speaker usually sounds: a `Habit`, the
@@ -16,6 +16,7 @@ import numpy as np
 
 from carillon.audio import MODEL_RATE_HZ, Pcm
 from carillon.inference.catalog import ModelBroken, ModelUnsupported, Weights
+from carillon.inference.fbank import fbank
 from carillon.inference.log_mel import log_mel
 from carillon.inference.sessions import Session, Tensor
 
@@ -91,6 +92,26 @@ class SpeechFeatures:
         (hidden,) = self._session.run([self._output.name], {self._front_end.name: mel})  # (1, layers, t, dim)
         layers = hidden[0, list(self._output.layers)]
         return np.concatenate([layers.mean(axis=1).ravel(), layers.std(axis=1).ravel()])
+
+
+class VoiceFeatures:
+    """A speaker model's embedding, and what it hears before it forgets how something is said."""
+
+    def __init__(self, weights: Weights) -> None:
+        manifest = weights.manifest
+        self.id = manifest.id
+        self._front_end, self._output = manifest.inputs[0], manifest.output
+        self._most_samples = int(manifest.max_seconds * MODEL_RATE_HZ)
+        if self._front_end.what != "fbank":
+            raise ModelUnsupported(manifest.id, f"the front end {self._front_end.what!r}")
+        self._session = Session(weights)
+
+    def of(self, speech: Pcm) -> Tensor:
+        """Describe (n,) speech at 16 kHz, n >= 8_000, as (dim,): the first `max_seconds` of it."""
+        frames = fbank(speech[: self._most_samples], self._front_end)
+        (voices,) = self._session.run([self._output.name], {self._front_end.name: frames[None]})
+        voice: Tensor = voices[0]
+        return voice
 
 
 class ToneClassifier:

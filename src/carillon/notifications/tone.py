@@ -43,6 +43,8 @@ class WindowMeasures:
 
     arousal: float | None = None
     valence: float | None = None
+    speech_seconds: float | None = None
+    """That the tone rests on."""
     speaker: VoiceMeasures | None = None
     other: VoiceMeasures | None = None
     talk_over_ratio: float | None = None
@@ -113,7 +115,9 @@ def _extension(extension: ToneExtension) -> dict[str, Any]:
 def _window(measures: WindowMeasures) -> dict[str, Any]:
     voices = {"speaker": measures.speaker, "otherSpeaker": measures.other}
     return {
-        **_rounded({"arousal": measures.arousal, "valence": measures.valence}),
+        **_rounded(
+            {"arousal": measures.arousal, "valence": measures.valence, "speechSeconds": measures.speech_seconds}
+        ),
         **{name: _voice(voice) for name, voice in voices.items() if voice is not None},
         **_rounded({"talkOverRatio": measures.talk_over_ratio, "silenceRatio": measures.silence_ratio}),
     }

@@ -139,6 +139,7 @@ class VoiceTone:
         return WindowMeasures(
             arousal=average.arousal if is_told else None,
             valence=average.valence if is_told else None,
+            speech_seconds=average.speech_seconds if is_told else None,
             speaker=_voice(talk.speaker, average.words_per_minute) if talk else None,
             other=_voice(talk.other) if talk and talk.other else None,
             talk_over_ratio=talk.talk_over_ratio if talk else None,

@@ -9,7 +9,7 @@ import pytest
 from carillon.analysis import ToneAnalyzer, ToneFinding, ToneReported, ToneState, ToneTooLittleSpeech, VadModel
 from carillon.analysis.settings import Settings
 from carillon.audio import Pcm
-from carillon.inference import Models
+from carillon.inference import Models, Probabilities
 
 # The fixtures `vad`, `tone`, `words`, `call`, `cut` and `bits` are in tests/analysis/conftest.py.
 
@@ -58,16 +58,25 @@ def test_probabilities_sum_to_1_and_the_label_is_the_most_probable(
             assert getattr(average, average.label) == max(average.negative, average.neutral, average.positive)
 
 
-def test_current_forgets_what_overall_remembers(vad: VadModel, tone: Any, call: Callable[..., Pcm]) -> None:
+def _sound(loudness: float) -> Probabilities:
+    return 0.7 * loudness, 0.3, 0.7 - 0.7 * loudness
+
+
+def test_current_forgets_what_overall_remembers(
+    vad: VadModel, tone: Any, call: Callable[..., Pcm], together: Callable[..., Probabilities]
+) -> None:
     last = _reports(ToneAnalyzer(vad, tone, 8_000), call((40, LOW), (35, LOUD)))[-1]
-    assert last.current.negative == pytest.approx(0.7 * 0.4, abs=0.02)
-    assert last.overall.negative == pytest.approx(0.7 * (0.2 * 40 + 0.4 * 35) / 75, abs=0.02)
+    assert last.current.negative == pytest.approx(together((30, _sound(LOUD)))[0], abs=0.05)
+    assert last.overall.negative == pytest.approx(together((40, _sound(LOW)), (35, _sound(LOUD)))[0], abs=0.05)
 
 
-def test_averages_weigh_by_speech_and_not_by_segment(vad: VadModel, tone: Any, call: Callable[..., Pcm]) -> None:
+def test_a_report_weighs_by_speech_and_not_by_segment(
+    vad: VadModel, tone: Any, call: Callable[..., Pcm], together: Callable[..., Probabilities]
+) -> None:
     samples = call((10, LOW), (4, SOFT), (1, LOUD))
     last = _reports(ToneAnalyzer(vad, tone, 8_000), samples)[-1]
-    assert last.overall.negative == pytest.approx(0.7 * (0.2 * 10 + 0.4 * 1) / 11, abs=0.02)
+    assert last.overall.negative == pytest.approx(together((10, _sound(LOW)), (1, _sound(LOUD)))[0], abs=0.01)
+    assert last.overall.speech_seconds == pytest.approx(11, abs=0.3)
 
 
 def test_a_tick_without_speech_in_its_30_s_is_skipped(vad: VadModel, tone: Any, call: Callable[..., Pcm]) -> None:

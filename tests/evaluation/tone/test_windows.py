@@ -60,4 +60,5 @@ def test_whatever_the_threads_the_figures_are_the_same(people: MakePeople, ears:
         assert row.quality is not None
         if inputs == "acoustics":
             assert row.quality.unweighted_average_recall == 1.0
-            assert row.quality.ece == pytest.approx(0.2, abs=0.01)
+            surer = 0.0 if unit.startswith("window") else 0.2  # all that agrees makes a window as sure as it is right
+            assert row.quality.ece == pytest.approx(surer, abs=0.01)

@@ -1,4 +1,4 @@
-"""How somebody sounds and what they say, every 5 s: judged as it is said, then averaged over 30 s and the call.
+"""How somebody sounds and what they say, every 5 s: judged as it is said, then put together over 30 s and the call.
 
 Ticks lie in media time, so a replay gives the same reports as the live call. Only speech is judged, each frame of it
 exactly once by its sound and once more by its words, when the utterance that it belongs to is over. If less than half a
@@ -28,7 +28,7 @@ from carillon.analysis.tone.utterance import LEAST_SAMPLES, Utterance
 from carillon.audio import Pcm, from_pcm16
 from carillon.inference import Habit, Said, Sound
 
-_STATE_VERSION: Final = 2
+_STATE_VERSION: Final = 3
 
 
 class ToneModel(Protocol):

@@ -8,20 +8,21 @@ from typing import Final
 
 import numpy as np
 import onnx
-import onnxruntime
-from habits import HALF_SECONDS, MOST
-from heads import Calibration, Head
-from listening import PARTS, Features
-from logistic import Array, softmax
 from onnx import TensorProto, helper, numpy_helper
 
+from carillon.training.tone.calibrating import Calibration
+from carillon.training.tone.clips import Array
+from carillon.training.tone.heads import Head
+from carillon.training.tone.histories import HALF_SECONDS, MOST
+from carillon.training.tone.listening import HIDDEN, PARTS, VOICE
+
 _INPUTS: Final = {
-    "hidden": 'what = "hidden_stats"\nof = "whisper-tiny-en-layers-2-3"',
+    "hidden": f'what = "hidden_stats"\nof = "{HIDDEN}"',
     "prosody": 'what = "prosody"',
-    "voice": 'what = "embedding"\nof = "wespeaker-resnet34-lm-by-band"',
+    "voice": f'what = "voice_stats"\nof = "{VOICE}"',
 }
 _MANIFEST: Final = """\
-# Made by training/tone/train.py; {file}.md tells how good it is. {about}
+# Made by {made_by}; {file}.md tells how good it is.
 id = "{id}"
 kind = "tone"
 file = "{file}.onnx"
@@ -55,7 +56,7 @@ class Name:
 
     id: str
     file: str
-    about: str
+    made_by: str
     licence: str
     commercial_use: bool
     trained_on: Sequence[str]
@@ -71,7 +72,7 @@ def write_head(head: Head, calibration: Calibration, name: Name, folder: Path) -
     manifest = _MANIFEST.format(
         id=name.id,
         file=name.file,
-        about=name.about,
+        made_by=name.made_by,
         sha256=sha256,
         licence=name.licence,
         commercial_use=str(name.commercial_use).lower(),
@@ -83,38 +84,18 @@ def write_head(head: Head, calibration: Calibration, name: Name, folder: Path) -
     return sha256
 
 
-def check(head: Head, calibration: Calibration, features: Features, seconds: Array, folder: Path, name: Name) -> None:
-    """Make sure that the written graph says what the head says, of (n, 1933) features after what all of them have in
-    common, heard for (n,) seconds.
-    """
-    columns = head.recipe.columns(features)
-    habit = np.repeat(columns.mean(axis=0, keepdims=True), len(columns), axis=0)
-    share = (MOST * seconds / (seconds + HALF_SECONDS))[:, None]
-    heard = head.normalizer(columns) - share * head.normalizer(habit)
-    parts = {part: features[:, PARTS[part]] for part in head.recipe.parts}
-    more = {"habit": habit, "seconds": seconds[:, None].astype(np.float32)}
-    session = onnxruntime.InferenceSession(folder / f"{name.file}.onnx", providers=["CPUExecutionProvider"])
-    probabilities, arousal = session.run(["probabilities", "arousal"], parts | more)
-    excited = head.arousal(heard)[:, 0] / calibration.arousal_temperature
-    np.testing.assert_allclose(probabilities, softmax(calibration.of_tone(head.tone(heard))), atol=1e-3)
-    np.testing.assert_allclose(arousal[:, 0], 1 / (1 + np.exp(-excited)), atol=1e-3)
-
-
 def graph_of(head: Head, calibration: Calibration) -> onnx.ModelProto:
-    """Build: parts (n, d), habit (n, d) and seconds (n, 1) to probabilities (n, 3) and arousal (n, 1).
+    """Build: parts (n, d), habit (n, d) and seconds (n, 1) to probabilities (n, 3) and perhaps arousal (n, 1).
 
     All is one linear map of `features - share * habit`, where share = MOST * seconds / (seconds + HALF_SECONDS).
     Normalization lies in the map; what the mean adds to it is taken away in the same share as the habit.
     """
-    divisors = np.array([*[calibration.temperature] * 3, calibration.arousal_temperature])
-    deviation = head.normalizer.deviation.astype(np.float64)
-    weights = np.hstack([head.tone.weights, head.arousal.weights]) / deviation[:, None] / divisors
-    of_mean = head.normalizer.mean.astype(np.float64) @ weights
-    own = np.concatenate([calibration.of_tone(head.tone.bias), head.arousal.bias / calibration.arousal_temperature])
-    bias = own - of_mean
+    weights, bias = _of_logits(head, calibration)
+    of_mean = head.mean.astype(np.float64) @ weights
+    tells_arousal = weights.shape[1] > 3
     constants = {
         "weights": weights,
-        "bias": bias,
+        "bias": bias - of_mean,
         "of_mean": of_mean[None],
         "most": np.array([[MOST]]),
         "half_seconds": np.array([[HALF_SECONDS]]),
@@ -130,27 +111,34 @@ def graph_of(head: Head, calibration: Calibration) -> onnx.ModelProto:
         helper.make_node("Gemm", ["unusual", "weights", "bias"], ["mapped"]),
         helper.make_node("Mul", ["share", "of_mean"], ["mended"]),
         helper.make_node("Add", ["mapped", "mended"], ["logits"]),
-        helper.make_node("Split", ["logits", "three_and_one"], ["tone", "excitement"], axis=1),
-        helper.make_node("Softmax", ["tone"], ["probabilities"], axis=1),
-        helper.make_node("Sigmoid", ["excitement"], ["arousal"]),
     ]
+    outputs = [_rows("probabilities", 3)]
     floats = [numpy_helper.from_array(values.astype(np.float32), name) for name, values in constants.items()]
-    sizes = numpy_helper.from_array(np.array([3, 1], np.int64), "three_and_one")
+    if tells_arousal:
+        nodes += [
+            helper.make_node("Split", ["logits", "three_and_one"], ["tone", "excitement"], axis=1),
+            helper.make_node("Softmax", ["tone"], ["probabilities"], axis=1),
+            helper.make_node("Sigmoid", ["excitement"], ["arousal"]),
+        ]
+        floats.append(numpy_helper.from_array(np.array([3, 1], np.int64), "three_and_one"))
+        outputs.append(_rows("arousal", 1))
+    else:
+        nodes.append(helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1))
+    inputs = [_rows(part, PARTS[part].stop - PARTS[part].start) for part in parts]
     graph = helper.make_graph(
-        nodes,
-        "tone_head",
-        [
-            *(_rows(part, PARTS[part].stop - PARTS[part].start) for part in parts),
-            _rows("habit", len(weights)),
-            _rows("seconds", 1),
-        ],
-        [_rows("probabilities", 3), _rows("arousal", 1)],
-        [*floats, sizes],
+        nodes, "tone_head", [*inputs, _rows("habit", len(weights)), _rows("seconds", 1)], outputs, floats
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="carillon")
     model.ir_version = 8
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def _of_logits(head: Head, calibration: Calibration) -> tuple[Array, Array]:
+    """Return the (d, k) weights of plain features, and the (k,) bias, of calibrated logits."""
+    divisors = np.array([*[calibration.temperature] * 3, calibration.arousal_temperature])[: head.weights.shape[1]]
+    lean = np.array([0.0, calibration.lean, 0.0, 0.0])[: len(divisors)]
+    return head.weights / head.deviation[:, None] / divisors, (head.bias + lean) / divisors
 
 
 def _rows(name: str, size: int) -> onnx.ValueInfoProto:

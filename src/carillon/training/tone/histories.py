@@ -11,7 +11,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from logistic import Array, Labels
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Features = npt.NDArray[np.float32]
+Labels = npt.NDArray[np.int64]
 
 MOST: Final = 0.5
 """How much of a habit is taken away from what is heard, at most. All of it would be right for someone whose tone
@@ -28,13 +32,13 @@ _MOST_CLIPS: Final = 20
 class Histories:
     """What was heard before each of n clips."""
 
-    weights: Array  # (n, n): rows sum to 1, or are 0 where nothing was heard
+    weights: Features  # (n, n): rows sum to 1, or are 0 where nothing was heard
     seconds: Array  # (n,)
 
-    def taken_from(self, features: Array) -> Array:
+    def taken_from(self, features: Features) -> Features:
         """Return (n, d) features less what of their speakers' habits is known by then."""
         share = (MOST * self.seconds / (self.seconds + HALF_SECONDS)).astype(features.dtype)
-        less: Array = features - share[:, None] * (self.weights.astype(features.dtype) @ features)
+        less: Features = features - share[:, None] * (self.weights.astype(features.dtype) @ features)
         return less
 
 
@@ -86,7 +90,8 @@ def _drawn(generator: np.random.Generator, clips: Sequence[int], labels: Labels)
     tones = labels[list(clips)]
     mix = generator.dirichlet([_EVENNESS] * 3)[tones] / np.bincount(tones, minlength=3)[tones] + 1e-9
     count = min(int(np.exp(generator.uniform(0, np.log(_MOST_CLIPS + 1)))), len(clips))
-    return generator.choice(clips, count, replace=False, p=mix / mix.sum()).tolist()
+    chosen: list[int] = generator.choice(clips, count, replace=False, p=mix / mix.sum()).tolist()
+    return chosen
 
 
 def _others(speakers: Sequence[str], clip: int) -> list[int]:

@@ -1,0 +1,32 @@
+"""Heads that judge tone by its sound: recordings and labels in; a head, figures on people it never heard, a card out.
+
+Start reading at `training.py`. `listening.py` hears recordings as live calls are heard, and through rooms, noise and
+telephones; `histories.py` is what was heard of a speaker before; `heads.py` fits; `figures.py` measures; `export.py`
+writes the graph and its manifest.
+"""
+
+from carillon.training.tone.clips import Clips, Labelled, hear
+from carillon.training.tone.export import Name, write_head
+from carillon.training.tone.figures import Figures, measured, table
+from carillon.training.tone.heads import DEFAULT, LIGHT, Head, Recipe
+from carillon.training.tone.listening import CHANGES, Listener
+from carillon.training.tone.training import Trained, train
+
+__all__ = [
+    "CHANGES",
+    "DEFAULT",
+    "LIGHT",
+    "Clips",
+    "Figures",
+    "Head",
+    "Labelled",
+    "Listener",
+    "Name",
+    "Recipe",
+    "Trained",
+    "hear",
+    "measured",
+    "table",
+    "train",
+    "write_head",
+]
