@@ -77,11 +77,14 @@ class Person:
 def main() -> None:
     """Listen, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("directory", type=Path)
+    parser.add_argument("directory", type=Path, nargs="?")
     parser.add_argument("--where", action="append", default=[])
     parser.add_argument("--without", action="append", default=[])
     parser.add_argument("--band", choices=("telephone", "wideband"), default="telephone")
     arguments = parser.parse_args()
+    if arguments.directory is None:
+        print("nothing measured: name a folder of recordings (--help)")
+        return
     lines = read_manifest(arguments.directory, (), chosen_lines(arguments.where))
     models = Models()
     people = [

@@ -20,6 +20,7 @@ Report = Annotated[
 Across = Annotated[
     str, typer.Option(help="Compare a person's speech only across values of this column: emotion.", metavar="COLUMN")
 ]
+Lines = Annotated[bool, typer.Option("--lines", help="Also hear GSM-FR, AMR-NB, Opus at 8 kb/s and lost packets.")]
 ToneHead = Annotated[str | None, typer.Option("--model", help="Id of the tone model. Default: that of the settings.")]
 Words = Annotated[bool, typer.Option(help="Listen to what is said too, as far as the settings do.")]
 
@@ -30,6 +31,7 @@ def evaluate_speaker(
     where: Where = None,
     without: Without = None,
     across: Across = "session",
+    lines: Lines = False,
     report: Report = None,
     threads: Threads = 2,
     as_json: Json = False,
@@ -42,9 +44,17 @@ def evaluate_speaker(
     settings = config.load()
     tasks = settings.tasks
     decision = Decision(tasks.match_confidence, tasks.known_callers, tasks.match_limit)
-    lines = chosen_lines(where or ())
-    left_out = without or ()
-    found = run(directory, settings.inference, decision, chosen=lines, without=left_out, across=across, threads=threads)
+    chosen, left_out = chosen_lines(where or ()), without or ()
+    found = run(
+        directory,
+        settings.inference,
+        decision,
+        chosen=chosen,
+        without=left_out,
+        across=across,
+        lines=lines,
+        threads=threads,
+    )
     show(found, as_json=as_json)
     if report is not None:
         write_report(found, report)

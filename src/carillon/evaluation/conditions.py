@@ -11,6 +11,7 @@ import numpy.typing as npt
 from carillon.analysis.speaker import Embedder
 from carillon.analysis.speech import VadModel
 from carillon.audio import Embedding
+from carillon.evaluation.lines import Line
 from carillon.evaluation.manifest import BadManifest, Recording
 from carillon.evaluation.pieces import PIECE_SECONDS, Hearing, Piece, Pieces, pieces_of
 from carillon.evaluation.trials import Comparison, compared, voices_of
@@ -33,6 +34,8 @@ class Condition:
     """With noise at 10 dB on both sides."""
     seconds: int
     """Of speech on each side."""
+    line: Line | None = None
+    """What the searched side came over; enrolled is by telephone."""
 
     @property
     def channel(self) -> Channel | None:
@@ -43,7 +46,7 @@ class Condition:
     def sides(self) -> tuple[Hearing, Hearing]:
         """Return how the enrolled and the searched side are heard."""
         enrolled, searched = _SIDES[self.compared]
-        return Hearing(enrolled, self.noisy), Hearing(searched, self.noisy)
+        return Hearing(enrolled, self.noisy), Hearing(searched, self.noisy, self.line)
 
 
 _CHANNELS: Final[Mapping[Compared, Channel | None]] = {
@@ -85,9 +88,10 @@ class Listened:
         return compared(enrolled, voices_of(self.pieces, searched_as, condition.seconds, self.people))
 
 
-def conditions(*, noisy: Sequence[bool]) -> list[Condition]:
+def conditions(*, noisy: Sequence[bool], lines: Sequence[Line] = ()) -> list[Condition]:
     """Return every condition, in the order of reports."""
-    return [Condition(compared, is_noisy, seconds) for compared in _SIDES for is_noisy in noisy for seconds in LENGTHS]
+    plain = [Condition(compared, is_noisy, seconds) for compared in _SIDES for is_noisy in noisy for seconds in LENGTHS]
+    return plain + [Condition("telephone", False, seconds, line) for line in lines for seconds in LENGTHS]
 
 
 def listen(

@@ -19,6 +19,7 @@ from carillon.analysis.speaker import Embedder, embed_piece
 from carillon.analysis.speech import FRAME_SAMPLES, SpeechGate, VadModel
 from carillon.analysis.speech.telephone import RATE_HZ, through_telephone, twin_of
 from carillon.audio import MODEL_RATE_HZ, Embedding, Pcm16
+from carillon.evaluation.lines import Line, over_line
 from carillon.evaluation.manifest import Recording
 from carillon.evaluation.noise import Noise
 from carillon.evaluation.progress import tracked
@@ -44,6 +45,8 @@ class Hearing:
 
     carried: Carried
     noisy: bool = False
+    line: Line | None = None
+    """What a telephone call came over; None for the telephone alone."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +142,8 @@ def _speech(
             heard = noise.over(heard, rate_hz, recording.speaker, recording.labels["path"])
         if hearing.carried == "telephone" and rate_hz > RATE_HZ:
             heard, rate_hz = through_telephone(heard, rate_hz), RATE_HZ
+        if hearing.line is not None:
+            heard = over_line(heard, hearing.line, recording.name)
         gate = SpeechGate(vad, rate_hz)
         for part in (gate.push(heard), gate.end()):
             samples.append(part.speech)

@@ -78,4 +78,5 @@ def _by_band(report: SpeakerReport) -> list[tuple[str, list[SpeakerFigures]]]:
 
 
 def _name(row: SpeakerFigures) -> str:
-    return f"{row.seconds} s{', noise' if row.noisy else ''}"
+    how = f", {row.line}" if row.line else ", noise" if row.noisy else ""
+    return f"{row.seconds} s{how}"

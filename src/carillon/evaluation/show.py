@@ -70,7 +70,7 @@ def cells_of(row: SpeakerFigures) -> list[str]:
     low, high = verifying.interval
     return [
         row.band,
-        "10 dB" if row.noisy else "clean",
+        _heard(row),
         f"{row.seconds} s",
         str(row.speakers),
         str(verifying.genuine_pairs),
@@ -104,10 +104,14 @@ COLUMNS = (
 )
 
 
+def _heard(row: SpeakerFigures) -> str:
+    return row.line or ("10 dB" if row.noisy else "clean")
+
+
 def _flat(row: SpeakerFigures) -> dict[str, Any]:
     return {
         "band": row.band,
-        "noise": "10 dB" if row.noisy else "clean",
+        "noise": _heard(row),
         "seconds": row.seconds,
         "speakers": row.speakers,
         "stretches": row.stretches,

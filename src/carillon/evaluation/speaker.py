@@ -15,8 +15,9 @@ import numpy as np
 
 from carillon.analysis.speaker import Embedder
 from carillon.analysis.speech import VadModel
-from carillon.evaluation.conditions import Compared, Listened, conditions, listen
+from carillon.evaluation.conditions import Compared, Condition, Listened, conditions, listen
 from carillon.evaluation.figures import Curves, Decision, Identifying, OpenSet, Verifying, figures_of, log_ratios
+from carillon.evaluation.lines import LINES, Line
 from carillon.evaluation.manifest import Recording, read_manifest
 from carillon.evaluation.pieces import Hearing
 from carillon.inference import CalibrationEntry, Channel, Models, Settings, line_of
@@ -32,6 +33,8 @@ class SpeakerFigures:
     band: Compared
     noisy: bool
     """With noise at 10 dB on both sides."""
+    line: Line | None
+    """What the searched side came over, beyond a telephone."""
     seconds: int
     """Of speech on each side."""
     speakers: int
@@ -89,6 +92,7 @@ def evaluate_speaker(
     chosen: Mapping[str, str] | None = None,
     without: Sequence[str] = (),
     across: str = "session",
+    lines: bool = False,
     threads: int = 2,
 ) -> SpeakerReport:
     """Measure the speaker model on a folder of recordings with speaker names.
@@ -100,16 +104,19 @@ def evaluate_speaker(
         chosen: only lines of the manifest with these values in these columns.
         without: speakers to leave out.
         across: a column; of somebody with several values in it, only stretches with different ones are compared.
+        lines: also what codecs of mobile networks and lost packets do.
         threads: people that are listened to at the same time.
 
     Raises:
         BadManifest: no usable manifest, or too little speech to compare anybody.
     """
     columns = () if across == "session" else (across,)
-    lines = [line for line in read_manifest(directory, columns, chosen) if line.speaker not in without]
-    recordings = [replace(line, labels={**line.labels, "session": line.labels.get(across, "")}) for line in lines]
+    found = [row for row in read_manifest(directory, columns, chosen) if row.speaker not in without]
+    recordings = [replace(row, labels={**row.labels, "session": row.labels.get(across, "")}) for row in found]
     models = Models(settings)
-    measured = measure(recordings, models.speaker, models.vad, models.speaker.calibration, decision, threads=threads)
+    wanted = conditions(noisy=(False, True), lines=LINES if lines else ())
+    speaker = models.speaker
+    measured = measure(recordings, speaker, models.vad, speaker.calibration, decision, wanted, threads=threads)
     return SpeakerReport(
         directory=str(directory),
         chosen=chosen or {},
@@ -130,15 +137,15 @@ def measure(
     vad: VadModel,
     calibration: Sequence[CalibrationEntry],
     decision: Decision,
+    wanted: Sequence[Condition],
     *,
     threads: int,
 ) -> Measured:
-    """Measure any embedder under every condition.
+    """Measure any embedder under some conditions.
 
     Raises:
         BadManifest: a recording cannot be read, or there is too little speech to compare anybody.
     """
-    wanted = conditions(noisy=(False, True))
     listened = listen(recordings, embedder, vad, wanted, threads)
     found, left_out = [], []
     for condition in wanted:
@@ -146,12 +153,14 @@ def measure(
         line = line_of(calibration, condition.seconds, condition.channel) if condition.channel else None
         figures = figures_of(comparison, line, decision) if comparison else None
         if comparison is None or figures is None:
-            left_out.append(f"{condition.compared}{', noise' if condition.noisy else ''}, {condition.seconds} s")
+            how = f", {condition.line}" if condition.line else ", noise" if condition.noisy else ""
+            left_out.append(f"{condition.compared}{how}, {condition.seconds} s")
             continue
         found.append(
             SpeakerFigures(
                 band=condition.compared,
                 noisy=condition.noisy,
+                line=condition.line,
                 seconds=condition.seconds,
                 speakers=len(set(comparison.searched.tolist())),
                 stretches=len(comparison.searched),

@@ -31,7 +31,7 @@ class LibavSound:
 
     def blocks(self) -> Iterator[npt.NDArray[np.float32]]:
         """Yield (n, channels) samples from the beginning; what is cut off just ends sooner."""
-        av = _pyav()
+        av = pyav()
         with _opened(av, self.file) as container:
             resampler = av.AudioResampler(format="flt", rate=self.rate_hz)
             try:
@@ -49,7 +49,7 @@ def decoded_file(file: IO[bytes]) -> Iterator[LibavSound]:
     Raises:
         UndecodableFile: PyAV is not installed, or finds no audio in it.
     """
-    with _opened(_pyav(), file) as container:
+    with _opened(pyav(), file) as container:
         if not container.streams.audio:
             raise UndecodableFile("it has no audio track.")
         said = container.streams.audio[0].codec_context
@@ -71,7 +71,12 @@ def _opened(av: Any, file: IO[bytes]) -> Iterator[Any]:  # noqa: ANN401 - PyAV i
         yield container
 
 
-def _pyav() -> Any:  # noqa: ANN401 - PyAV is optional
+def pyav() -> Any:  # noqa: ANN401 - PyAV is optional
+    """Return the module.
+
+    Raises:
+        UndecodableFile: it is not installed.
+    """
     try:
         import av
     except ImportError as error:
