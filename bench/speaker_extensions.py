@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 
 from carillon.analysis.speaker.analyzer import EARLY_SECONDS
-from carillon.analysis.speaker.continuity import CHECKED_SAMPLES, Continuity
+from carillon.analysis.speaker.continuity import CHECKED_SAMPLES, CYCLE_SAMPLES, Continuity
 from carillon.analysis.speaker.embedding import PIECE_SAMPLES, embed_pieces, mean_of
 from carillon.analysis.speech import band_of, speech_of
 from carillon.analysis.speech.telephone import RATE_HZ, through_telephone
@@ -111,8 +111,9 @@ def heard(name: str, recordings: Sequence[Recording], models: Models, by_telepho
         limit = min(len(speech), MOST_STRETCHES * STRETCH)
         for start in range(0, limit - CHECKED_SAMPLES + 1, CHECKED_SAMPLES):
             piece = speech[start : start + CHECKED_SAMPLES]
-            embedding = models.speaker.embed_once(from_pcm16(piece), band_of(piece))
-            person.checks.append(Check(session, start, band_of(piece), embedding))
+            band = band_of(speech[max(0, start - CYCLE_SAMPLES + CHECKED_SAMPLES) : start + CHECKED_SAMPLES])
+            embedding = models.speaker.embed_once(from_pcm16(piece), band)
+            person.checks.append(Check(session, start, band, embedding))
     return person
 
 

@@ -230,19 +230,19 @@ class SpeakerAnalyzer:
     def _watched(self, heard: Pcm16) -> list[SpeakerFinding]:
         """Take speech after the voiceprint was made."""
         assert self.state.continuity is not None
-        speech, is_known = np.concatenate([self.state.speech, heard]), self.state.continuity.voice is not None
+        continuity, speech = self.state.continuity, np.concatenate([self.state.speech, heard])
         self.state = replace(self.state, speech=speech)
         if len(speech) < self._next:
             return []
         whole, rest = speech[: self._next], speech[self._next :]
         self.state = replace(self.state, speech=rest, watched_samples=self.state.watched_samples + len(whole))
-        if not is_known:
+        if continuity.voice is None:
             voice = embed_speech(self._speaker, whole) * np.float32(len(whole) / PIECE_SAMPLES)
             self.state = replace(self.state, continuity=Continuity(voice, band_of(whole)))
             return []
-        piece = whole[-CHECKED_SAMPLES:]
-        embedding = self._speaker.embed_once(from_pcm16(piece), band_of(piece))
-        return self._compared(embedding, band_of(piece), self.state.watched_samples)
+        band = band_of(whole)
+        piece = self._speaker.embed_once(from_pcm16(whole[-CHECKED_SAMPLES:]), band)
+        return self._compared(piece, band, self.state.watched_samples)
 
     def _compared(self, piece: Embedding, band: Band, heard_samples: int) -> list[SpeakerFinding]:
         """Compare speech with that of the caller, if there is any."""

@@ -4,6 +4,7 @@ Of each 6 s of speech the last 3 s are embedded and compared, and the cosines ar
 rule: before each comparison somebody else may have taken over, with a small probability; the odds that somebody did are
 then multiplied by what the cosine says. So one odd sentence is outweighed by the next ones, and a change shows within
 two comparisons. What is surely the caller's joins what is compared with: a voice may change its mood within a call.
+Speech in another band says nothing: the same person would seem to be another.
 
 Source: A. N. Shiryaev, "On optimum methods in quickest detection problems", 1963.
 """
@@ -60,7 +61,7 @@ class Continuity:
     def after(self, piece: Embedding, band: Band, evidence: Evidence) -> "Continuity":
         """Return what is known once another (d,) piece, L2 norm 1, was heard; a `voice` must be there.
 
-        Speech in another band than the voice's says nothing: the two do not compare.
+        Speech in another band than the voice's says nothing.
         """
         assert self.voice is not None
         if band != self.band:
