@@ -246,6 +246,7 @@ MEASURED = ToneExtension(
     current=WindowMeasures(
         arousal=0.61234,
         valence=-0.3,
+        speech_seconds=14.976,
         speaker=VoiceMeasures(0.5, -23.4567, 4.2, 171.0),
         other=VoiceMeasures(0.0),
         talk_over_ratio=0.0126,

@@ -27,7 +27,7 @@ def _findings(vad: VadModel, tone: Any, samples: Pcm, threshold: float, hysteres
     return found + analyzer.end()
 
 
-@pytest.mark.parametrize(("hysteresis", "times"), [(0.02, 2), (0.0495, 1)])
+@pytest.mark.parametrize(("hysteresis", "times"), [(0.02, 2), (0.04999, 1)])
 def test_a_turn_is_told_once_and_again_only_after_it_was_taken_back(
     hysteresis: float, times: int, vad: VadModel, tone: Any, call: Callable[..., Pcm]
 ) -> None:
