@@ -17,10 +17,11 @@ from typing import Final
 
 import numpy as np
 
+from carillon.analysis.speaker import twin_embedding
 from carillon.analysis.speaker.analyzer import EARLY_SECONDS
 from carillon.analysis.speaker.continuity import CHECKED_SAMPLES, CYCLE_SAMPLES, Continuity
 from carillon.analysis.speaker.embedding import PIECE_SAMPLES, embed_pieces, mean_of
-from carillon.analysis.speech import band_of, speech_of
+from carillon.analysis.speech import band_of, speech_of, twin_of
 from carillon.analysis.speech.telephone import RATE_HZ, through_telephone
 from carillon.audio import MODEL_RATE_HZ, Band, Embedding, Pcm16, from_pcm16
 from carillon.evaluation.manifest import Recording, chosen_lines, read_manifest
@@ -40,8 +41,8 @@ class Check:
 
     session: str
     begin: int
-    band: Band
-    embedding: Embedding = field(repr=False)
+    embeddings: dict[Band, Embedding] = field(repr=False)
+    """As it was heard, the band first; of wideband also as a telephone would carry it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,6 +53,7 @@ class Stretch:
     begin: int
     band: Band
     embedding: Embedding = field(repr=False)
+    twin: Embedding | None = field(repr=False)
     looks: dict[int, Embedding] = field(repr=False)
     """By seconds."""
 
@@ -112,8 +114,10 @@ def heard(name: str, recordings: Sequence[Recording], models: Models, by_telepho
         for start in range(0, limit - CHECKED_SAMPLES + 1, CHECKED_SAMPLES):
             piece = speech[start : start + CHECKED_SAMPLES]
             band = band_of(speech[max(0, start - CYCLE_SAMPLES + CHECKED_SAMPLES) : start + CHECKED_SAMPLES])
-            embedding = models.speaker.embed_once(from_pcm16(piece), band)
-            person.checks.append(Check(session, start, band, embedding))
+            embeddings = {band: models.speaker.embed_once(from_pcm16(piece), band)}
+            if band == "wb":
+                embeddings["tel"] = models.speaker.embed_once(from_pcm16(twin_of(piece)), "tel")
+            person.checks.append(Check(session, start, embeddings))
     return person
 
 
@@ -130,7 +134,8 @@ def _stretch(session: str, start: int, speech: Pcm16, speaker: SpeakerEncoder) -
     for seconds in (*EARLY_SECONDS, 10):
         whole = seconds * MODEL_RATE_HZ // PIECE_SAMPLES
         looks[seconds] = mean_of(speaker, pieces[:whole], said[whole * PIECE_SAMPLES : seconds * MODEL_RATE_HZ])
-    return Stretch(session, start, band_of(said), looks.pop(10), looks)
+    band = band_of(said)
+    return Stretch(session, start, band, looks.pop(10), twin_embedding(speaker, said, band), looks)
 
 
 def early(people: Sequence[Person], speaker: SpeakerEncoder, threshold: float) -> None:
@@ -204,9 +209,10 @@ def changes(people: Sequence[Person], speaker: SpeakerEncoder) -> None:
 
 
 def _followed(stretch: Stretch, checks: Iterable[Check], speaker: SpeakerEncoder) -> Iterator[Continuity]:
-    now = Continuity(stretch.embedding * np.float32(2), stretch.band)
+    now = Continuity(stretch.embedding * np.float32(2), stretch.band, stretch.twin)
     for check in checks:
-        now = now.after(check.embedding, check.band, speaker)
+        band = "tel" if stretch.band == "tel" else next(iter(check.embeddings))
+        now = now.after(check.embeddings[band], band, speaker)
         yield now
 
 

@@ -66,9 +66,12 @@ def test_what_is_the_callers_joins_the_voice_and_what_is_doubtful_does_not() -> 
     np.testing.assert_array_equal(doubtful, [2, 0, 0, 0])
 
 
-def test_speech_in_another_band_says_nothing() -> None:
-    begun = _begun()
-    assert begun.after(OTHER, "wb", _Line(5)) is begun
+def test_by_telephone_a_wideband_voice_is_known_by_its_twin_and_without_one_nothing_is_said() -> None:
+    begun = replace(_begun(), band="wb")
+    assert begun.after(OTHER, "tel", _Line(5)) is begun
+    with_twin = replace(begun, twin=OTHER)
+    assert with_twin.after(OTHER, "tel", _Line(5)).change < with_twin.after(VOICE, "tel", _Line(5)).change
+    np.testing.assert_array_equal(with_twin.after(OTHER, "tel", _Line(5)).voice, begun.voice)
 
 
 class _BandSpeaker:

@@ -38,7 +38,7 @@ from carillon.analysis.speaker.findings import (
     VoiceprintReady,
 )
 from carillon.analysis.speaker.quality import NoiseState, quality_of
-from carillon.analysis.speech import FRAME_SAMPLES, GateState, Heard, SpeechGate, VadModel, band_of
+from carillon.analysis.speech import FRAME_SAMPLES, GateState, Heard, SpeechGate, VadModel, band_of, twin_of
 from carillon.audio import MODEL_RATE_HZ, Band, Embedding, Pcm, Pcm16, from_pcm16
 
 EARLY_SECONDS: Final = (2, 3, 4, 5, 7)
@@ -204,7 +204,10 @@ class SpeakerAnalyzer:
             findings.append(found := self._judged("identification", speech[: self._to_identify]))
             self.state = replace(self.state, is_identified=True, continuity=self._begun(found))
         if len(speech) == self._to_remember:
-            findings.append(self._judged("voiceprint", speech))
+            findings.append(remembered := self._judged("voiceprint", speech))
+            if isinstance(remembered, VoiceprintReady) and self.state.continuity is not None:
+                continuity = replace(self.state.continuity, twin=remembered.twin)
+                self.state = replace(self.state, continuity=continuity)
             self._forget(is_done=self.state.continuity is None)
         return findings
 
@@ -238,15 +241,18 @@ class SpeakerAnalyzer:
         self.state = replace(self.state, speech=rest, watched_samples=self.state.watched_samples + len(whole))
         if continuity.voice is None:
             voice = embed_speech(self._speaker, whole) * np.float32(len(whole) / PIECE_SAMPLES)
-            self.state = replace(self.state, continuity=Continuity(voice, band_of(whole)))
+            twin = twin_embedding(self._speaker, whole, band_of(whole))
+            self.state = replace(self.state, continuity=Continuity(voice, band_of(whole), twin))
             return []
-        band = band_of(whole)
-        piece = self._speaker.embed_once(from_pcm16(whole[-CHECKED_SAMPLES:]), band)
-        return self._compared(piece, band, self.state.watched_samples)
+        piece, band = whole[-CHECKED_SAMPLES:], band_of(whole)
+        if continuity.band == "tel" and band == "wb":
+            piece, band = twin_of(piece), "tel"
+        embedding = self._speaker.embed_once(from_pcm16(piece), band)
+        return self._compared(embedding, band, self.state.watched_samples)
 
     def _compared(self, piece: Embedding, band: Band, heard_samples: int) -> list[SpeakerFinding]:
         """Compare speech with that of the caller, if there is any."""
-        if self.state.continuity is None or self.state.continuity.voice is None:
+        if self.state.continuity is None:
             return []
         now = self.state.continuity.after(piece, band, self._speaker)
         if now.change < self._settings.speaker_change_confidence:

@@ -4,7 +4,7 @@ Of each 6 s of speech the last 3 s are embedded and compared, and the cosines ar
 rule: before each comparison somebody else may have taken over, with a small probability; the odds that somebody did are
 then multiplied by what the cosine says. So one odd sentence is outweighed by the next ones, and a change shows within
 two comparisons. What is surely the caller's joins what is compared with: a voice may change its mood within a call.
-Speech in another band says nothing: the same person would seem to be another.
+Where the line changes, the same person would seem to be another: by telephone, a wideband voice's twin is what counts.
 
 Source: A. N. Shiryaev, "On optimum methods in quickest detection problems", 1963.
 """
@@ -50,6 +50,8 @@ class Continuity:
     """(d,) sum of the speech that is taken for one person's, in pieces of 5 s; None until there is some."""
     band: Band = "wb"
     """How that was heard."""
+    twin: Embedding | None = field(default=None, repr=False)
+    """(d,) the same as a telephone would carry it; None for a telephone's, and until it is known."""
     odds: float = 0.0
     """That somebody else speaks now."""
 
@@ -59,15 +61,17 @@ class Continuity:
         return self.odds / (1.0 + self.odds)
 
     def after(self, piece: Embedding, band: Band, evidence: Evidence) -> "Continuity":
-        """Return what is known once another (d,) piece, L2 norm 1, was heard; a `voice` must be there.
+        """Return what is known once another (d,) piece, L2 norm 1, was heard.
 
-        Speech in another band than the voice's says nothing.
+        Nothing more where it does not compare: there is no voice yet, or none that was heard in its band.
         """
-        assert self.voice is not None
-        if band != self.band:
+        is_same_band = band == self.band
+        voice = self.voice if is_same_band else self.twin if band == "tel" else None
+        if voice is None:
             return self
-        score = float(self.voice @ piece) / float(np.linalg.norm(self.voice))
-        ratio = evidence.log_likelihood_ratio(score, _COMPARABLE_SECONDS, band)
+        score = float(voice @ piece) / float(np.linalg.norm(voice))
+        ratio = evidence.log_likelihood_ratio(score, _COMPARABLE_SECONDS, band if is_same_band else "cross")
         ratio = min(max(ratio, -_MOST_EVIDENCE), _MOST_EVIDENCE)
         odds = (self.odds + _CHANGE) / (1.0 - _CHANGE) * math.exp(-ratio)
-        return replace(self, odds=odds, voice=self.voice + piece * _WEIGHT if odds < _SURE else self.voice)
+        is_surely_the_same = odds < _SURE and is_same_band
+        return replace(self, odds=odds, voice=voice + piece * _WEIGHT if is_surely_the_same else self.voice)
