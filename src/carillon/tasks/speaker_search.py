@@ -47,7 +47,18 @@ _NEEDED_SECONDS: Final[Mapping[Stage, int]] = {"identification": 10, "voiceprint
 
 
 class SpeakerSearch:
-    """One speaker search: an analyzer, and the decisions on what it finds."""
+    """One speaker search: an analyzer, and the decisions on what it finds.
+
+    Args:
+        task: names the domain that is searched.
+        context: of its events.
+        analyzer: of the leg's samples.
+        model: the analyzer's, and what its cosines say.
+        profiles: who is known.
+        clock: of the events.
+        settings: what is a match.
+        early_confidence: what is told before there is speech enough to identify the caller.
+    """
 
     def __init__(
         self,

@@ -131,6 +131,17 @@ def test_if_it_is_not_asked_for_the_voiceprint_is_the_end(vad: VadModel, speaker
     assert analyzer.is_done
 
 
+def test_switched_off_in_mid_call_no_change_is_looked_for_any_more(
+    vad: VadModel, speaker: Any, call: Callable[..., Pcm]
+) -> None:
+    before = SpeakerAnalyzer(vad, speaker, 8_000, settings=SHORT)
+    before.push(call((20, LOUD)))
+    off = replace(SHORT, speaker_change_confidence=0)
+    after = SpeakerAnalyzer(vad, speaker, 8_000, SpeakerState.from_bytes(before.state.to_bytes()), off)
+    assert after.is_done
+    assert after.push(call((20, LOUD))) + after.end() == []
+
+
 def test_watching_costs_3_s_of_each_6(vad: VadModel, speaker: Any, call: Callable[..., Pcm]) -> None:
     analyzer = SpeakerAnalyzer(vad, speaker, 8_000, settings=SHORT)
     analyzer.push(call((8, LOUD)))

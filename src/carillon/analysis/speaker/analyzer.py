@@ -120,8 +120,9 @@ class SpeakerAnalyzer:
         settings: Settings | None = None,
     ) -> None:
         state = state or SpeakerState()
-        self.state = state if state.speaker_id == speaker.id else _anew(state, speaker.id)
+        state = state if state.speaker_id == speaker.id else _anew(state, speaker.id)
         self._settings = settings = settings or Settings()
+        self.state = state if settings.speaker_change_confidence else _unwatched(state)
         self._speaker = speaker
         self._gate = SpeechGate(vad, rate_hz, self.state.gate, settings)
         self._to_identify = round(settings.identification_seconds * MODEL_RATE_HZ)
@@ -287,6 +288,11 @@ class SpeakerAnalyzer:
     def _embedding(self, speech: Pcm16, pieces: Sequence[Embedding]) -> Embedding:
         whole = len(speech) // PIECE_SAMPLES
         return mean_of(self._speaker, pieces[:whole], speech[whole * PIECE_SAMPLES :])
+
+
+def _unwatched(state: SpeakerState) -> SpeakerState:
+    """Return a state in which no change of speaker is looked for any more: somebody switched that off."""
+    return replace(state, continuity=None, is_done=state.is_done or state.is_remembered)
 
 
 def _anew(state: SpeakerState, speaker_id: str) -> SpeakerState:
