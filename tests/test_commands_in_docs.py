@@ -34,6 +34,11 @@ NOT_RUN = {
     "ffmpeg -i sip.wav": "needs ffmpeg; tests/peers and tests/media read what it writes",
     "ffmpeg -i call.mp4": "needs ffmpeg; tests/peers and tests/media read what it writes",
     "carillon eval": "needs labelled speech; tests/evaluation runs it on some",
+    "carillon corpus": "needs a corpus; tests/test_corpora.py makes some",
+    "carillon label": "needs calls and somebody who listens; tests/labels marks some",
+    "carillon train": "needs labelled speech; tests/training trains on some",
+    "CARILLON_INFERENCE_DIRECTORY=heads": "needs the head that was trained",
+    "git clone": "fetches from the network",
     "carillon serve --tls-cert": "needs a certificate of yours; tests/test_tls.py serves with one",
     "python training/": "needs corpora of speech, hours, or both",
 }

@@ -24,7 +24,7 @@ from carillon.commands.evaluate import calibrate, evaluate
 from carillon.commands.events import events
 from carillon.commands.ingest_url import ingest_url
 from carillon.commands.keys import keys
-from carillon.commands.labels import corpus, label
+from carillon.commands.labels import corpus, label, train
 from carillon.commands.lists import calls, domains
 from carillon.commands.push import push
 from carillon.commands.serve import serve
@@ -51,7 +51,7 @@ _PANELS: Final[dict[str, dict[str, Callable[..., None] | typer.Typer]]] = {
     "Results": {"calls": calls, "events": events},
     "Voices": {"domains": domains, "profiles": profiles, "enroll": enroll, "identify": identify},
     "Access": {"keys": keys, "audit": audit},
-    "Accuracy": {"eval": evaluate, "calibrate": calibrate, "corpus": corpus, "label": label},
+    "Accuracy": {"eval": evaluate, "calibrate": calibrate, "corpus": corpus, "label": label, "train": train},
 }
 for _panel, _commands in _PANELS.items():
     for _name, _command in _commands.items():

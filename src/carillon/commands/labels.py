@@ -1,4 +1,4 @@
-"""`carillon label` and `carillon corpus`: labelled speech to train a tone head with, and to measure it on."""
+"""`carillon corpus`, `label` and `train`: labelled speech, and a tone head that learns from it."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -9,6 +9,7 @@ import typer
 from carillon.commands.options import Json, Labelled, Threads
 
 label = typer.Typer(help="Say how your own recordings sound, to train on and to measure by.", no_args_is_help=True)
+train = typer.Typer(help="Train a model on your own labelled recordings.", no_args_is_help=True)
 
 
 class CorpusName(StrEnum):
@@ -50,3 +51,30 @@ def corpus(
     from carillon.corpora import write_corpus
 
     write_corpus(name.value, directory, as_json=as_json)
+
+
+@train.command("tone")
+def train_tone(
+    directory: Labelled,
+    out: Annotated[Path, typer.Option(file_okay=False, help="The folder to write the head, its card and figures to.")],
+    name: Annotated[str, typer.Option(help="Id of the head.")] = "own-tone-head",
+    light: Annotated[bool, typer.Option(help="Hear less, for a third of the cost.")] = False,
+    noise: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Folders of sounds to mix in. Default: noise that is made."),
+    ] = None,
+    threads: Threads = 2,
+    as_json: Json = False,
+) -> None:
+    """Train a tone head on DIR/manifest.csv (path, speaker, corpus, valence), and measure it on people held out.
+
+    Perhaps also emotion, licence and commercial_use, as `carillon corpus`
+    writes them. Needs carillon-voice[training] and takes minutes.
+    """
+    from carillon.training import require
+
+    require()
+    from carillon.training.tone.own import Wanted
+    from carillon.training.tone.own import train_tone as run
+
+    run(directory, out, Wanted(name, light), noises=noise, threads=threads, as_json=as_json)

@@ -8,7 +8,7 @@ by the name of the recording: the same folder gives the same features in any ord
 
 import hashlib
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from carillon.audio import MODEL_RATE_HZ, Pcm, Pcm16, from_pcm16, to_pcm16
 from carillon.evaluation.manifest import Recording
 from carillon.inference.catalog import Catalog
 from carillon.inference.prosody import NUMBERS, prosody
-from carillon.inference.tone import LEAST_SAMPLES, SpeechFeatures, VoiceFeatures, leveled
+from carillon.inference.tone import LEAST_SAMPLES, Source, SpeechFeatures, VoiceFeatures, leveled
 from carillon.inference.vad import SileroVad
 from carillon.media import opened
 
@@ -64,13 +64,24 @@ class Listener:
             None: noise is pink, and the room is a decaying noise.
         cache: a folder to keep features in; None to compute them always.
         threads: recordings that are heard at the same time.
+        parts: which descriptions are needed, of `PARTS`; the others are 0.
     """
 
-    def __init__(self, noises: Path | None = None, cache: Path | None = None, threads: int = 2) -> None:
+    def __init__(
+        self,
+        noises: Path | None = None,
+        cache: Path | None = None,
+        threads: int = 2,
+        parts: Collection[str] = tuple(PARTS),
+    ) -> None:
         catalog = Catalog()
         self._vad = SileroVad(catalog.find("silero-vad-6-16k", "vad"))
-        self._hidden = SpeechFeatures(catalog.find(HIDDEN, "encoder"))
-        self._voice = VoiceFeatures(catalog.find(VOICE, "encoder"))
+        sources: Mapping[str, Source] = {
+            "hidden": SpeechFeatures(catalog.find(HIDDEN, "encoder")).of,
+            "prosody": prosody,
+            "voice": VoiceFeatures(catalog.find(VOICE, "encoder")).of,
+        }
+        self._sources = {part: source for part, source in sources.items() if part in parts}
         files = sorted(noises.glob("*/*.flac")) + sorted(noises.glob("*/*.wav")) if noises else []
         self._noises = [_sound(file) for file in files if file.parent.name != "room"]
         rooms = [_sound(file) for file in files if file.parent.name == "room"]
@@ -102,7 +113,10 @@ class Listener:
     def _described(self, recordings: Sequence[Recording], speech: Sequence[Pcm16], change: str) -> Features:
         def describe(recording: Recording, heard: Pcm16) -> Features:
             even = leveled(self._changed(from_pcm16(heard), recording, change)[:_MOST_SAMPLES])
-            return np.concatenate([self._hidden.of(even), prosody(even), self._voice.of(even)])
+            described = np.zeros(max(part.stop for part in PARTS.values()), np.float32)
+            for part, source in self._sources.items():
+                described[PARTS[part]] = source(even)
+            return described
 
         with ThreadPoolExecutor(self._threads) as pool:
             return np.array(list(pool.map(describe, recordings, speech)), np.float32)
@@ -147,7 +161,8 @@ class Listener:
         if self._cache is None:
             return compute()
         names = "\n".join(name_of(recording) for recording in recordings)
-        key = hashlib.sha256(f"{_VERSION}\n{what}\n{names}".encode()).hexdigest()[:16]
+        about = f"{_VERSION}\n{what} {','.join(self._sources)}\n{names}"
+        key = hashlib.sha256(about.encode()).hexdigest()[:16]
         file = self._cache / f"{what}-{key}.npz"
         if not file.exists():
             self._cache.mkdir(parents=True, exist_ok=True)

@@ -37,6 +37,8 @@ class Trained:
     calibration: Calibration
     figures: Sequence[Figures]
     """Of other corpora first, then of other people."""
+    of_people: Scores
+    """What is said of every clip by a head that never heard the speaker."""
 
 
 def train(
@@ -83,7 +85,7 @@ def train(
     if can_spare:
         figures += measured(clips, of_corpora, calibration, "corpus", unheard)
     figures += measured(clips, of_people, calibration, "people", everything)
-    return Trained(head, calibration, figures)
+    return Trained(head, calibration, figures, of_people)
 
 
 def dealt(clips: Clips, folds: int) -> list[Mask]:
