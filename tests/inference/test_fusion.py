@@ -42,6 +42,14 @@ def test_neutral_words_do_not_silence_a_voice_that_is_sure() -> None:
         assert fuse(SURE[tone], SURE["neutral"])[index] > 0.9
 
 
+@pytest.mark.parametrize("index", range(3))
+def test_words_that_say_nothing_cost_nothing(index: int) -> None:
+    """Most of what is said is about business, whatever the mood."""
+    voice = [0.3, 0.3, 0.3]
+    voice[index] = 0.4
+    assert max(range(3), key=lambda place: fuse(tuple(voice), SURE["neutral"])[place]) == index  # type: ignore[arg-type]
+
+
 def test_no_words_are_surer_than_words_deserve() -> None:
     most = max(itertools.chain(*telling(SILENT, MISLED))) / (MISLED / 3)
     impossible = 1e-9

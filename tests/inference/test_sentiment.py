@@ -1,6 +1,6 @@
 import pytest
 
-from carillon.inference import Models
+from carillon.inference import WORDS_PRIOR, Models
 from carillon.inference.sentences import SentenceEncoder
 from carillon.inference.sentiment import Sentiment, Vader, plain
 from carillon.inference.tone import LABELS, Probabilities
@@ -54,3 +54,15 @@ def test_the_model_card_says_what_the_head_cannot_do(models: Models) -> None:
     card = weights.path.with_suffix(".md").read_text(encoding="utf-8")
     assert "One author wrote both halves" in card
     assert "VADER alone" in card
+
+
+@pytest.mark.parametrize(
+    "text", ["Thank you for calling!", "Good morning.", "How can I help you?", "Have a great day, you're very welcome."]
+)
+def test_manners_are_no_mood(sentiment: Sentiment, text: str) -> None:
+    assert sentiment.of(text) == WORDS_PRIOR
+
+
+def test_what_is_said_beside_manners_counts(sentiment: Sentiment) -> None:
+    said = "I have been charged twice and I am furious"
+    assert sentiment.of(f"Good morning. {said}") == sentiment.of(said)

@@ -13,6 +13,7 @@ from carillon.analysis.speech.telephone import RATE_HZ, through_telephone
 from carillon.audio import MODEL_RATE_HZ, Pcm
 from carillon.inference import WORDS_PRIOR, ModelBroken, Models, NotInstalled, Settings, Words
 from carillon.inference.catalog import installed_folder
+from carillon.inference.moonshine import Transcript
 from carillon.inference.words import NOTHING
 
 ANNA = "i've tried it and liked it and maybe this is the consequence of that night's fun"
@@ -41,6 +42,21 @@ def test_real_speech_is_understood(words: Words, anna: Pcm, bert: Pcm) -> None:
 def test_real_speech_is_understood_through_a_telephone(words: Words, bert: Pcm) -> None:
     heard = soxr.resample(through_telephone(bert, MODEL_RATE_HZ), RATE_HZ, MODEL_RATE_HZ)
     assert _missed(BERT, words.hear(heard).text) < 0.35
+
+
+@pytest.mark.parametrize("confidence", [1.0, 0.4, 0.0])
+def test_words_tell_as_much_as_the_recognizer_believes_that_it_heard_them(confidence: float) -> None:
+    class Recognizer:
+        def transcribe(self, _: Pcm) -> Transcript:
+            return Transcript("awful", float(np.log(max(confidence, 1e-30))), is_believed=True)
+
+    class Reader:
+        def of(self, _: str) -> tuple[float, float, float]:
+            return 0.9, 0.08, 0.02
+
+    said = Words("words", lambda: (Recognizer(), Reader())).hear(np.zeros(16_000, np.float32))  # type: ignore[arg-type,return-value]
+    expected = confidence * np.array([0.9, 0.08, 0.02]) + (1 - confidence) * np.array(WORDS_PRIOR)
+    assert said.probabilities == pytest.approx(tuple(expected))
 
 
 def test_what_is_no_speech_is_not_understood(words: Words) -> None:

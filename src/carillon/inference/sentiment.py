@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from carillon.inference.catalog import ModelUnsupported, NotInstalled, Weights, installed_folder
+from carillon.inference.fusion import WORDS_PRIOR
 from carillon.inference.sentences import SentenceEncoder
 from carillon.inference.sessions import Session, Tensor
 from carillon.inference.tone import Probabilities
@@ -22,6 +23,13 @@ from carillon.inference.tone import Probabilities
 VADER_SCORES: Final = ("compound", "neg", "neu", "pos")
 """What the head reads of VADER, in this order."""
 
+_MANNERS: Final = re.compile(
+    r"\b(?:thank(?:s| you) for (?:calling|holding|waiting|your (?:call|patience|time))"
+    r"|(?:how|what) (?:can|may) i (?:help|do for) you|good (?:morning|afternoon|evening)"
+    r"|have a (?:nice|good|great|lovely|wonderful) (?:day|evening|night|weekend|one)"
+    r"|(?:you're|you are) (?:very |most )?welcome|my pleasure|(?:it was )?nice (?:to meet|talking to) you)\b"
+)
+"""What is said whatever the mood. A job demands it."""
 _WORDS: Final = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
 
 
@@ -71,8 +79,10 @@ class Sentiment:
         self._encoder, self._vader, self._session = encoder, vader, Session(head)
 
     def of(self, text: str) -> Probabilities:
-        """Judge one utterance: negative, neutral, positive, calibrated, summing to 1."""
-        words = plain(text)
+        """Judge one utterance, set phrases of courtesy left out: negative, neutral, positive, calibrated, sum 1."""
+        words = " ".join(_MANNERS.sub(" ", plain(text)).split())
+        if not words:
+            return WORDS_PRIOR
         inputs = {self._sentence: self._encoder.embed(words), self._lexicon: self._vader.of(words)}
         (logits,) = self._session.run([self._output], inputs)
         powers = np.exp(logits.astype(np.float64) - float(logits.max()))

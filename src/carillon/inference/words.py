@@ -3,6 +3,7 @@
 The words never leave this process by themselves: they are in no log, no error and no `repr`.
 """
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -28,10 +29,19 @@ class Said:
     words: int
     """How many; 0 if nothing was understood."""
     probabilities: Probabilities
-    """Negative, neutral and positive, of the words alone, calibrated; the prior if nothing was understood."""
+    """Negative, neutral and positive, of the words alone, calibrated, as far as the recognizer believes that it heard
+    them; the prior if nothing was understood."""
 
 
 NOTHING: Final = Said("", 0, WORDS_PRIOR)
+
+
+def _believed(told: Probabilities, confidence: float) -> Probabilities:
+    """Return what words tell that are right with a probability, and else tell nothing."""
+    negative, neutral, positive = (
+        confidence * value + (1.0 - confidence) * prior for value, prior in zip(told, WORDS_PRIOR, strict=True)
+    )
+    return negative, neutral, positive
 
 
 class Words:
@@ -71,7 +81,8 @@ class Words:
         heard = transcriber.transcribe(speech)
         if not heard.is_believed:
             return NOTHING
-        return Said(heard.text, len(plain(heard.text).split()), sentiment.of(heard.text))
+        told = _believed(sentiment.of(heard.text), math.exp(heard.log_probability))
+        return Said(heard.text, len(plain(heard.text).split()), told)
 
     def _models(self) -> tuple[Moonshine, Sentiment] | None:
         with self._loading:
