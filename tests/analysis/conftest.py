@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from carillon.analysis.tone.averages import judgments
+from carillon.analysis.tone.averages import PRIOR, judgments
 from carillon.audio import Embedding, Pcm
 from carillon.inference import Habit, Models, Probabilities, Said, Sound, VadState
 
@@ -78,7 +78,7 @@ def together() -> Callable[..., Probabilities]:
     def put_together(*said: tuple[float, Probabilities]) -> Probabilities:
         seconds = sum(length for length, _ in said)
         logs = np.array([length * np.log(probabilities) for length, probabilities in said]).sum(axis=0) / seconds
-        powers = np.exp(judgments(seconds) * logs)
+        powers = np.array(PRIOR) * np.exp(judgments(seconds) * logs)
         negative, neutral, positive = (powers / powers.sum()).tolist()
         return negative, neutral, positive
 

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.optimize import minimize
 from train import CHANGES, acted, calm
 
+from carillon.analysis.tone.averages import HALF_SECONDS, MOST_JUDGMENTS, PRIOR
 from carillon.evaluation.measures import calibration_error, reliability
 from carillon.training.tone import DEFAULT, Clips, Listener, hear
 from carillon.training.tone.calibrating import calibrate, merged, softmax
@@ -90,8 +91,13 @@ def main() -> None:
 
     most, half = np.exp(minimize(loss, np.log([3.0, 5.0]), method="Nelder-Mead").x).tolist()
     print(f"MOST_JUDGMENTS {most:.2f}, HALF_SECONDS {half:.2f}")
-    for name, values in (("fitted", worth(seconds, most, half)), ("a plain mean", np.ones(len(seconds)))):
-        probabilities = softmax(means * values[:, None])
+    ways = {
+        "fitted": means * worth(seconds, most, half)[:, None],
+        "as it ships": np.log(PRIOR) + means * worth(seconds, MOST_JUDGMENTS, HALF_SECONDS)[:, None],
+        "a plain mean": means,
+    }
+    for name, logits in ways.items():
+        probabilities = softmax(logits)
         for corpus in np.unique(corpora):
             inside = corpora == corpus
             sure, right = probabilities[inside].max(axis=1), probabilities[inside].argmax(axis=1) == tones[inside]

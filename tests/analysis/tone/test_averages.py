@@ -6,6 +6,7 @@ from carillon.analysis.tone.averages import MOST_JUDGMENTS, Segment, ToneAverage
 
 ANGRY = (0.6, 0.2, 0.2)
 CALM = (0.2, 0.6, 0.2)
+GLAD = (0.2, 0.2, 0.6)
 
 
 def _average(*segments: Segment) -> ToneAverage:
@@ -28,14 +29,20 @@ def test_a_moment_of_speech_leaves_a_window_more_modest_than_its_judgment() -> N
     assert _average(_said(0.5)).negative < ANGRY[0]
 
 
+def test_before_there_is_evidence_people_on_calls_are_neutral() -> None:
+    average = _average(_said(0.5))
+    assert average.label == "neutral"
+    assert _average(_said(10)).label == "negative"
+
+
 def test_however_much_is_said_is_worth_a_few_judgments_at_most() -> None:
     assert judgments(3_600) < MOST_JUDGMENTS
     assert judgments(0) == 0
 
 
 def test_every_frame_weighs_the_same() -> None:
-    apart = _average(_said(2), _said(1, begin=100), _said(3, CALM, begin=200))
-    assert apart.negative == pytest.approx(apart.neutral, rel=0.05)
+    apart = _average(_said(2), _said(1, begin=100), _said(3, GLAD, begin=200))
+    assert apart.negative == pytest.approx(apart.positive, rel=0.05)
     assert apart.speech_seconds == pytest.approx(6, abs=0.1)
 
 

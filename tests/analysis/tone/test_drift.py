@@ -27,33 +27,33 @@ def _findings(vad: VadModel, tone: Any, samples: Pcm, threshold: float, hysteres
     return found + analyzer.end()
 
 
-@pytest.mark.parametrize(("hysteresis", "times"), [(0.02, 2), (0.04999, 1)])
+@pytest.mark.parametrize(("hysteresis", "times"), [(0.01, 2), (0.01999, 1)])
 def test_a_turn_is_told_once_and_again_only_after_it_was_taken_back(
     hysteresis: float, times: int, vad: VadModel, tone: Any, call: Callable[..., Pcm]
 ) -> None:
-    found = _findings(vad, tone, call(*SWINGING), 0.05, hysteresis)
+    found = _findings(vad, tone, call(*SWINGING), 0.02, hysteresis)
     drifts = [finding for finding in found if isinstance(finding, ToneDrifted)]
     assert len(drifts) == times
-    assert all(drift.overall.negative >= 0.05 for drift in drifts)
+    assert all(drift.overall.negative >= 0.02 for drift in drifts)
 
 
 def test_it_comes_right_before_the_report_of_the_same_moment(
     vad: VadModel, tone: Any, call: Callable[..., Pcm]
 ) -> None:
-    found = _findings(vad, tone, call(*SWINGING[:2]), 0.08, 0.02)
+    found = _findings(vad, tone, call(*SWINGING[:2]), 0.03, 0.01)
     (at,) = (i for i, finding in enumerate(found) if isinstance(finding, ToneDrifted))
     drift, report = found[at], found[at + 1]
     assert isinstance(drift, ToneDrifted)
     assert isinstance(report, ToneReported)
     assert (drift.current, drift.overall) == (report.current, report.overall)
     earlier = [finding for finding in found[:at] if isinstance(finding, ToneReported)]
-    assert earlier[-1].overall.negative < 0.08
+    assert earlier[-1].overall.negative < 0.03
 
 
 def test_the_last_report_stays_the_last_even_if_it_turns_with_it(
     vad: VadModel, tone: Any, call: Callable[..., Pcm]
 ) -> None:
-    found = _findings(vad, tone, call((11, LOW), (3.9, LOUD)), 0.004, 0.001)
+    found = _findings(vad, tone, call((11, LOW), (3.9, LOUD)), 0.0005, 0.0001)
     assert [type(finding) for finding in found] == [ToneDrifted, ToneReported]
 
 
