@@ -105,10 +105,12 @@ async def measure(options: argparse.Namespace) -> int:
         recordings = [lengthened(path, options.seconds, Path(folder)) for path in sorted(RECORDINGS.glob("*.flac"))]
         if options.speed:
             print(f"cost of a call of {options.seconds} s, {COST_CALLS} at a time")
-            figures = [await round_of(one, recordings, COST_CALLS, options.speed) for one in contenders]
-            lost += sum(COST_CALLS - figure.complete for figure in figures)
-            for one, figure in zip(contenders, figures, strict=True):
-                ratio = f"   {figure.cpu_ms / figures[-1].cpu_ms:.2f}x" if len(figures) > 1 else ""
+            spent: list[float] = []
+            for one in reversed(contenders):
+                figure = await round_of(one, recordings, COST_CALLS, options.speed)
+                spent.append(figure.cpu_ms)
+                lost += COST_CALLS - figure.complete
+                ratio = f"   {figure.cpu_ms / spent[0]:.2f}x" if len(contenders) > 1 else ""
                 print(f"  {one.name:10} {figure.cpu_ms:6.1f} ms of CPU per second of call{ratio}", flush=True)
         for one in contenders:
             carried = 0

@@ -7,6 +7,7 @@ than one where there is little of it, and never more than a few.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -77,7 +78,7 @@ class Segment:
 
     def frames_since(self, sample: int) -> int:
         """Count the frames that end after a position at 16 kHz."""
-        return sum((frame + 1) * FRAME_SAMPLES > sample for frame in self.frames)
+        return len(self.frames) - bisect_left(self.frames, sample // FRAME_SAMPLES)
 
 
 @dataclass(frozen=True, slots=True)
