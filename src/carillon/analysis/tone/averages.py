@@ -27,7 +27,7 @@ had heard; these are more modest, since calls are milder and less of one tone.""
 
 PRIOR: Final[Probabilities] = (0.15, 0.7, 0.15)
 """How often half a minute of a call is negative, neutral and positive, before anything was heard. Nobody has counted:
-chosen on eight calls, so that courteous people that a head cannot place stay neutral (docs/discussion/tone-model.md)."""
+chosen on eight calls, so that polite people whom a head cannot place stay neutral (docs/discussion/tone-model.md)."""
 
 _LEAST: Final = 1e-4
 """A probability below counts as this: no few seconds decide alone."""
