@@ -111,3 +111,14 @@ def test_corpora_are_known_whatever_the_spelling() -> None:
 
 def test_without_words_the_report_says_why(report: ToneReport) -> None:
     assert any("not installed" in note for note in notes_on(replace(report, words_missing="not installed")))
+
+
+def test_where_everybody_is_neutral_it_says_how_often_that_is_called_a_mood(
+    people: Callable[..., Any], ears: Ears
+) -> None:
+    figures = figures_of(listen(people(("anna", "neutral", "12"), ("bert", "neutral", "2")), ears, 1))
+    report = ToneReport("readers", {}, "head-1", "", "", ("emodb",), (), 2, 3, figures)
+    told = [note for note in notes_on(report) if "is all neutral" in note]
+    assert (
+        "acted is all neutral; wideband, clip, acoustics, it is called negative 0%, neutral 100%, positive 0%." in told
+    )

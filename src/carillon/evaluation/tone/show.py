@@ -1,7 +1,7 @@
 """A tone report as a table for people, or as JSON for programs."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -96,6 +96,7 @@ def notes_on(report: ToneReport) -> list[str]:
     absent = _absent(report)
     if absent:
         notes.append(f"Classes that do not occur: {'; '.join(absent)}.")
+    notes += _calm(report)
     if not any(row.band == "wideband" for row in report.figures):
         notes.append("No wideband figures: every recording is at 8 kHz or less.")
     if report.words_missing:
@@ -119,6 +120,15 @@ def cells_of(row: ToneFigures) -> list[str]:
         f"{quality.brier:.3f}",
         f"{quality.log_loss:.2f}",
     ]
+
+
+def _calm(report: ToneReport) -> Iterator[str]:
+    """Yield what is said of corpora in which everybody is neutral: how often that is called a mood."""
+    for row in rows_of(report):
+        if row.quality is not None and [recall is None for recall in row.quality.recalls] == [True, False, True]:
+            shares = [sum(column) / row.judged for column in zip(*row.quality.confusion, strict=True)]
+            told = ", ".join(f"{label} {share:.0%}" for label, share in zip(LABELS, shares, strict=True))
+            yield f"{row.corpus} is all neutral; {row.band}, {row.unit}, {row.inputs}, it is called {told}."
 
 
 def _absent(report: ToneReport) -> Sequence[str]:
