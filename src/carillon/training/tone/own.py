@@ -14,7 +14,6 @@ from typing import Final
 
 import numpy as np
 
-from carillon.errors import InvalidRequest
 from carillon.evaluation import show_tone, write_tone_report
 from carillon.evaluation.manifest import Recording, read_manifest
 from carillon.evaluation.tone.clips import people_of
@@ -26,7 +25,7 @@ from carillon.training.tone.clips import Clips, Labelled, hear
 from carillon.training.tone.export import Name, write_head
 from carillon.training.tone.heads import DEFAULT, LIGHT, Recipe
 from carillon.training.tone.listening import BANDS, CHANGES, Listener
-from carillon.training.tone.training import Trained, train
+from carillon.training.tone.training import Trained, TrainingRefused, train
 
 LEAST_PEOPLE: Final = 4
 LEAST_CLIPS: Final = 20
@@ -57,10 +56,6 @@ guessing gives 33 %):
 These figures are of the same recordings, microphones and language as those that it learned from: expect less of others.
 `tone.html` shows them in full. Do not decide anything about a person by a tone.
 """
-
-
-class TrainingRefused(InvalidRequest):
-    """The recordings cannot carry a head."""
 
 
 @dataclass(frozen=True, slots=True)

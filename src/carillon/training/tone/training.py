@@ -25,7 +25,7 @@ from carillon.training.tone.listening import BANDS
 _LEAST_PEOPLE: Final = 2
 
 
-class TooFewClips(InvalidRequest):
+class TrainingRefused(InvalidRequest):
     """The recordings cannot carry a head."""
 
 
@@ -59,7 +59,7 @@ def train(
         done: called after each head that was fitted.
 
     Raises:
-        TooFewClips: a tone, or people who express it, are missing.
+        TrainingRefused: a tone, or people who express it, are missing.
     """
     _check(clips)
     before = histories_of(clips)
@@ -103,7 +103,7 @@ def _check(clips: Clips) -> None:
     for number, tone in enumerate(LABELS):
         people = len(np.unique(clips.speakers[clips.tones == number]))
         if people < _LEAST_PEOPLE:
-            raise TooFewClips(
+            raise TrainingRefused(
                 f"{people} people are heard {tone}: at least {_LEAST_PEOPLE} are needed, to try a head on people whom "
                 "it never heard. Add recordings, or correct the manifest."
             )

@@ -18,7 +18,8 @@ from carillon.inference.tone import LABELS
 from carillon.training.tone.clips import UNKNOWN, Clips
 from carillon.training.tone.heads import LIGHT
 from carillon.training.tone.listening import BANDS, PARTS
-from carillon.training.tone.own import LEAST_CLIPS, TrainingRefused, best, refuse_what_guesses, report_of
+from carillon.training.tone.own import LEAST_CLIPS, best, refuse_what_guesses, report_of
+from carillon.training.tone.training import TrainingRefused
 
 PEOPLE = (("call_1", 0), ("call_3", 0), ("call_1", 1), ("call_2", 1))
 SPEED = {"positive": 1.3, "neutral": 1.0, "negative": 0.75}
