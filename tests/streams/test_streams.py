@@ -189,7 +189,7 @@ async def test_a_reader_waits_for_what_is_still_to_come(make_streams: Make, sett
         stream = await streams.create("call")
 
         async def follow() -> None:
-            tail = await streams.tail(stream, Earliest())
+            tail = await streams.tail(stream, Earliest(), is_whole=True)
             got.extend([await anext(tail), await anext(tail)])
             await tail.aclose()
 
