@@ -1,5 +1,6 @@
 """What every test may use: one event loop, a clock that stands still, a real database in a temporary folder."""
 
+import gc
 import os
 import re
 import shutil
@@ -82,6 +83,12 @@ LONGEST = (
 def pytest_xdist_auto_num_workers() -> int:
     """Half of the time tests wait: for silence, for a restart, for a disk. Meanwhile others run."""
     return 2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 2 * (os.cpu_count() or 1)
+
+
+def pytest_collection_finish() -> None:
+    """Look at none of what was collected again, whenever garbage is: it stays to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
