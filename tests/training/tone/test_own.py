@@ -25,6 +25,7 @@ PEOPLE = (("call_1", 0), ("call_3", 0), ("call_1", 1), ("call_2", 1))
 SPEED = {"positive": 1.3, "neutral": 1.0, "negative": 0.75}
 """What is played faster is higher, too."""
 CLIP_SECONDS = 2.5
+CORPUS = 'made, "as it were"\\'  # people name their corpora as they like
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, recordings: Path) -> Path:
             for number, begin in enumerate(_loudest(played, rate_hz, 5)):
                 name = f"{call}-{channel}-{valence}-{number}.wav"
                 soundfile.write(folder / name, played[begin : begin + round(CLIP_SECONDS * rate_hz)], rate_hz)
-                rows.append((name, f"{call}-{channel}", "made", valence, "CC0-1.0", "yes"))
+                rows.append((name, f"{call}-{channel}", CORPUS, valence, "CC0-1.0", "yes"))
     with (folder / "manifest.csv").open("w", newline="") as file:
         columns = ("path", "speaker", "corpus", "valence", "licence", "commercial_use")
         csv.writer(file).writerows([columns, *rows])

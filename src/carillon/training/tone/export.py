@@ -1,6 +1,7 @@
 """Write a trained head as ONNX, with its manifest."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +24,15 @@ _INPUTS: Final = {
 }
 _MANIFEST: Final = """\
 # Made by {made_by}; {file}.md tells how good it is.
-id = "{id}"
+id = {id}
 kind = "tone"
-file = "{file}.onnx"
+file = {graph}
 format = "onnx"
 sha256 = "{sha256}"
-licence = "{licence}"
+licence = {licence}
 commercial_use = {commercial_use}
 trained_on = [{trained_on}]
-attribution = "{attribution}"
+attribution = {attribution}
 version = "1"
 sample_rate = 16000
 max_seconds = 30
@@ -70,18 +71,24 @@ def write_head(head: Head, calibration: Calibration, name: Name, folder: Path) -
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name.file}.onnx").write_bytes(data)
     manifest = _MANIFEST.format(
-        id=name.id,
+        id=_quoted(name.id),
         file=name.file,
+        graph=_quoted(f"{name.file}.onnx"),
         made_by=name.made_by,
         sha256=sha256,
-        licence=name.licence,
+        licence=_quoted(name.licence),
         commercial_use=str(name.commercial_use).lower(),
-        trained_on=", ".join(f'"{corpus}"' for corpus in name.trained_on),
-        attribution=name.attribution,
+        trained_on=", ".join(map(_quoted, name.trained_on)),
+        attribution=_quoted(name.attribution),
         inputs="".join(f'\n[[inputs]]\nname = "{part}"\n{_INPUTS[part]}\n' for part in head.recipe.parts),
     )
     (folder / f"{name.file}.toml").write_text(manifest, encoding="utf-8")
     return sha256
+
+
+def _quoted(text: str) -> str:
+    """Return a text as TOML has it: corpora and licences are named by whoever wrote a manifest."""
+    return json.dumps(text)
 
 
 def graph_of(head: Head, calibration: Calibration) -> onnx.ModelProto:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 import numpy as np
@@ -101,8 +102,9 @@ def train_tone(directory: Path, out: Path, wanted: Wanted, *, noises: Path | Non
     sys.stderr.write(f"\n{out} holds the head. Use it: {_use(out, wanted.id)}\n")
 
 
-def _use(out: Path, id: str) -> str:  # noqa: A002 - it is one
-    return f"CARILLON_INFERENCE_DIRECTORY={out} CARILLON_INFERENCE_TONE={id} carillon serve"
+def _use(out: Path, head: str) -> str:
+    settings = f"CARILLON_INFERENCE_DIRECTORY={quote(str(out))} CARILLON_INFERENCE_TONE={quote(head)}"
+    return f"{settings} carillon serve"
 
 
 def _refuse_too_few(labelled: Sequence[Labelled]) -> None:
@@ -167,12 +169,12 @@ def refuse_what_guesses(report: ToneReport) -> None:
         )
 
 
-def _name(id: str, lines: Sequence[Recording]) -> Name:  # noqa: A002 - it is one
+def _name(head: str, lines: Sequence[Recording]) -> Name:
     corpora = sorted({line.labels["corpus"] for line in lines})
     licences = sorted({line.labels.get("licence") or "not stated" for line in lines})
     return Name(
-        id=id,
-        file=re.sub(r"\W", "_", id),
+        id=head,
+        file=re.sub(r"\W", "_", head),
         made_by="`carillon train tone`",
         licence="; ".join(licences),
         commercial_use=all((line.labels.get("commercial_use") or "yes") == "yes" for line in lines),
