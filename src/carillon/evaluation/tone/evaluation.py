@@ -39,6 +39,8 @@ class ToneReport:
     speakers: int
     recordings: int
     figures: Sequence[ToneFigures]
+    is_held_out: bool = False
+    """Everybody was judged by a model that had not heard them: the figures are of strangers, whatever `known` says."""
 
 
 def evaluate_tone(

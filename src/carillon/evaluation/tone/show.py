@@ -67,6 +67,8 @@ def rows_of(report: ToneReport) -> list[ToneFigures]:
 
 def warnings_on(report: ToneReport) -> list[str]:
     """Return why some figures are not what they seem; nothing if they are of speakers unknown to the model."""
+    if report.is_held_out:
+        return []
     if not report.trained_on:
         told = f"The manifest of {report.model} does not say what it was trained on (`trained_on`): whether it has "
         return [f"{told}heard these speakers before is not known."]
@@ -89,7 +91,10 @@ def notes_on(report: ToneReport) -> list[str]:
         "A window is 30 s of clips of one person and one tone, with pauses, heard by the analyzer of live calls; "
     )
     stretches += "with history, those of one person follow each other in one call, in a seeded order."
-    notes = [about, clips, stretches]
+    has_windows = any(row.unit.startswith("window") for row in report.figures)
+    notes = [about, clips, *([stretches] if has_windows else [])]
+    if report.is_held_out:
+        notes.append("Everybody was judged by a head that had not heard them; the head that was written has.")
     skipped = sum(row.skipped for row in report.figures if row.corpus == ALL)
     if skipped:
         notes.append("Skipped: clips with less than 0.5 s of speech, windows with less than 10 s.")

@@ -134,17 +134,19 @@ def _recall(trained: Trained) -> float:
 
 def report_of(directory: Path, clips: Clips, trained: Trained, model: str) -> ToneReport:
     """Return what heads say of people whom they never heard, as `eval tone` tells it."""
+    corpora = np.unique(clips.corpora).tolist()
     return ToneReport(
         directory=str(directory),
         chosen={},
         model=model,
         words="",
-        words_missing="a head is trained by sound",
-        trained_on=["nobody who is judged: each is held out in turn"],
-        known=[],
+        words_missing="a head is trained by sound.",
+        trained_on=corpora,
+        known=corpora,
         speakers=len(np.unique(clips.speakers)),
         recordings=len(clips.tones),
         figures=figures_of(list(_judgments(clips, trained))),
+        is_held_out=True,
     )
 
 
