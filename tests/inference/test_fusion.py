@@ -47,7 +47,7 @@ def test_words_that_say_nothing_cost_nothing(index: int) -> None:
     """Most of what is said is about business, whatever the mood."""
     voice = [0.3, 0.3, 0.3]
     voice[index] = 0.4
-    assert max(range(3), key=lambda place: fuse(tuple(voice), SURE["neutral"])[place]) == index  # type: ignore[arg-type]
+    assert max(range(3), key=lambda place: fuse(tuple(voice), SURE["neutral"])[place]) == index
 
 
 def test_no_words_are_surer_than_words_deserve() -> None:

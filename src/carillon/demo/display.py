@@ -41,6 +41,8 @@ class Display:
             self._live.update(self._render(everything=True))
             self._live.transient = False
             self._live.stop()
+            if not self._console.is_terminal:
+                self._console.line()  # into a pipe the last table is written without the end of its line
 
     def advance(self, call: str, share: float) -> None:
         """Show how much of a call was played, 0 to 1; the first time its bar appears."""
