@@ -20,6 +20,7 @@ from anyio.lowlevel import checkpoint
 
 from carillon.clock import Clock, SystemClock
 from carillon.connections import Connections
+from carillon.errors import CarillonError
 from carillon.telemetry import get_logger
 from carillon.tls import Certificate
 
@@ -38,6 +39,18 @@ _EVERYDAY: Final = ("Invalid HTTP request received.", "ASGI callable returned wi
 answers that we cut off on purpose and told of ourselves."""
 
 logging.getLogger("uvicorn.error").addFilter(lambda record: record.getMessage() not in _EVERYDAY)
+
+
+class AddressUnusable(CarillonError):
+    """The operating system does not let us listen there."""
+
+    def __init__(self, host: str, port: int, setting: str, error: Exception) -> None:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = reason.partition(" (while")[0]  # asyncio and socket repeat the address
+        super().__init__(
+            f"Cannot listen on {host}, port {port}: {reason}. Stop what listens there, or choose another with "
+            f"{setting}."
+        )
 
 
 class Listener(uvicorn.Server):

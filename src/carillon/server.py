@@ -18,9 +18,8 @@ from anyio import create_task_group, move_on_after, open_signal_receiver, to_thr
 from carillon.app import assembled
 from carillon.config import ServerSettings, Settings
 from carillon.connections import connections_for, raise_descriptor_limit
-from carillon.errors import CarillonError
 from carillon.heads import bounded
-from carillon.listener import Listener
+from carillon.listener import AddressUnusable, Listener
 from carillon.telemetry import get_logger
 from carillon.tls import certificate_of
 
@@ -32,18 +31,6 @@ _EVERY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "127.0.0.1", "": "127.0.0
 _CTRL_C_SECONDS: Final = 0.5
 _LAST_SECONDS: Final = 0.3  # for connections that are left after the drain
 _TRIES: Final = 20  # to find a port that is free for both families
-
-
-class AddressUnusable(CarillonError):
-    """The operating system does not let us listen there."""
-
-    def __init__(self, host: str, port: int, setting: str, error: Exception) -> None:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        reason = reason.partition(" (while")[0]  # asyncio and socket repeat the address
-        super().__init__(
-            f"Cannot listen on {host}, port {port}: {reason}. Stop what listens there, or choose another with "
-            f"{setting}."
-        )
 
 
 async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:

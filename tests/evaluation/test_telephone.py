@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from carillon.analysis.speech.telephone import RATE_HZ, through_telephone
 
@@ -16,6 +17,11 @@ def test_a_voice_passes_and_what_a_telephone_drops_is_dropped() -> None:
     assert 0.3 < speech_band < 0.4
     for hz in (100, 3_800, 6_000):
         assert _level(through_telephone(_tone(hz, 16_000), 16_000)) < 0.02
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 100])
+def test_a_call_of_a_few_samples_or_none_is_carried(count: int) -> None:
+    assert np.isfinite(through_telephone(np.full(count, 0.5, np.float32), 16_000)).all()
 
 
 def test_companding_leaves_the_noise_of_mu_law() -> None:

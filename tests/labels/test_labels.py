@@ -1,9 +1,11 @@
 """What people mark of their own calls is kept at once, and is a manifest that evaluation reads."""
 
 import json
+import socket
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -124,6 +126,18 @@ async def test_a_mark_of_what_is_not_there_is_refused(url: str, folder: Path, bo
 async def test_nothing_is_shown_without_the_token_or_beside_the_calls(url: str, path: str) -> None:
     async with ClientSession() as browser, browser.get(f"{url}{path}") as answer:
         assert answer.status == 404
+
+
+def test_a_port_that_is_taken_is_said_in_one_line(carillon: Any, tmp_path: Path) -> None:
+    hiss = 0.01 * np.random.default_rng(1).standard_normal((RATE_HZ, 2))
+    soundfile.write(tmp_path / "one.wav", hiss, RATE_HZ)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = carillon("label", "calls", str(tmp_path), "--no-browser", "--port", str(port), check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"carillon: Cannot listen on 127.0.0.1, port {port}: ")
+    assert line.endswith("choose another with --port.")
 
 
 async def test_a_name_of_the_web_that_leads_here_is_answered_nothing(url: str) -> None:

@@ -73,6 +73,8 @@ class Recording:
                     samples = block[max(begin - at, 0) : None if end >= at + len(block) else max(round(end) - at, 0)]
                     kept.append(samples.mean(axis=1) if channel is None else channel_of(samples, channel))
                     at += len(block)
+                if at <= begin and self.part != Part():
+                    raise BadManifest(f"{self.path} ends at {at / sound.rate_hz:.1f} s, before the part of its line.")
                 return np.concatenate(kept), sound.rate_hz
         except UnreadableRecording as error:
             raise BadManifest(str(error)) from error

@@ -24,6 +24,7 @@ from carillon.evaluation.calls.page import page
 from carillon.evaluation.html import document
 from carillon.inference import Settings
 from carillon.labels.marks import LABELS, Marks
+from carillon.listener import AddressUnusable
 
 _HOST: Final = "127.0.0.1"
 _MOST_BYTES: Final = 1_000
@@ -66,7 +67,7 @@ def label_calls(directory: Path, settings: Settings, *, port: int, opens_browser
     Raises:
         BadCall: there are none, or one cannot be used.
         BadManifest: what was marked earlier cannot be read.
-        OSError: the port is taken.
+        AddressUnusable: the port is taken.
     """
     calls = follow_calls(directory, settings, threads=threads)
     marks = Marks(directory, {call.name: tuple(party.name for party in call.parties) for call in calls})
@@ -79,7 +80,10 @@ async def _serve(directory: Path, calls: Sequence[CallHeard], marks: Marks, port
     await runner.setup()
     try:
         site = web.TCPSite(runner, _HOST, port)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            raise AddressUnusable(_HOST, port, "--port", error) from error
         url = f"http://{_HOST}:{runner.addresses[0][1]}/{token}/"
         sys.stdout.write(f"{len(calls)} calls at {url}\nWhat you mark is kept in {marks.file}. Ctrl-C ends this.\n")
         sys.stdout.flush()

@@ -34,6 +34,8 @@ def _compress(samples: Pcm) -> Pcm:
 
 def _band_limited(samples: Pcm) -> Pcm:
     """Drop what lies outside the telephone band, with raised-cosine edges."""
+    if not len(samples):
+        return samples
     spectrum = np.fft.rfft(samples)
     frequencies = np.fft.rfftfreq(len(samples), 1 / RATE_HZ)
     rising = np.clip((frequencies - _BAND_HZ[0] + _EDGE_HZ) / (2 * _EDGE_HZ), 0, 1)

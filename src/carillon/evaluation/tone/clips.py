@@ -33,7 +33,6 @@ _PIECE_SECONDS: Final = 5
 _UTTERANCE_SECONDS: Final = 10
 _LEAST_SECONDS_OF_WORDS: Final = 1
 _REMEMBERED: Final = 8
-_LEAST_SAMPLES: Final = 160  # less has no spectrum to take a telephone's band of
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +87,6 @@ class Clip:
         if band == "wideband" and rate_hz <= RATE_HZ:
             return None
         to_hz = MODEL_RATE_HZ if band == "wideband" else RATE_HZ
-        if len(samples) < _LEAST_SAMPLES * rate_hz // MODEL_RATE_HZ:
-            return np.zeros(0, np.float32), to_hz
         if band == "telephone" and rate_hz > RATE_HZ:
             return through_telephone(samples, rate_hz), to_hz
         resampled: Pcm = samples if rate_hz == to_hz else soxr.resample(samples, rate_hz, to_hz)
