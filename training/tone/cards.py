@@ -14,10 +14,10 @@ _HEARS: Final = {
 _CARD: Final = """\
 # Model card: {id}
 
-**In short: of corpora that it never heard, it tells the three tones apart in six or seven of ten clips, and calls
-plain reading what it is.** It was trained on actors and on vocal bursts, never on calls. Its figures on people of
-corpora that it was trained on flatter it; those on corpora that it never heard come first. Do not decide anything
-about a person by it.
+**In short: of corpora that it never heard, it tells the three tones apart in six or seven of ten clips.** It calls
+plain reading neutral in nine of ten if it knows people who read like that, else in about eight. It was trained on
+actors and on vocal bursts, never on calls. Its figures on people of corpora that it was trained on flatter it; those on
+corpora that it never heard come first. Do not decide anything about a person by it.
 
 | | |
 |---|---|
