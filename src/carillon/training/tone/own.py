@@ -65,7 +65,7 @@ class Wanted:
 
     id: str
     is_light: bool
-    """Hear less: for a third of the cost."""
+    """Hear less: judging tone costs a third of it."""
 
 
 def train_tone(directory: Path, out: Path, wanted: Wanted, *, noises: Path | None, threads: int, as_json: bool) -> None:
