@@ -25,7 +25,7 @@ from carillon.arns import Place
 from carillon.clock import SystemClock
 from carillon.matroska import AUDIO, Block, Muxer, Track
 from carillon.storage import Database, Vault, metadata
-from carillon.streams import AckKind, Recording, Settings, Stream, Streams
+from carillon.streams import AckEventType, PutMediaSession, Stream, Streams, StreamSettings
 from carillon.telemetry import configure_logging
 
 BAR_MS: Final = 2.5
@@ -71,7 +71,7 @@ async def measure(options: argparse.Namespace, hours: int, settings: dict[str, A
     clusters = [cluster(index) for index in range(count)]
     waited: list[float] = []
     with TemporaryDirectory() as folder:
-        async with running(Path(folder), Settings(**settings)) as streams:
+        async with running(Path(folder), StreamSettings(**settings)) as streams:
             made = [await streams.create(f"call-{n}", retention_hours=hours) for n in range(options.producers)]
             cpu = cpu_seconds()
             async with anyio.create_task_group() as group:
@@ -82,7 +82,7 @@ async def measure(options: argparse.Namespace, hours: int, settings: dict[str, A
 
 
 @asynccontextmanager
-async def running(folder: Path, settings: Settings) -> AsyncIterator[Streams]:
+async def running(folder: Path, settings: StreamSettings) -> AsyncIterator[Streams]:
     """Yield streams on a new database."""
     database = Database(f"sqlite:///{folder / 'carillon.db'}")
     async with database.transaction() as connection:
@@ -99,11 +99,11 @@ async def produce(
     """Send fragments at a pace, and note when each is persisted."""
     received: dict[str, float] = {}
 
-    async def listen(recording: Recording) -> None:
+    async def listen(recording: PutMediaSession) -> None:
         async for told in recording.acknowledgements:
-            if told.kind is AckKind.RECEIVED and told.number:
+            if told.kind is AckEventType.RECEIVED and told.number:
                 received[told.number] = time.perf_counter()
-            elif told.kind is AckKind.PERSISTED and told.number:
+            elif told.kind is AckEventType.PERSISTED and told.number:
                 waited.append(time.perf_counter() - received[told.number])
 
     began = anyio.current_time() + phase / speed

@@ -155,7 +155,7 @@ async def assembled(settings: Settings, own_url: str, clock: Clock | None = None
             settings.place,
             clock,
             settings.tasks,
-            newest_place=rooms.streams.newest_place if settings.source.endpoint_url == "" else None,
+            newest_position=rooms.streams.newest_position if settings.source.endpoint_url == "" else None,
         )
         keys = WatchedKeys(settings.data_dir / CREDENTIALS_FILE, clock, own=[own_key])
         names = StoredNames(rooms.streams, rooms.pipelines.configurations, rooms.store)

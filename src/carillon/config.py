@@ -29,7 +29,7 @@ from carillon.notifications import Settings as NotificationSettings
 from carillon.pipelines import Settings as PipelineSettings
 from carillon.profiles import Settings as ProfileSettings
 from carillon.storage import Settings as StorageSettings
-from carillon.streams import Settings as StreamSettings
+from carillon.streams import StreamSettings
 from carillon.tasks import Settings as TaskSettings
 
 FILE_NAME: Final = "carillon.toml"

@@ -29,8 +29,7 @@ from carillon.clock import SystemClock
 from carillon.matroska import AUDIO, Block, Muxer, Track, tags_element
 from carillon.media import KinesisVideoClient, Settings
 from carillon.storage import Database, Vault, metadata
-from carillon.streams import Settings as StreamSettings
-from carillon.streams import Streams
+from carillon.streams import Streams, StreamSettings
 from carillon.tls import BUNDLE, FOLDER, certificate_of
 
 KEY = AccessKey("CRLNTESTTESTTESTTEST", "a secret that only tests know")

@@ -12,8 +12,8 @@ from producer_c.signing import Credentials, signed_headers
 from producer_c.wire import head
 
 from carillon.api.kinesis_video.put_media import render
-from carillon.streams import AckKind, Refusal
-from carillon.streams import Acknowledgement as Told
+from carillon.streams import AckErrorCode, AckEventType
+from carillon.streams import FragmentAck as Told
 
 UID = bytes(range(16))
 TRACK = matroska.Track("kvs_audio_track", "A_MS/ACM", matroska.g711(6, 8000, 1), 8000, 1)
@@ -72,12 +72,12 @@ def test_others_read_what_the_script_writes() -> None:
 
 def test_every_acknowledgement_of_ours_is_understood() -> None:
     parser = Parser()
-    for kind in (AckKind.BUFFERING, AckKind.RECEIVED, AckKind.PERSISTED):
+    for kind in (AckEventType.BUFFERING, AckEventType.RECEIVED, AckEventType.PERSISTED):
         told = Told(kind, 2**62, "9" * 47)
         assert parser.feed(render(told)) == [Acknowledgement(kind.value, 2**62, "9" * 47)]
-    assert parser.feed(render(Told(AckKind.IDLE))) == [Acknowledgement("IDLE")]
-    for refusal in Refusal:
-        with_number, without = Told(AckKind.ERROR, 0, "1", refusal), Told(AckKind.ERROR, None, None, refusal)
+    assert parser.feed(render(Told(AckEventType.IDLE))) == [Acknowledgement("IDLE")]
+    for refusal in AckErrorCode:
+        with_number, without = Told(AckEventType.ERROR, 0, "1", refusal), Told(AckEventType.ERROR, None, None, refusal)
         heard = [parser.feed(render(told))[0] for told in (with_number, without)]
         assert heard == [Acknowledgement("ERROR", 0, "1", refusal), Acknowledgement("ERROR", error_id=refusal)]
 

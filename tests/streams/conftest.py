@@ -14,7 +14,7 @@ from carillon.arns import Place
 from carillon.clock import ManualClock
 from carillon.matroska import AUDIO, Block, Muxer, Track
 from carillon.storage import Database, Vault
-from carillon.streams import Settings, Streams
+from carillon.streams import Streams, StreamSettings
 
 RATE_HZ = 8_000
 BLOCK_MS = 100
@@ -71,23 +71,27 @@ def make_producer() -> type[Producer]:
 
 
 @pytest.fixture
-def settings() -> Settings:
+def settings() -> StreamSettings:
     """Waiting is short in tests."""
-    return Settings(end_seconds=0.05, sweep_seconds=3600, handover_seconds=0.02)
+    return StreamSettings(end_seconds=0.05, sweep_seconds=3600, handover_seconds=0.02)
 
 
 @pytest.fixture
-def make_streams(database: Database, vault: Vault, clock: ManualClock, tmp_path: Path) -> Callable[[Settings], Streams]:
+def make_streams(
+    database: Database, vault: Vault, clock: ManualClock, tmp_path: Path
+) -> Callable[[StreamSettings], Streams]:
     """Make the room, as often as a test restarts it."""
 
-    def make(settings: Settings) -> Streams:
+    def make(settings: StreamSettings) -> Streams:
         return Streams(database, vault, Place(), clock, tmp_path / "streams", settings)
 
     return make
 
 
 @pytest.fixture
-async def streams(make_streams: Callable[[Settings], Streams], settings: Settings) -> AsyncIterator[Streams]:
+async def streams(
+    make_streams: Callable[[StreamSettings], Streams], settings: StreamSettings
+) -> AsyncIterator[Streams]:
     """The room, running."""
     async with make_streams(settings) as running:
         yield running
@@ -104,7 +108,7 @@ class Bucket:
     @property
     def settings(self) -> dict[str, Any]:
         """What makes carillon use it, nothing gathering for longer than a test needs."""
-        return {"s3_bucket": self.name, "s3_endpoint_url": self.url, "s3_gather_seconds": 0.02}
+        return {"s3_bucket": self.name, "s3_endpoint_url": self.url, "s3_batch_seconds": 0.02}
 
     def names(self) -> list[str]:
         """The keys of all its objects."""
@@ -135,7 +139,7 @@ def bucket(moto_url: str, aws_keys: None) -> Iterator[Bucket]:
 
 
 @pytest.fixture(params=["files", "S3"])
-def storage(request: pytest.FixtureRequest, settings: Settings) -> Settings:
+def storage(request: pytest.FixtureRequest, settings: StreamSettings) -> StreamSettings:
     """Settings for each place where fragments can stay, the memory holding none of what is stored."""
     chosen = request.getfixturevalue("bucket").settings if request.param == "S3" else {}
     return replace(settings, cache_bytes=0, commit_seconds=0.0, **chosen)

@@ -13,30 +13,43 @@ from anyio import wait_all_tasks_blocked
 from carillon.clock import ManualClock
 from carillon.matroska import Demuxer, DocumentStarted, tags_element
 from carillon.media import FragmentParser
-from carillon.streams import AckKind, After, Earliest, Newest, Recording, Refusal, Settings, Stream, Streams, Tail
+from carillon.streams import (
+    AckErrorCode,
+    AckEventType,
+    AfterFragment,
+    Earliest,
+    Now,
+    PutMediaSession,
+    Stream,
+    Streams,
+    StreamSettings,
+    Tail,
+)
 from carillon.streams.fragment_numbers import NumberSource
-from carillon.streams.fragments import Arriving, Fragment
-from carillon.streams.ingest import Ingest
+from carillon.streams.fragments import ArrivingFragment, ReceivedFragment
+from carillon.streams.parser import PutMediaParser
 
 pytestmark = pytest.mark.anyio
-Make = Callable[[Settings], Streams]
+Make = Callable[[StreamSettings], Streams]
 NOW = ManualClock().now()
 END = b"CONTINUATION_TOKEN"
 
 
-def new_ingest(settings: Settings | None = None) -> Ingest:
+def new_ingest(settings: StreamSettings | None = None) -> PutMediaParser:
     numbers = NumberSource(0, lambda: 5)
     numbers.extend(1_000)
-    return Ingest(numbers, None, settings or Settings())
+    return PutMediaParser(numbers, None, settings or StreamSettings())
 
 
-def watch(ingest: Ingest, pieces: Sequence[bytes]) -> tuple[list[Arriving], list[Fragment], dict[str, bytes]]:
+def watch(
+    ingest: PutMediaParser, pieces: Sequence[bytes]
+) -> tuple[list[ArrivingFragment], list[ReceivedFragment], dict[str, bytes]]:
     """Feed pieces; return what arrived, what was complete, and what could be read of each before it was."""
-    seen: list[Arriving] = []
-    complete: list[Fragment] = []
+    seen: list[ArrivingFragment] = []
+    complete: list[ReceivedFragment] = []
     shown: dict[str, bytes] = {}
     for piece in pieces:
-        complete += (o for o in ingest.feed(piece, NOW) if isinstance(o, Fragment))
+        complete += (o for o in ingest.feed(piece, NOW) if isinstance(o, ReceivedFragment))
         arriving = ingest.arriving
         if arriving:
             if arriving not in seen:
@@ -44,7 +57,7 @@ def watch(ingest: Ingest, pieces: Sequence[bytes]) -> tuple[list[Arriving], list
             shown[arriving.number] = shown.get(arriving.number, b"") + arriving.read(
                 len(shown.get(arriving.number, b""))
             )
-    complete += (o for o in ingest.end(NOW) if isinstance(o, Fragment))
+    complete += (o for o in ingest.end(NOW) if isinstance(o, ReceivedFragment))
     return seen, complete, shown
 
 
@@ -96,14 +109,14 @@ def test_a_producer_that_never_sends_tags_behind_a_cluster_is_not_waited_for_twi
     ingest.feed(producer.body(1), NOW)
     assert ingest.is_whole
     assert ingest.expects_tags
-    ingest.settle(NOW)
+    ingest.finalize(NOW)
     ingest.feed(producer.fragment(1), NOW)
     assert ingest.is_whole
     assert not ingest.expects_tags
-    ingest.settle(NOW)
+    ingest.finalize(NOW)
     ingest.feed(tags_element([("late", "1")]) + producer.fragment(2), NOW)
     assert ingest.expects_tags  # from now on it is
-    ingest.settle(NOW)
+    ingest.finalize(NOW)
     ingest.feed(producer.fragment(3), NOW)
     assert ingest.expects_tags
 
@@ -140,14 +153,14 @@ class Listener:
         return [fragment.number for fragment in FragmentParser().feed(bytes(self.got))]
 
 
-async def drain(recording: Recording, told: list[str] | None = None) -> None:
+async def drain(recording: PutMediaSession, told: list[str] | None = None) -> None:
     async for acknowledgement in recording.acknowledgements:
-        if told is not None and acknowledgement.kind is AckKind.RECEIVED:
+        if told is not None and acknowledgement.kind is AckEventType.RECEIVED:
             told.append(acknowledgement.number or "")
 
 
 @asynccontextmanager
-async def producing(streams: Streams, stream: Stream, told: list[str] | None = None) -> AsyncIterator[Recording]:
+async def producing(streams: Streams, stream: Stream, told: list[str] | None = None) -> AsyncIterator[PutMediaSession]:
     """Write as one connection does, whose body ends with the block."""
     async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
         group.start_soon(drain, recording, told)
@@ -156,7 +169,7 @@ async def producing(streams: Streams, stream: Stream, told: list[str] | None = N
 
 
 async def listening(streams: Streams, stream: Stream, group: anyio.abc.TaskGroup) -> Listener:
-    listener = Listener(await streams.tail(stream, Newest()))
+    listener = Listener(await streams.tail(stream, Now()))
     group.start_soon(listener.listen)
     return listener
 
@@ -164,7 +177,7 @@ async def listening(streams: Streams, stream: Stream, group: anyio.abc.TaskGroup
 @pytest.mark.parametrize("known_size", [True, False])
 @pytest.mark.parametrize("hours", [0, 1])
 async def test_a_reader_hears_every_block_as_it_comes(
-    make_streams: Make, settings: Settings, producer: Any, known_size: bool, hours: int
+    make_streams: Make, settings: StreamSettings, producer: Any, known_size: bool, hours: int
 ) -> None:
     async with make_streams(replace(settings, end_seconds=60)) as streams, anyio.create_task_group() as group:
         stream = await streams.create("call", retention_hours=hours)
@@ -187,10 +200,10 @@ async def test_a_reader_hears_every_block_as_it_comes(
                     await listener.until(all_but_a_cut_block)
                     assert cluster[9:end].startswith(heard())
                 await recording.feed(cluster[end:])
-                await recording.settle()
+                await recording.finalize()
                 if not known_size:
                     await recording.feed(tags_element([("CallId", str(index))]))
-                    await recording.settle()
+                    await recording.finalize()
                 await listener.until_complete(index + 1)
                 await wait_all_tasks_blocked()  # until the producer was told so, too
                 assert listener.complete() == numbers
@@ -212,18 +225,18 @@ async def test_what_a_reader_follows_is_what_is_stored(streams: Streams, make_pr
     assert stored.count(END) == 5
 
 
-ENDS: dict[str, Callable[[Recording, Streams, Stream], Any]] = {
+ENDS: dict[str, Callable[[PutMediaSession, Streams, Stream], Any]] = {
     "cut off": lambda recording, *_: recording.end(),
-    "gone": lambda recording, *_: recording.fail(Refusal.STREAM_READ_ERROR),
+    "gone": lambda recording, *_: recording.fail(AckErrorCode.STREAM_READ_ERROR),
     "garbage": lambda recording, *_: recording.feed(b"\xff" * 5_000),
-    "our mistake": lambda recording, *_: recording.fail(Refusal.INTERNAL_ERROR),
+    "our mistake": lambda recording, *_: recording.fail(AckErrorCode.INTERNAL_ERROR),
     "deleted": lambda _recording, streams, stream: streams.delete(stream.arn),
 }
 
 
 @pytest.mark.parametrize("how", ENDS)
 async def test_a_fragment_that_breaks_off_ends_the_body_and_is_not_complete(
-    make_streams: Make, settings: Settings, producer: Any, how: str
+    make_streams: Make, settings: StreamSettings, producer: Any, how: str
 ) -> None:
     async with make_streams(replace(settings, end_seconds=60)) as streams, anyio.create_task_group() as group:
         stream = await streams.create("call")
@@ -265,12 +278,12 @@ async def test_a_producer_that_stalls_in_mid_fragment_ends_the_body_in_time(stre
     stream = await streams.create("call")
     async with producing(streams, stream) as recording:
         await recording.feed(producer.body(1)[:-10])
-        listener = Listener(await streams.tail(stream, Newest()))
+        listener = Listener(await streams.tail(stream, Now()))
         await listener.listen()  # ends, while the producer is still there
         assert listener.complete() == []
-        again = await streams.tail(stream, Newest())
+        again = await streams.tail(stream, Now())
         await recording.feed(producer.body(1)[-10:])
-        await recording.settle()
+        await recording.finalize()
         whole = b"".join([piece async for piece in again])
         assert len([*FragmentParser().feed(whole)]) == 1
 
@@ -280,7 +293,7 @@ async def test_whoever_joins_late_hears_the_open_fragment_from_its_beginning(str
     async with producing(streams, stream) as recording:
         first, rest = producer.body(2)[:-5_000], producer.body(2)[-5_000:]
         await recording.feed(first)
-        for start in (Newest(), Earliest()):
+        for start in (Now(), Earliest()):
             tail = await streams.tail(stream, start)
             complete, opened = await anext(tail), await anext(tail)
             assert producer.fragment(0) in complete
@@ -299,19 +312,19 @@ async def test_reading_goes_on_after_the_last_complete_fragment(streams: Streams
     (last,) = listener.complete()
     async with producing(streams, stream) as recording:
         await recording.feed(producer.header + producer.fragment(1))
-    body = b"".join([piece async for piece in await streams.tail(stream, After(last))])
+    body = b"".join([piece async for piece in await streams.tail(stream, AfterFragment(last))])
     assert [event.start for event in Demuxer().feed(body) if isinstance(event, DocumentStarted)] == [0]
     assert producer.fragment(1) in body
 
 
 @pytest.mark.parametrize("hours", [0, 1])
 async def test_a_slow_reader_holds_no_more_than_the_fragment_that_it_reads(
-    make_streams: Make, settings: Settings, producer: Any, hours: int
+    make_streams: Make, settings: StreamSettings, producer: Any, hours: int
 ) -> None:
     limits = {"ring_bytes": 40_000, "cache_bytes": 40_000}
     async with make_streams(replace(settings, **limits)) as streams:  # type: ignore[arg-type] - sizes are ints
         stream = await streams.create("call", retention_hours=hours)
-        tail = await streams.tail(stream, Newest())
+        tail = await streams.tail(stream, Now())
         got = b""
         numbers: list[str] = []
         async with producing(streams, stream, numbers) as recording:
@@ -322,7 +335,7 @@ async def test_a_slow_reader_holds_no_more_than_the_fragment_that_it_reads(
                 await recording.feed(body[at : at + 1_000])
         await streams.sweep()
         live = await streams._store.live(stream)
-        assert live.held_bytes <= 40_000
+        assert live.cached_bytes <= 40_000
         assert live.arriving is None
         got += b"".join([piece async for piece in tail])
         complete = [fragment.number for fragment in FragmentParser().feed(got)]
@@ -331,11 +344,11 @@ async def test_a_slow_reader_holds_no_more_than_the_fragment_that_it_reads(
 
 
 async def test_a_reader_that_wants_whole_fragments_gets_them_when_they_are(
-    make_streams: Make, settings: Settings, producer: Any
+    make_streams: Make, settings: StreamSettings, producer: Any
 ) -> None:
     async with make_streams(replace(settings, end_seconds=60)) as streams, anyio.create_task_group() as group:
         stream = await streams.create("call")
-        listener = Listener(await streams.tail(stream, Newest(), is_whole=True))
+        listener = Listener(await streams.tail(stream, Now(), is_whole=True))
         group.start_soon(listener.listen)
         async with producing(streams, stream) as recording:
             await recording.feed(producer.body(2)[:-10])
@@ -343,6 +356,6 @@ async def test_a_reader_that_wants_whole_fragments_gets_them_when_they_are(
             assert len(listener.complete()) == 1
             assert listener.got.count(producer.header) == 1
             await recording.feed(producer.body(2)[-10:])
-            await recording.settle()
+            await recording.finalize()
             await listener.until_complete(2)
         group.cancel_scope.cancel()

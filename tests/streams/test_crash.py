@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from carillon.arns import Place
 from carillon.clock import SystemClock
 from carillon.storage import Database, Vault
-from carillon.streams import Earliest, Settings, Streams, tables
+from carillon.streams import Earliest, Streams, StreamSettings, tables
 
 pytestmark = pytest.mark.anyio
 
@@ -26,9 +26,10 @@ import anyio
 from carillon.arns import Place
 from carillon.clock import SystemClock
 from carillon.storage import Database, Vault
-from carillon.streams import AckKind, Settings, Streams
+from carillon.streams import AckEventType, Streams, StreamSettings
 
-folder, settings, header, clusters = Path(sys.argv[1]), Settings(**json.loads(sys.argv[2])), *map(Path, sys.argv[3:])
+folder, settings = Path(sys.argv[1]), StreamSettings(**json.loads(sys.argv[2]))
+header, clusters = map(Path, sys.argv[3:])
 
 async def produce(streams, name):
     stream = await streams.find(name)
@@ -43,7 +44,7 @@ async def produce(streams, name):
 
 async def listen(recording):
     async for told in recording.acknowledgements:
-        if told.kind is AckKind.PERSISTED:
+        if told.kind is AckEventType.PERSISTED:
             print(told.number, flush=True)
 
 async def main():
@@ -70,7 +71,7 @@ def run_and_kill(command: list[str], after: int) -> list[str]:
 
 
 async def test_what_was_persisted_is_there_in_order_after_every_kill(
-    storage: Settings, producer: Any, database: Database, tmp_path: Path, stored_names: Callable[[], list[str]]
+    storage: StreamSettings, producer: Any, database: Database, tmp_path: Path, stored_names: Callable[[], list[str]]
 ) -> None:
     def start() -> Streams:
         return Streams(database, Vault(bytes(32)), Place(), SystemClock(), tmp_path / "streams", storage)
@@ -103,7 +104,7 @@ async def test_what_was_persisted_is_there_in_order_after_every_kill(
         assert set(told) <= set(found)
         assert len(told) >= 3 + 41 + 97
         for _ in range(2):
-            await streams._retention.delete_strays()
+            await streams._retention.delete_orphans()
         left = {name for name in stored_names() if not name.startswith(".journal")}
         assert left == await known(database, set(found))
 

@@ -15,29 +15,29 @@ from anyio.lowlevel import checkpoint
 from carillon.clock import ManualClock
 from carillon.matroska import AUDIO, Muxer, Track
 from carillon.streams import (
-    AckKind,
-    Acknowledgement,
+    AckErrorCode,
+    AckEventType,
     Earliest,
+    FragmentAck,
     ProducerConnected,
-    Recording,
-    Refusal,
-    Settings,
+    PutMediaSession,
     Stream,
     Streams,
+    StreamSettings,
     StreamThrottled,
 )
 
 pytestmark = pytest.mark.anyio
-Make = Callable[[Settings], Streams]
+Make = Callable[[StreamSettings], Streams]
 
 
-async def gather(recording: Recording, told: list[Acknowledgement]) -> None:
+async def gather(recording: PutMediaSession, told: list[FragmentAck]) -> None:
     async for acknowledgement in recording.acknowledgements:
         told.append(acknowledgement)  # noqa: PERF401 - a test looks at it meanwhile
 
 
-async def write(streams: Streams, stream: Stream, body: bytes) -> list[Acknowledgement]:
-    told: list[Acknowledgement] = []
+async def write(streams: Streams, stream: Stream, body: bytes) -> list[FragmentAck]:
+    told: list[FragmentAck] = []
     async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
         group.start_soon(gather, recording, told)
         await recording.feed(body)
@@ -46,7 +46,7 @@ async def write(streams: Streams, stream: Stream, body: bytes) -> list[Acknowled
 
 
 async def test_a_stream_is_called_so_often_and_no_more(
-    make_streams: Make, settings: Settings, clock: ManualClock
+    make_streams: Make, settings: StreamSettings, clock: ManualClock
 ) -> None:
     async with make_streams(replace(settings, calls_per_second=5)) as streams:
         stream, other = await streams.create("call"), await streams.create("other")
@@ -67,11 +67,11 @@ async def test_a_stream_is_called_so_often_and_no_more(
 
 @pytest.mark.parametrize("limit", [{"written_bytes_per_second": 10_000.0}, {"written_fragments_per_second": 1.0}])
 async def test_whoever_writes_too_fast_waits_and_whoever_comes_too_soon_is_refused(
-    make_streams: Make, settings: Settings, producer: Any, clock: ManualClock, limit: dict[str, float]
+    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, limit: dict[str, float]
 ) -> None:
     async with make_streams(replace(settings, **limit)) as streams:  # type: ignore[arg-type] - rates are floats
         stream = await streams.create("call")
-        told: list[Acknowledgement] = []
+        told: list[FragmentAck] = []
         async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
             group.start_soon(gather, recording, told)
             fed: list[int] = []
@@ -94,7 +94,7 @@ async def test_whoever_writes_too_fast_waits_and_whoever_comes_too_soon_is_refus
 
 @pytest.mark.parametrize("limit", [{"read_bytes_per_second": 10_000.0}, {"read_fragments_per_second": 1.0}])
 async def test_a_reader_is_given_so_much_and_no_faster(
-    make_streams: Make, settings: Settings, producer: Any, limit: dict[str, float]
+    make_streams: Make, settings: StreamSettings, producer: Any, limit: dict[str, float]
 ) -> None:
     async with make_streams(replace(settings, **limit)) as streams:  # type: ignore[arg-type] - rates are floats
         stream = await streams.create("call")
@@ -114,32 +114,32 @@ async def test_a_reader_is_given_so_much_and_no_faster(
 
 
 async def test_a_newcomer_takes_over_and_what_the_first_was_sending_is_torn(
-    make_streams: Make, settings: Settings, producer: Any
+    make_streams: Make, settings: StreamSettings, producer: Any
 ) -> None:
     async with make_streams(replace(settings, takeover_seconds=60)) as streams:
         stream = await streams.create("call", retention_hours=1)
-        told: list[Acknowledgement] = []
+        told: list[FragmentAck] = []
         async with streams.record(stream, None) as first, anyio.create_task_group() as group:
             group.start_soon(gather, first, told)
             await first.feed(producer.body(2) + producer.fragment(2)[:9_000])
 
             async def leave() -> None:
                 await first.wanted()
-                await first.fail(Refusal.STREAM_READ_ERROR)
+                await first.fail(AckErrorCode.STREAM_READ_ERROR)
 
             group.start_soon(leave)
             later = await write(streams, stream, producer.header + producer.fragment(2) + producer.fragment(3))
             await first.feed(producer.fragment(2)[9_000:])  # to nobody's use
-        assert (told[-1].kind, told[-1].refusal) == (AckKind.ERROR, Refusal.STREAM_READ_ERROR)
+        assert (told[-1].kind, told[-1].error_code) == (AckEventType.ERROR, AckErrorCode.STREAM_READ_ERROR)
         assert told[-1].timecode_ms == 2000
-        persisted = [a.number for a in (*told, *later) if a.kind is AckKind.PERSISTED]
+        persisted = [a.number for a in (*told, *later) if a.kind is AckEventType.PERSISTED]
         body = b"".join([piece async for piece in await streams.tail(stream, Earliest())])
         assert len(persisted) == 4
         assert persisted == sorted(persisted, key=lambda number: number or "")
         assert [body.count(producer.fragment(index)) for index in range(5)] == [1, 1, 1, 1, 0]
 
 
-async def test_a_first_producer_that_does_not_leave_in_time_stays(make_streams: Make, settings: Settings) -> None:
+async def test_a_first_producer_that_does_not_leave_in_time_stays(make_streams: Make, settings: StreamSettings) -> None:
     async with make_streams(replace(settings, takeover_seconds=0.01)) as streams:
         stream = await streams.create("call")
         async with streams.record(stream, None) as first:
@@ -167,16 +167,16 @@ def _many_blocks(count: int) -> bytes:
     return Muxer(track).header() + bytes.fromhex("1f43b675") + size + timecode + blocks
 
 
-async def test_a_fragment_of_too_many_blocks_is_refused(make_streams: Make, settings: Settings) -> None:
+async def test_a_fragment_of_too_many_blocks_is_refused(make_streams: Make, settings: StreamSettings) -> None:
     async with make_streams(replace(settings, max_fragment_blocks=1_000)) as streams:
         stream = await streams.create("call")
         told = await write(streams, stream, _many_blocks(1_000))
-        assert [one.kind for one in told] == [AckKind.BUFFERING, AckKind.RECEIVED]
+        assert [one.kind for one in told] == [AckEventType.BUFFERING, AckEventType.RECEIVED]
         told = await write(streams, stream, _many_blocks(1_001))
-        assert (told[-1].kind, told[-1].refusal) == (AckKind.ERROR, Refusal.MAX_FRAGMENT_SIZE_REACHED)
+        assert (told[-1].kind, told[-1].error_code) == (AckEventType.ERROR, AckErrorCode.MAX_FRAGMENT_SIZE_REACHED)
 
 
-async def test_a_connection_with_much_to_do_lets_the_others_run(make_streams: Make, settings: Settings) -> None:
+async def test_a_connection_with_much_to_do_lets_the_others_run(make_streams: Make, settings: StreamSettings) -> None:
     """Measured in time of this thread: what else the machine does counts for nothing."""
     longest = 0.0
 

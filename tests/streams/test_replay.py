@@ -12,21 +12,21 @@ from carillon.clock import ManualClock, from_millis
 from carillon.matroska import ClusterEnded, Demuxer, DocumentStarted, TagsRead
 from carillon.streams import (
     FragmentNumber,
+    FragmentSelectorType,
+    ListPosition,
     NotAFragmentNumber,
-    Position,
     Replay,
-    Settings,
-    Span,
     StorageFailed,
     StoredFragment,
     Stream,
     Streams,
-    Time,
+    StreamSettings,
+    TimestampRange,
     TooManyReplays,
 )
 
 pytestmark = pytest.mark.anyio
-Make = Callable[[Settings], Streams]
+Make = Callable[[StreamSettings], Streams]
 SECOND = timedelta(seconds=1)
 RECORDED = from_millis(1_000_000_000)
 
@@ -44,12 +44,14 @@ async def record(streams: Streams, stream: Stream, producer: Any, clock: ManualC
         for index in range(count):
             await recording.feed(producer.fragment(index))
             clock.advance(SECOND)
-            await recording.settle()
+            await recording.finalize()
         await recording.end()
 
 
-async def all_of(streams: Streams, stream: Stream, by: Time = Time.SERVER) -> list[StoredFragment]:
-    ages = Span(by, from_millis(0), from_millis(10**13))
+async def all_of(
+    streams: Streams, stream: Stream, by: FragmentSelectorType = FragmentSelectorType.SERVER
+) -> list[StoredFragment]:
+    ages = TimestampRange(by, from_millis(0), from_millis(10**13))
     return list(await streams.list_fragments(stream, ages, limit=1_000))
 
 
@@ -68,7 +70,7 @@ async def documents(replay: Replay) -> list[dict[str, str]]:
 
 
 async def test_a_list_tells_what_is_stored(
-    make_streams: Make, storage: Settings, producer: Any, clock: ManualClock
+    make_streams: Make, storage: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(storage) as streams:
         stream = await streams.create("call", retention_hours=1)
@@ -83,14 +85,14 @@ async def test_a_list_tells_what_is_stored(
 
 
 async def test_a_span_includes_both_its_ends(
-    make_streams: Make, settings: Settings, producer: Any, clock: ManualClock
+    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(settings) as streams:
         stream = await streams.create("call", retention_hours=1)
         began = clock.now()
         await record(streams, stream, producer, clock, 5)
         numbers = [fragment.number for fragment in await all_of(streams, stream)]
-        for by, zero in ((Time.SERVER, began), (Time.PRODUCER, RECORDED)):
+        for by, zero in ((FragmentSelectorType.SERVER, began), (FragmentSelectorType.PRODUCER, RECORDED)):
             for start, end, expected in (
                 (1, 3, numbers[1:4]),
                 (0.5, 3.9, numbers[1:4]),
@@ -100,13 +102,13 @@ async def test_a_span_includes_both_its_ends(
                 (4, 99, numbers[4:]),
                 (5, 99, []),
             ):
-                span = Span(by, zero + start * SECOND, zero + end * SECOND)
+                span = TimestampRange(by, zero + start * SECOND, zero + end * SECOND)
                 assert [f.number for f in await streams.list_fragments(stream, span)] == expected, (by, start, end)
 
 
-@pytest.mark.parametrize("by", list(Time))
+@pytest.mark.parametrize("by", list(FragmentSelectorType))
 async def test_pages_of_any_size_make_the_same_list(
-    make_streams: Make, settings: Settings, producer: Any, clock: ManualClock, by: Time
+    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, by: FragmentSelectorType
 ) -> None:
     async with make_streams(settings) as streams:
         stream = await streams.create("call", retention_hours=1)
@@ -114,19 +116,19 @@ async def test_pages_of_any_size_make_the_same_list(
             await record(streams, stream, producer, clock, 4)
         whole = await all_of(streams, stream, by)
         assert len({fragment.number for fragment in whole}) == 12
-        ages = Span(by, from_millis(0), from_millis(10**13))
+        ages = TimestampRange(by, from_millis(0), from_millis(10**13))
         for limit in (1, 2, 5, 11, 12, 100):
             paged: list[StoredFragment] = []
             after = None
             while page := await streams.list_fragments(stream, ages, after, limit):
                 assert len(page) <= limit
                 paged += page
-                after = Position(getattr(page[-1], by.value), page[-1].number)
+                after = ListPosition(getattr(page[-1], by.value), page[-1].number)
             assert paged == whole, limit
 
 
 async def test_only_stored_fragments_of_the_stream_are_listed(
-    make_streams: Make, settings: Settings, producer: Any, clock: ManualClock
+    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(settings) as streams:
         fleeting = await streams.create("fleeting")
@@ -138,7 +140,7 @@ async def test_only_stored_fragments_of_the_stream_are_listed(
 
 
 async def test_fragments_come_in_the_order_asked_for(
-    make_streams: Make, storage: Settings, producer: Any, clock: ManualClock
+    make_streams: Make, storage: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(storage) as streams:
         stream = await streams.create("call", retention_hours=1)
@@ -155,7 +157,7 @@ async def test_fragments_come_in_the_order_asked_for(
 
 
 async def test_long_lists_are_read_bit_by_bit(
-    make_streams: Make, settings: Settings, producer: Any, clock: ManualClock
+    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(settings) as streams:
         stream = await streams.create("call", retention_hours=1)
@@ -166,7 +168,7 @@ async def test_long_lists_are_read_bit_by_bit(
 
 
 async def test_why_a_fragment_is_not_there_stands_in_its_place(
-    make_streams: Make, storage: Settings, producer: Any, clock: ManualClock
+    make_streams: Make, storage: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(storage) as streams:
         stream = await streams.create("call", retention_hours=1)
@@ -190,7 +192,7 @@ async def test_why_a_fragment_is_not_there_stands_in_its_place(
 
 
 async def test_what_expires_while_it_is_read_is_not_found(
-    make_streams: Make, storage: Settings, producer: Any, clock: ManualClock
+    make_streams: Make, storage: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(replace(storage, segment_seconds=0.5, s3_object_fragments=1)) as streams:
         stream = await streams.create("call", retention_hours=1)
@@ -213,7 +215,7 @@ async def test_numbers_that_are_none_are_refused(streams: Streams) -> None:
 
 
 async def test_not_too_many_read_a_stream_so_at_the_same_time(
-    make_streams: Make, settings: Settings, producer: Any, clock: ManualClock
+    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(replace(settings, max_replays=2)) as streams:
         stream = await streams.create("call", retention_hours=1)

@@ -15,29 +15,29 @@ from carillon.arns import Place
 from carillon.clock import ManualClock
 from carillon.storage import Database, Vault
 from carillon.streams import (
-    AckKind,
-    Acknowledgement,
+    AckEventType,
     Earliest,
-    Recording,
-    Settings,
+    FragmentAck,
+    PutMediaSession,
     StorageFailed,
     Stream,
     Streams,
+    StreamSettings,
     tables,
 )
 from carillon.streams.segments import Segment
 
 pytestmark = pytest.mark.anyio
-Make = Callable[[Settings], Streams]
+Make = Callable[[StreamSettings], Streams]
 Names = Callable[[], list[str]]
 FRAGMENT_BYTES = 16_500  # about: a second, sealed
 
 
 async def write(streams: Streams, stream: Stream, body: bytes) -> list[str]:
     """Send a body as one connection does; return the numbers of what was persisted."""
-    told: list[Acknowledgement] = []
+    told: list[FragmentAck] = []
 
-    async def listen(recording: Recording) -> None:
+    async def listen(recording: PutMediaSession) -> None:
         async for acknowledgement in recording.acknowledgements:
             told.append(acknowledgement)  # noqa: PERF401 - asynchronous
 
@@ -45,7 +45,7 @@ async def write(streams: Streams, stream: Stream, body: bytes) -> list[str]:
         group.start_soon(listen, recording)
         await recording.feed(body)
         await recording.end()
-    return [ack.number or "" for ack in told if ack.kind is AckKind.PERSISTED]
+    return [ack.number or "" for ack in told if ack.kind is AckEventType.PERSISTED]
 
 
 async def readable(streams: Streams, stream: Stream) -> int:
@@ -72,7 +72,12 @@ async def is_counted_right(database: Database) -> bool:
 
 
 async def test_what_is_too_old_is_deleted_with_its_segments(
-    make_streams: Make, storage: Settings, producer: Any, clock: ManualClock, stored_names: Names, database: Database
+    make_streams: Make,
+    storage: StreamSettings,
+    producer: Any,
+    clock: ManualClock,
+    stored_names: Names,
+    database: Database,
 ) -> None:
     async with make_streams(replace(storage, segment_seconds=60)) as streams:
         short = await streams.create("short", retention_hours=1)
@@ -93,11 +98,11 @@ async def test_what_is_too_old_is_deleted_with_its_segments(
         assert await readable(streams, long) == 0  # at once
         assert stored_names() == []
         assert await rows(database, tables.fragments) == []
-        assert await rows(database, tables.doomed_segments) == []
+        assert await rows(database, tables.segment_tombstones) == []
 
 
 async def test_a_segment_stays_until_all_that_is_in_it_is_too_old(
-    make_streams: Make, settings: Settings, producer: Any, clock: ManualClock, stored_names: Names
+    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, stored_names: Names
 ) -> None:
     async with make_streams(replace(settings, cache_bytes=0)) as streams:
         stream = await streams.create("call", retention_hours=1)
@@ -114,7 +119,12 @@ async def test_a_segment_stays_until_all_that_is_in_it_is_too_old(
 
 
 async def test_a_stream_that_is_too_large_loses_its_oldest(
-    make_streams: Make, storage: Settings, producer: Any, clock: ManualClock, stored_names: Names, database: Database
+    make_streams: Make,
+    storage: StreamSettings,
+    producer: Any,
+    clock: ManualClock,
+    stored_names: Names,
+    database: Database,
 ) -> None:
     limit = 10 * FRAGMENT_BYTES
     async with make_streams(replace(storage, max_stream_bytes=limit, s3_object_fragments=1)) as streams:
@@ -141,7 +151,12 @@ def of(stream: Stream, names: list[str]) -> list[str]:
 
 
 async def test_when_all_is_too_large_the_oldest_go_whosever_they_are(
-    make_streams: Make, storage: Settings, producer: Any, clock: ManualClock, stored_names: Names, database: Database
+    make_streams: Make,
+    storage: StreamSettings,
+    producer: Any,
+    clock: ManualClock,
+    stored_names: Names,
+    database: Database,
 ) -> None:
     limit = 9 * FRAGMENT_BYTES
     settings = replace(storage, max_total_bytes=limit, segment_seconds=1)
@@ -161,7 +176,7 @@ async def test_when_all_is_too_large_the_oldest_go_whosever_they_are(
 
 
 async def test_a_deleted_stream_is_gone_at_once(
-    make_streams: Make, storage: Settings, producer: Any, stored_names: Names, database: Database, vault: Vault
+    make_streams: Make, storage: StreamSettings, producer: Any, stored_names: Names, database: Database, vault: Vault
 ) -> None:
     async with make_streams(storage) as streams:
         stream = await streams.create("call", retention_hours=24)
@@ -171,12 +186,12 @@ async def test_a_deleted_stream_is_gone_at_once(
         await streams.delete(stream.arn)
         assert of(stream, stored_names()) == []
         assert {row.stream_id for row in await rows(database, tables.fragments)} == {other.id}
-        assert await rows(database, tables.doomed_segments) == []
+        assert await rows(database, tables.segment_tombstones) == []
         assert await readable(streams, other) == 1
 
 
 async def test_the_key_of_a_deleted_stream_leaves_the_database(
-    make_streams: Make, settings: Settings, producer: Any, tmp_path: Path
+    make_streams: Make, settings: StreamSettings, producer: Any, tmp_path: Path
 ) -> None:
     def has(key: bytes) -> bool:
         return any(key in path.read_bytes() for path in tmp_path.glob("carillon.db*"))
@@ -191,7 +206,7 @@ async def test_the_key_of_a_deleted_stream_leaves_the_database(
 
 
 async def test_what_was_being_stored_of_a_deleted_stream_goes_too(
-    make_streams: Make, storage: Settings, producer: Any, stored_names: Names, database: Database
+    make_streams: Make, storage: StreamSettings, producer: Any, stored_names: Names, database: Database
 ) -> None:
     async with make_streams(storage) as streams:
         stream = await streams.create("call", retention_hours=24)
@@ -221,7 +236,12 @@ async def test_what_was_being_stored_of_a_deleted_stream_goes_too(
 
 
 async def test_a_deletion_that_fails_is_done_by_a_later_sweep_even_after_a_restart(
-    make_streams: Make, storage: Settings, producer: Any, clock: ManualClock, stored_names: Names, database: Database
+    make_streams: Make,
+    storage: StreamSettings,
+    producer: Any,
+    clock: ManualClock,
+    stored_names: Names,
+    database: Database,
 ) -> None:
     async def fail(*_: object) -> None:
         raise StorageFailed("no answer")
@@ -237,16 +257,16 @@ async def test_a_deletion_that_fails_is_done_by_a_later_sweep_even_after_a_resta
         await streams.sweep()
         assert await readable(streams, aged) == 0
         assert len(stored_names()) == 2
-        assert len(await rows(database, tables.doomed_segments)) == 2
+        assert len(await rows(database, tables.segment_tombstones)) == 2
     async with make_streams(storage) as streams:
         await streams.sweep()
         assert stored_names() == []
-        assert await rows(database, tables.doomed_segments) == []
+        assert await rows(database, tables.segment_tombstones) == []
         assert await rows(database, tables.fragments) == []
 
 
 async def test_what_a_crash_left_behind_is_deleted(
-    make_streams: Make, storage: Settings, producer: Any, stored_names: Names
+    make_streams: Make, storage: StreamSettings, producer: Any, stored_names: Names
 ) -> None:
     async with make_streams(storage) as streams:
         stream = await streams.create("call", retention_hours=24)
@@ -259,32 +279,32 @@ async def test_what_a_crash_left_behind_is_deleted(
         await streams._segments.tidy()
     async with make_streams(storage) as streams:
         for _ in range(2):  # it may be on its way into the index the first time
-            await streams._retention.delete_strays()
+            await streams._retention.delete_orphans()
         assert [name for name in stored_names() if name != ".journal"] == known
         assert await readable(streams, stream) == 1
 
 
 async def test_what_is_on_its_way_into_the_index_is_no_stray(
-    make_streams: Make, storage: Settings, producer: Any, stored_names: Names
+    make_streams: Make, storage: StreamSettings, producer: Any, stored_names: Names
 ) -> None:
     async with make_streams(storage) as streams:
         stream = await streams.create("call", retention_hours=24)
         add, found = streams._archive.add, []
 
         async def late(arriving: Any) -> frozenset[str]:
-            await streams._retention.delete_strays()
+            await streams._retention.delete_orphans()
             found.extend(of(stream, stored_names()))
             return await add(arriving)
 
         streams._archive.add = late  # type: ignore[method-assign] - looks for strays at the worst moment
         await write(streams, stream, producer.body(1))
         assert found
-        await streams._retention.delete_strays()
+        await streams._retention.delete_orphans()
         assert await readable(streams, stream) == 1
 
 
 async def test_writing_goes_on_while_a_deletion_hangs(
-    make_streams: Make, storage: Settings, producer: Any, clock: ManualClock, stored_names: Names
+    make_streams: Make, storage: StreamSettings, producer: Any, clock: ManualClock, stored_names: Names
 ) -> None:
     async with make_streams(replace(storage, segment_seconds=1)) as streams:
         stream = await streams.create("call", retention_hours=1)
@@ -306,7 +326,7 @@ async def test_writing_goes_on_while_a_deletion_hangs(
 
 
 async def test_many_pages_are_deleted(
-    make_streams: Make, settings: Settings, producer: Any, clock: ManualClock, database: Database
+    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, database: Database
 ) -> None:
     async with make_streams(settings) as streams:
         stream = await streams.create("call", retention_hours=1)
@@ -322,7 +342,13 @@ async def test_many_pages_are_deleted(
 
 
 async def test_several_servers_share_a_bucket(
-    bucket: Any, settings: Settings, producer: Any, clock: ManualClock, database: Database, vault: Vault, tmp_path: Path
+    bucket: Any,
+    settings: StreamSettings,
+    producer: Any,
+    clock: ManualClock,
+    database: Database,
+    vault: Vault,
+    tmp_path: Path,
 ) -> None:
     shared = replace(settings, cache_bytes=0, **bucket.settings)
 
@@ -354,7 +380,7 @@ async def replayed(streams: Streams, stream: Stream, numbers: list[str]) -> int:
 
 
 async def test_two_databases_do_not_take_each_others_objects_for_strays(
-    bucket: Any, settings: Settings, producer: Any, clock: ManualClock, database: Database, tmp_path: Path
+    bucket: Any, settings: StreamSettings, producer: Any, clock: ManualClock, database: Database, tmp_path: Path
 ) -> None:
     shared = replace(settings, **bucket.settings)
     other = Database(f"sqlite:///{tmp_path / 'other.db'}")
@@ -366,6 +392,6 @@ async def test_two_databases_do_not_take_each_others_objects_for_strays(
         stream = await theirs.create("call", retention_hours=1)
         await write(theirs, stream, producer.body(1))
         for _ in range(3):
-            await mine._retention.delete_strays()
+            await mine._retention.delete_orphans()
         assert len(bucket.names()) == 1
     await other.close()

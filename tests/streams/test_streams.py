@@ -15,33 +15,33 @@ from anyio.lowlevel import checkpoint
 from carillon.clock import ManualClock, from_millis
 from carillon.matroska import ClusterEnded, Demuxer, DocumentStarted, TagsRead
 from carillon.streams import (
-    AckKind,
-    Acknowledgement,
-    After,
+    AckErrorCode,
+    AckEventType,
+    AfterFragment,
     AtProducerTime,
     AtServerTime,
     Earliest,
+    FragmentAck,
     FragmentNumber,
-    Newest,
+    Now,
     ProducerConnected,
-    Recording,
-    Refusal,
-    Settings,
-    Start,
+    PutMediaSession,
+    StartSelector,
     Stream,
     StreamNotFound,
     Streams,
+    StreamSettings,
     TooManyReaders,
 )
 
 pytestmark = pytest.mark.anyio
-Make = Callable[[Settings], Streams]
+Make = Callable[[StreamSettings], Streams]
 EARLIEST = Earliest()
 
 
-async def write(streams: Streams, stream: Stream, body: bytes, cut: int = 10**9) -> list[Acknowledgement]:
+async def write(streams: Streams, stream: Stream, body: bytes, cut: int = 10**9) -> list[FragmentAck]:
     """Send a body as one connection does; return all acknowledgements."""
-    told: list[Acknowledgement] = []
+    told: list[FragmentAck] = []
     async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
         group.start_soon(gather, recording, told)
         for at in range(0, len(body), cut):
@@ -50,12 +50,12 @@ async def write(streams: Streams, stream: Stream, body: bytes, cut: int = 10**9)
     return told
 
 
-async def gather(recording: Recording, told: list[Acknowledgement]) -> None:
+async def gather(recording: PutMediaSession, told: list[FragmentAck]) -> None:
     async for acknowledgement in recording.acknowledgements:
         told.append(acknowledgement)  # noqa: PERF401 - a test looks at it meanwhile
 
 
-async def read(streams: Streams, stream: Stream, start: Start = EARLIEST) -> list[dict[str, str]]:
+async def read(streams: Streams, stream: Stream, start: StartSelector = EARLIEST) -> list[dict[str, str]]:
     """Return the AWS tags of every fragment, as a reader gets them until the body ends."""
     return fragments(b"".join([piece async for piece in await streams.tail(stream, start)]))
 
@@ -77,7 +77,7 @@ def numbers(documents: list[dict[str, str]]) -> list[str]:
     return [document["FRAGMENT_NUMBER"] for document in documents]
 
 
-def told_of(told: list[Acknowledgement], kind: AckKind) -> list[str]:
+def told_of(told: list[FragmentAck], kind: AckEventType) -> list[str]:
     return [ack.number or "" for ack in told if ack.kind is kind]
 
 
@@ -88,15 +88,15 @@ async def test_a_reader_gets_each_fragment_as_a_document_of_its_own(
     stream = await streams.create("call", retention_hours=hours)
     told = await write(streams, stream, producer.body(3), cut=1_000)
     documents = await read(streams, stream)
-    assert numbers(documents) == told_of(told, AckKind.RECEIVED)
+    assert numbers(documents) == told_of(told, AckEventType.RECEIVED)
     assert [d["cluster"] for d in documents] == [producer.fragment(n).hex() for n in range(3)]
     assert documents[1] == {
-        "FRAGMENT_NUMBER": told_of(told, AckKind.RECEIVED)[1],
+        "FRAGMENT_NUMBER": told_of(told, AckEventType.RECEIVED)[1],
         "SERVER_TIMESTAMP": "1767225600.000",
         "PRODUCER_TIMESTAMP": "1.000",
         "cluster": producer.fragment(1).hex(),
         "MILLIS_BEHIND_NOW": "0",
-        "CONTINUATION_TOKEN": told_of(told, AckKind.RECEIVED)[1],
+        "CONTINUATION_TOKEN": told_of(told, AckEventType.RECEIVED)[1],
     }
 
 
@@ -106,28 +106,28 @@ async def test_acknowledgements_come_in_order_and_persisted_only_with_retention(
 ) -> None:
     stream = await streams.create("call", retention_hours=hours)
     told = await write(streams, stream, producer.body(2))
-    for number in told_of(told, AckKind.BUFFERING):
+    for number in told_of(told, AckEventType.BUFFERING):
         assert "".join(a.kind.value[0] for a in told if a.number == number) in kinds
     assert len(told) == len(kinds)
     assert {(a.timecode_ms, a.number) for a in told} == {(0, told[0].number), (1000, told[-1].number)}
 
 
 async def test_sequences_grow_by_one_inside_a_connection_and_never_go_back(
-    make_streams: Make, settings: Settings, producer: Any
+    make_streams: Make, settings: StreamSettings, producer: Any
 ) -> None:
     seen: list[int] = []
     for restart in range(3):
         async with make_streams(settings) as streams:
             stream = await (streams.create("call") if not restart else streams.find("call"))
             told = await write(streams, stream, producer.body(3))
-            seen += [FragmentNumber.parse(number).sequence for number in told_of(told, AckKind.RECEIVED)]
+            seen += [FragmentNumber.parse(number).sequence for number in told_of(told, AckEventType.RECEIVED)]
     steps = [after - before for before, after in itertools.pairwise(seen)]
     assert steps[0:2] == steps[3:5] == steps[6:8] == [1, 1]
     assert min(steps) == 1
 
 
 async def test_a_restart_is_invisible_to_readers_of_what_was_persisted(
-    make_streams: Make, settings: Settings, producer: Any
+    make_streams: Make, settings: StreamSettings, producer: Any
 ) -> None:
     async with make_streams(settings) as streams:
         stream = await streams.create("call", retention_hours=1)
@@ -137,12 +137,12 @@ async def test_a_restart_is_invisible_to_readers_of_what_was_persisted(
         assert await read(streams, stream) == before
         told += await write(streams, stream, producer.body(2))
         documents = await read(streams, stream)
-    assert numbers(documents) == told_of(told, AckKind.PERSISTED)
+    assert numbers(documents) == told_of(told, AckEventType.PERSISTED)
     assert [d["cluster"] for d in documents] == [producer.fragment(n).hex() for n in (0, 1, 0, 1)]
 
 
 async def test_a_torn_write_is_never_read_and_never_appended_to(
-    make_streams: Make, settings: Settings, producer: Any, tmp_path: Path
+    make_streams: Make, settings: StreamSettings, producer: Any, tmp_path: Path
 ) -> None:
     async with make_streams(settings) as streams:
         stream = await streams.create("call", retention_hours=1)
@@ -171,11 +171,11 @@ async def test_nothing_readable_lies_on_the_disk(streams: Streams, producer: Any
 
 async def test_a_live_reader_sees_a_fragment_as_soon_as_its_cluster_is_whole(streams: Streams, producer: Any) -> None:
     stream = await streams.create("call", retention_hours=1)
-    tail = await streams.tail(stream, Newest())
+    tail = await streams.tail(stream, Now())
     async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
         group.start_soon(gather, recording, [])
         await recording.feed(producer.body(1))
-        await recording.settle()
+        await recording.finalize()
         (document,) = fragments(await anext(tail))
         assert document["cluster"] == producer.fragment(0).hex()
         await recording.end()
@@ -183,7 +183,9 @@ async def test_a_live_reader_sees_a_fragment_as_soon_as_its_cluster_is_whole(str
         await anext(tail)
 
 
-async def test_a_reader_waits_for_what_is_still_to_come(make_streams: Make, settings: Settings, producer: Any) -> None:
+async def test_a_reader_waits_for_what_is_still_to_come(
+    make_streams: Make, settings: StreamSettings, producer: Any
+) -> None:
     got: list[bytes] = []
     async with make_streams(replace(settings, end_seconds=60)) as streams:
         stream = await streams.create("call")
@@ -212,18 +214,18 @@ async def test_every_start(streams: Streams, producer: Any, clock: ManualClock) 
                 times.append(clock.now())
                 await recording.feed(producer.fragment(index))
                 clock.advance(timedelta(seconds=1))
-                await recording.settle()
+                await recording.finalize()
             await recording.end()
         documents = await read(streams, stream)
         given = numbers(documents)
         assert [document["MILLIS_BEHIND_NOW"] for document in documents] == ["3000", "2000", "1000", "0"]
         recorded = from_millis(1_000_000_000)
         second = timedelta(seconds=1)
-        expected: dict[Start, int] = {
-            Newest(): 3,
+        expected: dict[StartSelector, int] = {
+            Now(): 3,
             Earliest(): 0,
-            After(given[1]): 2,
-            After(given[3]): 4,
+            AfterFragment(given[1]): 2,
+            AfterFragment(given[3]): 4,
             AtServerTime(times[0] - second): 0,
             AtServerTime(times[2]): 2,
             AtServerTime(times[2] + second / 2): 2,
@@ -238,7 +240,7 @@ async def test_every_start(streams: Streams, producer: Any, clock: ManualClock) 
 
 
 async def test_every_start_is_the_same_for_what_only_the_disk_has(
-    make_streams: Make, settings: Settings, producer: Any, clock: ManualClock
+    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(settings) as streams:
         stream = await streams.create("call", retention_hours=1)
@@ -249,10 +251,10 @@ async def test_every_start_is_the_same_for_what_only_the_disk_has(
             clock.advance(timedelta(minutes=1))
         given = numbers(await read(streams, stream))
     async with make_streams(settings) as streams:
-        expected: dict[Start, int] = {
-            Newest(): 3,
+        expected: dict[StartSelector, int] = {
+            Now(): 3,
             Earliest(): 0,
-            After(given[0]): 1,
+            AfterFragment(given[0]): 1,
             AtServerTime(times[1]): 1,
             AtServerTime(times[1] + timedelta(seconds=30)): 2,
             AtServerTime(times[2] + timedelta(seconds=30)): 3,
@@ -268,9 +270,9 @@ async def test_newest_skips_a_fragment_of_long_ago(streams: Streams, producer: A
     stream = await streams.create("call")
     await write(streams, stream, producer.body(2))
     clock.advance(timedelta(seconds=4))
-    assert len(await read(streams, stream, Newest())) == 1
+    assert len(await read(streams, stream, Now())) == 1
     clock.advance(timedelta(seconds=2))
-    assert await read(streams, stream, Newest()) == []
+    assert await read(streams, stream, Now()) == []
 
 
 async def test_a_number_that_the_stream_never_gave_is_an_error_in_the_body(streams: Streams, producer: Any) -> None:
@@ -280,7 +282,7 @@ async def test_a_number_that_the_stream_never_gave_is_an_error_in_the_body(strea
     parsed = FragmentNumber.parse(own)
     of_aws = "91343852333181432392682062607743920146159169392"
     for unknown in (of_aws, str(replace(parsed, sequence=10**6)), str(replace(parsed, server_millis=2**63))):
-        (document,) = await read(streams, stream, After(unknown))
+        (document,) = await read(streams, stream, AfterFragment(unknown))
         assert document == {
             "FRAGMENT_NUMBER": unknown,
             "ERROR_CODE": "Requested fragment is not found",
@@ -289,19 +291,19 @@ async def test_a_number_that_the_stream_never_gave_is_an_error_in_the_body(strea
 
 
 async def test_reading_goes_on_after_a_fragment_that_is_arriving_or_was_lost(
-    make_streams: Make, settings: Settings, producer: Any
+    make_streams: Make, settings: StreamSettings, producer: Any
 ) -> None:
     async with make_streams(settings) as streams:
         stream = await streams.create("call")
-        told: list[Acknowledgement] = []
+        told: list[FragmentAck] = []
         async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
             group.start_soon(gather, recording, told)
             await recording.feed(producer.header + producer.fragment(0)[:50])
             await wait_all_tasks_blocked()
-            arriving = After(told_of(told, AckKind.BUFFERING)[0])
+            arriving = AfterFragment(told_of(told, AckEventType.BUFFERING)[0])
             tail = await streams.tail(stream, arriving)
             await recording.feed(producer.fragment(0)[50:] + producer.fragment(1))
-            await recording.settle()
+            await recording.finalize()
             assert fragments(await anext(tail))[0]["cluster"] == producer.fragment(1).hex()
             await recording.end()
     async with make_streams(settings) as streams:  # where nothing of it was stored
@@ -310,7 +312,7 @@ async def test_reading_goes_on_after_a_fragment_that_is_arriving_or_was_lost(
 
 
 async def test_what_is_past_retention_is_deleted_with_its_files(
-    make_streams: Make, settings: Settings, producer: Any, clock: ManualClock, tmp_path: Path
+    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, tmp_path: Path
 ) -> None:
     settings = replace(settings, cache_bytes=0, segment_seconds=60)
     async with make_streams(settings) as streams:
@@ -333,23 +335,23 @@ async def test_what_is_past_retention_is_deleted_with_its_files(
 
 @pytest.mark.parametrize("limit", [{"ring_bytes": 50_000}, {"memory_bytes": 50_000}])
 async def test_without_retention_a_few_minutes_and_megabytes_stay(
-    make_streams: Make, settings: Settings, producer: Any, clock: ManualClock, limit: dict[str, int]
+    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, limit: dict[str, int]
 ) -> None:
     async with make_streams(replace(settings, **limit)) as streams:  # type: ignore[arg-type] - sizes are ints
         stream = await streams.create("call")
         told = await write(streams, stream, producer.body(8))
-        received = told_of(told, AckKind.RECEIVED)
+        received = told_of(told, AckEventType.RECEIVED)
         assert numbers(await read(streams, stream)) == received[5:]
-        assert numbers(await read(streams, stream, After(received[0]))) == received[5:]
+        assert numbers(await read(streams, stream, AfterFragment(received[0]))) == received[5:]
         clock.advance(timedelta(seconds=301))
         await streams.sweep()
         assert not streams._store._live
-        assert streams._store._held_bytes == 0
+        assert streams._store._cached_bytes == 0
         assert await read(streams, stream) == []
 
 
 async def test_with_retention_a_slow_reader_reads_from_disk(
-    make_streams: Make, settings: Settings, producer: Any
+    make_streams: Make, settings: StreamSettings, producer: Any
 ) -> None:
     async with make_streams(replace(settings, cache_bytes=20_000)) as streams:
         stream = await streams.create("call", retention_hours=1)
@@ -357,9 +359,9 @@ async def test_with_retention_a_slow_reader_reads_from_disk(
         got: list[bytes] = []
         for index in range(5):
             told = await write(streams, stream, producer.header + producer.fragment(index))
-            assert told_of(told, AckKind.PERSISTED)
+            assert told_of(told, AckEventType.PERSISTED)
             live = await streams._store.live(stream)
-            assert live.held_bytes <= 40_000
+            assert live.cached_bytes <= 40_000
         got = [piece async for piece in tail]
     assert [d["cluster"] for d in fragments(b"".join(got))] == [producer.fragment(n).hex() for n in range(5)]
 
@@ -369,7 +371,7 @@ async def test_who_has_to_leave_hears_that_the_fragment_that_was_just_received_i
 ) -> None:
     stream = await streams.create("call", retention_hours=1)
     async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
-        told: list[Acknowledgement] = []
+        told: list[FragmentAck] = []
 
         async def send() -> None:
             await recording.feed(producer.body(1))
@@ -378,9 +380,14 @@ async def test_who_has_to_leave_hears_that_the_fragment_that_was_just_received_i
         group.start_soon(send)
         async for acknowledgement in recording.acknowledgements:
             told.append(acknowledgement)
-            if acknowledgement.kind is AckKind.RECEIVED:  # before `send` has gone on
-                recording.leave(Refusal.MAX_CONNECTION_DURATION_REACHED)
-    assert [one.kind for one in told] == [AckKind.BUFFERING, AckKind.RECEIVED, AckKind.PERSISTED, AckKind.ERROR]
+            if acknowledgement.kind is AckEventType.RECEIVED:  # before `send` has gone on
+                recording.leave(AckErrorCode.MAX_CONNECTION_DURATION_REACHED)
+    assert [one.kind for one in told] == [
+        AckEventType.BUFFERING,
+        AckEventType.RECEIVED,
+        AckEventType.PERSISTED,
+        AckEventType.ERROR,
+    ]
 
 
 async def test_a_second_producer_is_turned_away_until_the_first_is_done(streams: Streams, producer: Any) -> None:
@@ -393,9 +400,9 @@ async def test_a_second_producer_is_turned_away_until_the_first_is_done(streams:
 
 
 async def test_a_second_producer_may_come_shortly_before_the_first_is_done(
-    make_streams: Any, producer: Any, settings: Settings
+    make_streams: Any, producer: Any, settings: StreamSettings
 ) -> None:
-    told: list[Acknowledgement] = []
+    told: list[FragmentAck] = []
     async with make_streams(replace(settings, handover_seconds=60)) as streams:
         stream = await streams.create("call")
 
@@ -409,7 +416,7 @@ async def test_a_second_producer_may_come_shortly_before_the_first_is_done(
             await wait_all_tasks_blocked()
             await first.end()
     assert [(one.kind, one.timecode_ms) for one in told] == [
-        (kind, timecode) for timecode in (0, 1000) for kind in (AckKind.BUFFERING, AckKind.RECEIVED)
+        (kind, timecode) for timecode in (0, 1000) for kind in (AckEventType.BUFFERING, AckEventType.RECEIVED)
     ]
 
 
@@ -428,14 +435,14 @@ async def test_deleting_a_stream_ends_its_connections_and_removes_its_files(
     streams: Streams, producer: Any, tmp_path: Path
 ) -> None:
     stream = await streams.create("call", retention_hours=1)
-    told: list[Acknowledgement] = []
+    told: list[FragmentAck] = []
     tail = await streams.tail(stream, Earliest())
     async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
         group.start_soon(gather, recording, told)
         await recording.feed(producer.body(1) + producer.fragment(1)[:100])
         await streams.delete(stream.arn)
         await recording.feed(producer.fragment(1)[100:])
-    assert (told[-1].kind, told[-1].refusal) == (AckKind.ERROR, Refusal.STREAM_NOT_ACTIVE)
+    assert (told[-1].kind, told[-1].error_code) == (AckEventType.ERROR, AckErrorCode.STREAM_NOT_ACTIVE)
     assert [piece async for piece in tail] == []
     assert not [path for path in (tmp_path / "streams").rglob("*") if path.is_file()]
     with pytest.raises(StreamNotFound):
@@ -449,15 +456,15 @@ async def test_a_disk_that_fails_is_told_to_the_producer_and_readers_still_get_w
     folder = tmp_path / "streams" / stream.id
     folder.write_text("a file where the folder should be")
     told = await write(streams, stream, producer.body(1))
-    assert [a.kind for a in told] == [AckKind.BUFFERING, AckKind.RECEIVED, AckKind.ERROR]
-    assert told[-1].refusal is Refusal.ARCHIVAL_ERROR
+    assert [a.kind for a in told] == [AckEventType.BUFFERING, AckEventType.RECEIVED, AckEventType.ERROR]
+    assert told[-1].error_code is AckErrorCode.ARCHIVAL_ERROR
     assert len(await read(streams, stream)) == 1
     folder.unlink()
-    assert told_of(await write(streams, stream, producer.body(1)), AckKind.PERSISTED)
+    assert told_of(await write(streams, stream, producer.body(1)), AckEventType.PERSISTED)
 
 
 async def test_a_stored_fragment_that_cannot_be_read_is_an_error_in_the_body_and_the_next_follows(
-    make_streams: Make, settings: Settings, producer: Any, tmp_path: Path
+    make_streams: Make, settings: StreamSettings, producer: Any, tmp_path: Path
 ) -> None:
     async with make_streams(replace(settings, cache_bytes=0)) as streams:
         stream = await streams.create("call", retention_hours=1)
@@ -469,16 +476,18 @@ async def test_a_stored_fragment_that_cannot_be_read_is_an_error_in_the_body_and
         file.write_bytes(damaged)
     async with make_streams(settings) as streams:
         first, second = await read(streams, stream)
-    assert (first["ERROR_ID"], first["FRAGMENT_NUMBER"]) == ("5000", told_of(told, AckKind.PERSISTED)[0])
+    assert (first["ERROR_ID"], first["FRAGMENT_NUMBER"]) == ("5000", told_of(told, AckEventType.PERSISTED)[0])
     assert second["cluster"] == producer.fragment(1).hex()
 
 
-async def test_a_producer_waits_while_the_disk_is_behind(make_streams: Make, settings: Settings, producer: Any) -> None:
+async def test_a_producer_waits_while_the_disk_is_behind(
+    make_streams: Make, settings: StreamSettings, producer: Any
+) -> None:
     async with make_streams(replace(settings, unwritten_bytes=20_000)) as streams:
         stream = await streams.create("call", retention_hours=1)
         fed = 0
         async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
-            told: list[Acknowledgement] = []
+            told: list[FragmentAck] = []
             group.start_soon(gather, recording, told)
 
             async def feed() -> None:
@@ -493,7 +502,7 @@ async def test_a_producer_waits_while_the_disk_is_behind(make_streams: Make, set
                 group.start_soon(feed)
                 await wait_all_tasks_blocked()
                 assert fed < 4
-        assert len(told_of(told, AckKind.PERSISTED)) == 10
+        assert len(told_of(told, AckEventType.PERSISTED)) == 10
 
 
 async def test_fragments_of_many_streams_are_committed_together(streams: Streams, producer: Any) -> None:
@@ -505,7 +514,9 @@ async def test_fragments_of_many_streams_are_committed_together(streams: Streams
         assert len(await read(streams, stream)) == 3
 
 
-async def test_stopping_writes_down_what_was_received(make_streams: Make, settings: Settings, producer: Any) -> None:
+async def test_stopping_writes_down_what_was_received(
+    make_streams: Make, settings: StreamSettings, producer: Any
+) -> None:
     async with make_streams(settings) as streams:
         stream = await streams.create("call", retention_hours=1)
         with anyio.CancelScope() as scope:

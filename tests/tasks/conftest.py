@@ -77,7 +77,7 @@ class Tape:
         """Raised instead of what follows a fragment number that a caller gave."""
         self.is_unreachable = False
 
-    async def newest_place(self, stream_arn: str) -> str:
+    async def newest_position(self, stream_arn: str) -> str:
         """What a task begins after that is asked for now."""
         return str(len(self._fragments) or "")
 
@@ -244,7 +244,7 @@ class Room:
     open_stream: Callable[[str, Position], Any]
     settings: Settings = field(default_factory=lambda: Settings(silence_seconds=2, housekeeping_seconds=1000))
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
-    newest_place: Callable[[str], Awaitable[str | None]] | None = None
+    newest_position: Callable[[str], Awaitable[str | None]] | None = None
 
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.database, self.clock)
@@ -276,7 +276,7 @@ class Room:
         identifier = Identifier(self.profiles, self.models.speaker, self.settings)
         enrollment = Enrollment(self.profiles, lambda: identifier, self.store, self.settings)
         parts = (self.database, self.pipelines, self.profiles, self.store, enrollment, self.lifecycle)
-        return Tasks(*parts, self.supervisor, PLACE, self.clock, newest_place=self.newest_place)
+        return Tasks(*parts, self.supervisor, PLACE, self.clock, newest_position=self.newest_position)
 
     def again(self, **changes: Any) -> "Room":
         """A new process over the same database."""
@@ -379,7 +379,7 @@ def _start(
 @pytest.fixture
 def room(database: Database, vault: Vault, clock: ManualClock, models: Models, tape: Tape) -> Room:
     """The room; `async with room.running()` sets it to work."""
-    return Room(database, vault, clock, models, tape.open, newest_place=tape.newest_place)
+    return Room(database, vault, clock, models, tape.open, newest_position=tape.newest_position)
 
 
 @pytest.fixture

@@ -172,7 +172,7 @@ async def test_a_task_that_joins_begins_where_it_was_asked_for_and_costs_no_conn
             await wait_all_tasks_blocked()
             tape.record(3)
             await wait_all_tasks_blocked()
-            group.start_soon(joined.listen, reading, After(await tape.newest_place(ARN)))
+            group.start_soon(joined.listen, reading, After(await tape.newest_position(ARN)))
             await wait_all_tasks_blocked()
             tape.record(2)
             await wait_all_tasks_blocked()

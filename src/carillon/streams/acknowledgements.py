@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 
 
-class AckKind(Enum):
+class AckEventType(Enum):
     """How far a fragment got."""
 
     BUFFERING = "BUFFERING"
@@ -14,7 +14,7 @@ class AckKind(Enum):
     IDLE = "IDLE"
 
 
-class Refusal(IntEnum):
+class AckErrorCode(IntEnum):
     """Why a connection was ended; names and numbers as on the wire.
 
     Source: Kinesis Video Streams Developer Guide, "PutMedia", those that can happen here.
@@ -38,12 +38,12 @@ class Refusal(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Acknowledgement:
+class FragmentAck:
     """One message to the producer. Times and numbers are absent where no fragment is meant."""
 
-    kind: AckKind
+    kind: AckEventType
     timecode_ms: int | None = None
     """The Cluster's timecode, since the Segment's zero."""
     number: str | None = None
-    refusal: Refusal | None = None
+    error_code: AckErrorCode | None = None
     """Why, for an ERROR."""

@@ -14,8 +14,8 @@ from carillon.storage import Database, SealBroken, Vault
 from carillon.streams import tables
 from carillon.streams.catalog import Stream
 from carillon.streams.errors import FragmentUnreadable, StreamNotFound
-from carillon.streams.fragments import Fragment
-from carillon.streams.live import LiveStream, Newest
+from carillon.streams.fragments import ReceivedFragment
+from carillon.streams.live import LiveStream, NewestFragment
 from carillon.streams.segments import Segment, Segments, StorageFailed
 
 _row: Final = tables.fragments.c
@@ -42,7 +42,7 @@ class StoredFragment:
     size: int
 
     @classmethod
-    def of(cls, fragment: Fragment, segment: str, offset: int, size: int) -> Self:
+    def of(cls, fragment: ReceivedFragment, segment: str, offset: int, size: int) -> Self:
         """Return the row of a fragment that lies, sealed, in this place."""
         return cls(
             number=fragment.number,
@@ -74,7 +74,7 @@ _GROW: Final = (
 )
 
 
-class Time(Enum):
+class FragmentSelectorType(Enum):
     """Whose time: when a fragment began to arrive, or when its producer says that it was recorded."""
 
     SERVER = "server_at"
@@ -82,16 +82,16 @@ class Time(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimestampRange:
     """Fragments that begin at a time from `start` to `end`, both included."""
 
-    by: Time
+    by: FragmentSelectorType
     start: datetime
     end: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class ListPosition:
     """Where in a span a list goes on: behind the fragment of this time and number."""
 
     at: datetime
@@ -133,7 +133,7 @@ class Archive:
             if sequence is None:
                 raise StreamNotFound(stream.arn)
             found = (await connection.execute(latest)).one_or_none()
-        return LiveStream(stream, sequence, Newest(*found) if found else None)
+        return LiveStream(stream, sequence, NewestFragment(*found) if found else None)
 
     async def after(self, stream: Stream, number: str, up_to: str, limit: int) -> Sequence[StoredFragment]:
         """Return the first fragments behind `number`, none beyond `up_to`, oldest first."""
@@ -141,14 +141,16 @@ class Archive:
         return await self._select(query)
 
     async def has(self, stream: Stream, number: str) -> bool:
-        """Tell whether a fragment is stored."""
+        """Return whether a fragment is stored."""
         return bool(await self.find(stream, [number]))
 
     async def find(self, stream: Stream, numbers: Sequence[str]) -> Mapping[str, StoredFragment]:
         """Return those of some fragments that are stored, by number."""
         return {row.number: row for row in await self._select(_of(stream).where(_row.number.in_(numbers)))}
 
-    async def within(self, stream: Stream, span: Span, after: Position | None, limit: int) -> Sequence[StoredFragment]:
+    async def within(
+        self, stream: Stream, span: TimestampRange, after: ListPosition | None, limit: int
+    ) -> Sequence[StoredFragment]:
         """Return the first fragments of a span, in the order of its times."""
         at = _row[span.by.value]
         query = _of(stream).where(at.between(span.start, span.end)).order_by(at, _row.number).limit(limit)
@@ -178,7 +180,7 @@ class Archive:
         found = await self._select(later)
         return found[0] if found else None
 
-    async def read(self, stream: Stream, row: StoredFragment) -> Fragment:
+    async def read(self, stream: Stream, row: StoredFragment) -> ReceivedFragment:
         """Return a fragment with its bytes.
 
         Raises:
@@ -189,7 +191,7 @@ class Archive:
             plain = await self._unsealed(stream, row.number, sealed)
         except (StorageFailed, SealBroken) as error:
             raise FragmentUnreadable(row.number) from error
-        return Fragment(
+        return ReceivedFragment(
             number=row.number,
             server_at=row.server_at,
             producer_at=row.producer_at,

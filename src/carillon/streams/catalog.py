@@ -49,14 +49,14 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class StreamPage:
     """Some of the streams, by name, and how to ask for the rest."""
 
     streams: Sequence[Stream]
     next_token: str | None
 
 
-class Catalog:
+class StreamCatalog:
     """Creates, finds, changes and deletes streams. Knows nothing of what flows through them."""
 
     def __init__(self, database: Database, vault: Vault, place: Place, clock: Clock, max_tags: int) -> None:
@@ -116,7 +116,7 @@ class Catalog:
         async with self._database.reading() as connection:
             return await _find(connection, name, arn)
 
-    async def list(self, prefix: str = "", token: str | None = None, limit: int = 10_000) -> Page:
+    async def list(self, prefix: str = "", token: str | None = None, limit: int = 10_000) -> StreamPage:
         """Return streams whose names begin with `prefix`, ordered by name.
 
         Raises:
@@ -129,7 +129,7 @@ class Catalog:
         async with self._database.reading() as connection:
             rows = (await connection.execute(query.order_by(row.name).limit(limit + 1))).all()
         streams = [_stream(row) for row in rows[:limit]]
-        return Page(streams, _token_after(streams[-1].name) if len(rows) > limit else None)
+        return StreamPage(streams, _token_after(streams[-1].name) if len(rows) > limit else None)
 
     async def update(
         self,
@@ -164,7 +164,7 @@ class Catalog:
         return changed
 
     async def delete(self, arn: str, version: str | None = None) -> Stream:
-        """Forget a stream and its data key, and doom what was stored of it; return what it was.
+        """Forget a stream and its data key, and write a tombstone for what was stored of it; return what it was.
 
         Raises:
             StaleVersion: the stream was changed since `version`.
@@ -174,7 +174,7 @@ class Catalog:
             stream = await _find(connection, None, arn, to_change=True)
             if version is not None and version != stream.version:
                 raise StaleVersion(stream.name)
-            await connection.execute(sa.insert(tables.doomed_segments).values(stream_id=stream.id, segment=""))
+            await connection.execute(sa.insert(tables.segment_tombstones).values(stream_id=stream.id, segment=""))
             await connection.execute(sa.delete(tables.streams).where(tables.streams.c.id == stream.id))
         self._vault.forget_keys()
         return stream

@@ -62,11 +62,11 @@ class TooManyTags(LimitExceeded):
         super().__init__(f"A stream carries at most {limit} tags. Remove some first.")
 
 
-class InvalidStart(InvalidRequest):
+class InvalidStartSelector(InvalidRequest):
     """A place to start reading that is no place: a missing companion value, or digits that are no fragment number."""
 
 
-class NotAFragmentNumber(InvalidStart):
+class NotAFragmentNumber(InvalidStartSelector):
     """Digits that no Kinesis video stream gives to a fragment."""
 
     def __init__(self, text: str) -> None:

@@ -85,7 +85,7 @@ class NumberSource:
         return self._reserved - self._used
 
     def extend(self, reserved: int) -> None:
-        """Take note that all sequences up to `reserved` are ours."""
+        """Extend the range: all sequences up to `reserved` are ours."""
         self._reserved = reserved
 
     def next(self, server_at: datetime) -> str:

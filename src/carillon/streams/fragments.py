@@ -29,7 +29,7 @@ _EBML_HEADER: Final = bytes.fromhex(  # of a document that reports an error and 
 
 
 @dataclass(frozen=True, slots=True)
-class Fragment:
+class ReceivedFragment:
     """One complete fragment."""
 
     number: str
@@ -56,7 +56,7 @@ class Fragment:
         return self.duration_ms / 1000
 
 
-class Arriving:
+class ArrivingFragment:
     """A fragment that is on its way. Whoever receives it adds to it; any number may read what there is of it.
 
     It never takes more memory than the fragment that it becomes, however many read it and however slowly.
@@ -76,7 +76,7 @@ class Arriving:
         self.server_at: Final = server_at
         self.producer_at: Final = producer_at
         self.head: Final = head
-        self.complete: Fragment | None = None
+        self.complete: ReceivedFragment | None = None
         """What it became; its body begins with all that was shown."""
         self.is_torn = False
         """Whether it broke off, or broke a rule: it will never be complete."""
@@ -94,16 +94,16 @@ class Arriving:
         return self._shown > 0
 
     def show(self, length: int) -> None:
-        """Let so much be read, counted from the Cluster's first byte: whole elements that break no rule."""
+        """Make so many bytes readable, counted from the Cluster's first: whole elements that break no rule."""
         self._shown = length
 
-    def finish(self, fragment: Fragment) -> None:
-        """Say that it is complete; `data` is not looked at any more."""
+    def finish(self, fragment: ReceivedFragment) -> None:
+        """Mark it as complete; `data` is not looked at any more."""
         self.complete = fragment
         self._data = bytearray()
 
     def tear(self) -> None:
-        """Say that it will never be complete; `data` is not looked at any more."""
+        """Mark it as never to be complete; `data` is not looked at any more."""
         self.is_torn = True
         self._data = bytearray()
         self._shown = 0
@@ -114,7 +114,7 @@ class Arriving:
         return bytes(memoryview(self._data)[since:end]) if since < end else b""
 
 
-def opening(fragment: Fragment | Arriving) -> bytes:
+def opening(fragment: ReceivedFragment | ArrivingFragment) -> bytes:
     """Return the document up to the Cluster."""
     tags = (
         (NUMBER_TAG, fragment.number),
@@ -124,18 +124,18 @@ def opening(fragment: Fragment | Arriving) -> bytes:
     return fragment.head + tags_element(tags)
 
 
-def closing(fragment: Fragment, newest_at: datetime) -> bytes:
+def closing(fragment: ReceivedFragment, newest_at: datetime) -> bytes:
     """Return what follows the body. `newest_at` is the server time of the stream's newest fragment."""
     behind_ms = max(0, to_millis(newest_at) - to_millis(fragment.server_at))
     return tags_element(((BEHIND_TAG, str(behind_ms)), (TOKEN_TAG, fragment.number)))
 
 
-def document(fragment: Fragment, newest_at: datetime) -> Iterator[bytes]:
+def document(fragment: ReceivedFragment, newest_at: datetime) -> Iterator[bytes]:
     """Yield the whole document, in pieces that a slow connection can take one by one."""
     return rest(opening(fragment), fragment, 0, newest_at)
 
 
-def rest(unsent: bytes, fragment: Fragment, sent: int, newest_at: datetime) -> Iterator[bytes]:
+def rest(unsent: bytes, fragment: ReceivedFragment, sent: int, newest_at: datetime) -> Iterator[bytes]:
     """Yield the end of a document, likewise.
 
     Args:
@@ -147,7 +147,7 @@ def rest(unsent: bytes, fragment: Fragment, sent: int, newest_at: datetime) -> I
     return pieces(unsent, fragment, sent, closing(fragment, newest_at))
 
 
-def pieces(before: bytes, fragment: Fragment, sent: int, after: bytes) -> Iterator[bytes]:
+def pieces(before: bytes, fragment: ReceivedFragment, sent: int, after: bytes) -> Iterator[bytes]:
     """Yield what a fragment's body is between, and what of the body was not sent before, not too much at a time."""
     if len(fragment.body) - sent <= _PIECE_BYTES:
         yield before + fragment.body[sent:] + after

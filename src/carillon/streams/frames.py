@@ -7,7 +7,7 @@ from carillon.matroska import BlockRead, Track
 
 
 @dataclass(slots=True)
-class Frames:
+class FrameTimes:
     """Those that have come so far. Times are milliseconds since the Segment's zero."""
 
     tracks: set[int] = field(default_factory=set)
@@ -42,8 +42,8 @@ class Frames:
         self.last_ms, self.last_track = frame.timecode_ms, frame.track
         self.end_ms = max(self.end_ms, frame.timecode_ms + duration_ms)
 
-    def follow(self, before: "Frames") -> bool:
-        """Tell whether the first is later than the last of another fragment.
+    def follow(self, before: "FrameTimes") -> bool:
+        """Return whether the first is later than the last of another fragment.
 
         Frames of two tracks may share a moment and yet be cut apart, so equal times count for one and the same track.
         """

@@ -4,14 +4,14 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from carillon.streams.settings import Settings
+from carillon.streams.settings import StreamSettings
 
 _BURST_SECONDS: Final = 1.0
 """What may come in this time may come at once."""
 _ROUNDING_SECONDS: Final = 1e-6
 
 
-class Rate:
+class RateLimiter:
     """Counts what comes, of whatever kind.
 
     Args:
@@ -29,7 +29,7 @@ class Rate:
         return self._per_second > 0
 
     def allows(self, amount: float, now: float) -> bool:
-        """Tell whether so much more may come now; 0 asks whether any pause is over."""
+        """Return whether so much more may come now; 0 asks whether any pause is over."""
         return not self.is_limited or self._after(amount, now) <= now + _ROUNDING_SECONDS
 
     def spend(self, amount: float, now: float) -> float:
@@ -44,20 +44,20 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
-class Rates:
+class StreamRateLimiters:
     """Those of one stream."""
 
-    put_calls: Rate
-    get_calls: Rate
-    written_bytes: Rate
-    written_fragments: Rate
+    put_calls: RateLimiter
+    get_calls: RateLimiter
+    written_bytes: RateLimiter
+    written_fragments: RateLimiter
 
     @classmethod
-    def of(cls, settings: Settings) -> "Rates":
+    def of(cls, settings: StreamSettings) -> "StreamRateLimiters":
         """Return rates of which nothing is used."""
         return cls(
-            put_calls=Rate(settings.calls_per_second),
-            get_calls=Rate(settings.calls_per_second),
-            written_bytes=Rate(settings.written_bytes_per_second),
-            written_fragments=Rate(settings.written_fragments_per_second),
+            put_calls=RateLimiter(settings.calls_per_second),
+            get_calls=RateLimiter(settings.calls_per_second),
+            written_bytes=RateLimiter(settings.written_bytes_per_second),
+            written_fragments=RateLimiter(settings.written_fragments_per_second),
         )

@@ -13,7 +13,7 @@ from carillon.streams.fragments import (
     ERROR_ID_TAG,
     ERROR_TEXT_TAG,
     NUMBER_TAG,
-    Fragment,
+    ReceivedFragment,
     pieces,
     seconds_text,
     tags_document,
@@ -63,10 +63,12 @@ class Replay:
             rows = await self._archive.find(self._stream, numbers)
             for number in numbers:
                 fragment = await self._fragment(rows[number]) if number in rows else _NOT_FOUND
-                for piece in _document(fragment) if isinstance(fragment, Fragment) else _failure(number, *fragment):
+                for piece in (
+                    _document(fragment) if isinstance(fragment, ReceivedFragment) else _failure(number, *fragment)
+                ):
                     yield piece
 
-    async def _fragment(self, row: StoredFragment) -> Fragment | tuple[int, str]:
+    async def _fragment(self, row: StoredFragment) -> ReceivedFragment | tuple[int, str]:
         """Return a fragment, or why there is none."""
         try:
             return await self._archive.read(self._stream, row)
@@ -97,7 +99,7 @@ class Replays:
         return replay
 
 
-def _document(fragment: Fragment) -> Iterator[bytes]:
+def _document(fragment: ReceivedFragment) -> Iterator[bytes]:
     tags = (
         (NUMBER_TAG, fragment.number),
         (_SERVER_TIME_TAG, seconds_text(fragment.server_at)),

@@ -1,7 +1,7 @@
-"""Deletes what may be kept no longer, and what nobody knows. Every step can be broken off and taken up again.
+"""Deletes what may be kept no longer, and orphaned segments. Every step can be broken off and taken up again.
 
-A transaction forgets some fragments and dooms the segments that are empty then: `doomed_segments` remembers which until
-they have really gone, whatever happens in between. Transactions are small, so that writing gets its turn between them.
+A transaction deletes the rows of some fragments and writes a tombstone for each segment that is empty then. It stays
+until the segment has really gone, whatever happens in between. Transactions are small, so that others can write.
 """
 
 from collections.abc import Collection, Sequence
@@ -20,14 +20,14 @@ from carillon.storage.sqlite import LONG
 from carillon.streams import tables
 from carillon.streams.catalog import Stream
 from carillon.streams.segments import Segment, Segments, StorageFailed
-from carillon.streams.settings import Settings
+from carillon.streams.settings import StreamSettings
 from carillon.streams.writer import Writer
 from carillon.telemetry import get_logger
 
 _log: Final = get_logger()
 _row: Final = tables.fragments.c
 _stream: Final = tables.streams.c
-_doomed: Final = tables.doomed_segments.c
+_tombstones: Final = tables.segment_tombstones.c
 _PAGE_ROWS: Final = 250
 _PAGE_SEGMENTS: Final = 1_000
 _ALL: Final = ""
@@ -47,7 +47,7 @@ class Retention:
     """Applies retention by age and by size. Any number of processes may do so at the same time."""
 
     def __init__(
-        self, database: Database, segments: Segments, writer: Writer, clock: Clock, settings: Settings
+        self, database: Database, segments: Segments, writer: Writer, clock: Clock, settings: StreamSettings
     ) -> None:
         self._database = database
         self._segments = segments
@@ -60,17 +60,17 @@ class Retention:
     async def recover(self) -> None:
         """Delete what a crash left behind, as far as that can be told at start. Before anything is written."""
         if self._segments.is_ours_alone:
-            await self.delete_strays(at_once=True)
+            await self.delete_orphans(at_once=True)
 
     async def apply(self) -> None:
-        """Delete the fragments that are too old or too many, and the segments that are doomed."""
+        """Delete the fragments that are too old or too many, and the segments that have a tombstone."""
         try:
             await self._segments.tidy()
             deleted = await self._delete_aged() + await self._delete_from_large() + await self._delete_from_all()
             if deleted:
                 _log.info("streams.retention_applied", fragments=deleted)
         finally:
-            await self._try_to_delete_doomed()
+            await self._try_to_delete_tombstoned()
         if self._is_scrub_due:
             self._is_scrub_due = not await self._database.scrub()
 
@@ -79,27 +79,27 @@ class Retention:
         with anyio.move_on_after(self._settings.delete_seconds):
             before = self._clock.now() - timedelta(hours=stream.retention_hours)
             await self._delete_oldest(stream.id, before)
-            await self._try_to_delete_doomed()
+            await self._try_to_delete_tombstoned()
 
-    async def bury(self, stream: Stream) -> None:
+    async def purge(self, stream: Stream) -> None:
         """Delete all that was stored of a stream that the catalog has forgotten; likewise."""
         self._is_scrub_due = True  # its key may be in the database's log; the next sweep is soon enough
         with anyio.move_on_after(self._settings.delete_seconds):
             await self._try_to_delete([Segment(stream.id, _ALL)])
 
     async def run(self) -> None:
-        """Look for what nobody knows from time to time, for ever."""
-        pause = self._settings.stray_seconds if self._segments.is_ours_alone else 0.0
+        """Look for orphaned segments from time to time, for ever."""
+        pause = self._settings.orphan_seconds if self._segments.is_ours_alone else 0.0
         while True:
             await anyio.sleep(pause)
-            pause = self._settings.stray_seconds
+            pause = self._settings.orphan_seconds
             try:
-                await self.delete_strays()
+                await self.delete_orphans()
             except Exception:  # this time; there is a next
-                _log.exception("streams.stray_search_failed")
+                _log.exception("streams.orphan_search_failed")
 
-    async def delete_strays(self, *, at_once: bool = False) -> None:
-        """Delete segments that no row knows.
+    async def delete_orphans(self, *, at_once: bool = False) -> None:
+        """Delete orphaned segments, which no row names.
 
         What has been written and is not in the index yet is unknown, too: so only what was unknown the last time.
 
@@ -107,17 +107,17 @@ class Retention:
             at_once: the first time is enough.
         """
         seen: set[Segment] = set()
-        strays = 0
+        orphans = 0
         async for stream_id, names in self._segments.listing():
             unknown = await self._unknown(stream_id, names)
             proven = unknown if at_once else unknown & self._suspects
             await self._delete(proven)
-            strays += len(proven)
+            orphans += len(proven)
             if len(seen) < _MOST_SUSPECTS:
                 seen |= unknown - proven
         self._suspects = frozenset(seen)
-        if strays:
-            _log.info("streams.strays_deleted", segments=strays)
+        if orphans:
+            _log.info("streams.orphans_deleted", segments=orphans)
 
     async def _unknown(self, stream_id: str, names: Sequence[str]) -> frozenset[Segment]:
         known = sa.select(_row.segment).where(_row.stream_id == stream_id, _row.segment.in_(names)).distinct()
@@ -241,38 +241,38 @@ class Retention:
             await connection.execute(delete.execution_options(**LONG))
             shrink = sa.update(tables.streams).where(_stream.id == stream_id)
             await connection.execute(shrink.values(stored_bytes=_stream.stored_bytes - gone.size))
-            await self._doom(connection, stream_id, {row.segment for row in page})
+            await self._add_tombstones(connection, stream_id, {row.segment for row in page})
         return gone
 
-    async def _doom(self, connection: AsyncConnection, stream_id: str, touched: set[str]) -> None:
+    async def _add_tombstones(self, connection: AsyncConnection, stream_id: str, touched: set[str]) -> None:
         """Close those segments that no fragment is left in, and remember that they must go."""
         left = sa.select(_row.segment).where(_row.stream_id == stream_id, _row.segment.in_(touched)).distinct()
         empty = touched.difference((await connection.execute(left)).scalars())
         if empty:
             self._segments.close([Segment(stream_id, name) for name in empty])
             values: list[dict[str, Any]] = [{"stream_id": stream_id, "segment": name} for name in empty]
-            await connection.execute(sa.insert(tables.doomed_segments), values)
+            await connection.execute(sa.insert(tables.segment_tombstones), values)
 
-    async def _try_to_delete_doomed(self) -> None:
-        """Delete the segments that are doomed, as long as it works."""
-        some = sa.select(_doomed.stream_id, _doomed.segment).limit(_PAGE_SEGMENTS)
+    async def _try_to_delete_tombstoned(self) -> None:
+        """Delete the segments that have a tombstone, as long as it works."""
+        some = sa.select(_tombstones.stream_id, _tombstones.segment).limit(_PAGE_SEGMENTS)
         while True:
             async with self._database.reading() as connection:
                 page = [Segment(*row) for row in await connection.execute(some)]
             if not (page and await self._try_to_delete(page)):
                 return
 
-    async def _try_to_delete(self, doomed: Sequence[Segment]) -> bool:
-        """Delete segments and doom them no more; tell whether they have gone. If not, the next sweep tries again."""
+    async def _try_to_delete(self, segments: Sequence[Segment]) -> bool:
+        """Delete segments and their tombstones; return whether they have gone. If not, the next sweep tries again."""
         try:
-            await self._delete(doomed)
+            await self._delete(segments)
         except StorageFailed as error:
-            _log.warning("streams.deletion_delayed", segments=len(doomed), error=str(error))
+            _log.warning("streams.deletion_delayed", segments=len(segments), error=str(error))
             return False
-        is_meant = sa.and_(_doomed.stream_id == sa.bindparam("of"), _doomed.segment == sa.bindparam("name"))
-        values = [{"of": segment.stream_id, "name": segment.name} for segment in doomed]
+        is_meant = sa.and_(_tombstones.stream_id == sa.bindparam("of"), _tombstones.segment == sa.bindparam("name"))
+        values = [{"of": segment.stream_id, "name": segment.name} for segment in segments]
         async with self._database.transaction() as connection:
-            await connection.execute(sa.delete(tables.doomed_segments).where(is_meant), values)
+            await connection.execute(sa.delete(tables.segment_tombstones).where(is_meant), values)
         return True
 
 

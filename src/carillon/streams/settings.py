@@ -9,7 +9,7 @@ from carillon.bounds import Bytes, Count, Limit, OptionalSeconds, Rate, Seconds,
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class StreamSettings:
     """Limits, time spans and buffers of the embedded Kinesis Video Streams."""
 
     max_fragment_bytes: Bytes = 50_000_000
@@ -50,7 +50,7 @@ class Settings:
     """GetMedia ends its answer when no fragment came for this long."""
     now_seconds: OptionalSeconds = 5.0
     """GetMedia from NOW starts with the newest fragment if it arrived within this time, else with the next."""
-    settle_seconds: OptionalSeconds = 0.05
+    finalize_seconds: OptionalSeconds = 0.05
     """A complete Cluster is a complete fragment when no tags followed it for this long."""
     ring_seconds: Seconds = 300.0
     """How long fragments of a stream without retention stay readable, in memory."""
@@ -74,7 +74,7 @@ class Settings:
     """A segment file is closed at this age; it is deleted once all of its fragments are past retention."""
     sweep_seconds: Seconds = 30.0
     """How often fragments past retention are deleted, and those that stayed long enough in memory."""
-    stray_seconds: Seconds = 21_600.0
+    orphan_seconds: Seconds = 21_600.0
     """How often what a crash left behind is looked for; what nobody knows at two such times is deleted."""
     delete_seconds: OptionalSeconds = 5.0
     """How long a deletion may hold up the request for it; what takes longer goes on after the answer."""
@@ -92,7 +92,7 @@ class Settings:
     """An S3-compatible store; empty means Amazon S3, or what AWS_ENDPOINT_URL_S3 says."""
     s3_region: Annotated[str, Meta(pattern=r"^[a-z0-9-]*\Z", description="empty, or a Region")] = ""
     """Region of the bucket; empty means our own."""
-    s3_gather_seconds: OptionalSeconds = 5.0
+    s3_batch_seconds: OptionalSeconds = 5.0
     """Fragments of one stream are put into one object for so long; PERSISTED is that much later,"""
     s3_object_bytes: Bytes = 4_000_000
     """or until they are so large together (which is also how far a reader reads ahead),"""

@@ -14,7 +14,7 @@ _CLOCK_SLACK: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Newest:
+class Now:
     """Start with the newest fragment if it is only just over, else with the next."""
 
 
@@ -24,7 +24,7 @@ class Earliest:
 
 
 @dataclass(frozen=True, slots=True)
-class After:
+class AfterFragment:
     """Start with the fragment that follows this one.
 
     Raises:
@@ -51,10 +51,10 @@ class AtProducerTime:
     at: datetime
 
 
-Start: TypeAlias = Newest | Earliest | After | AtServerTime | AtProducerTime
+StartSelector: TypeAlias = Now | Earliest | AfterFragment | AtServerTime | AtProducerTime
 
 
-async def find(start: Start, live: LiveStream, store: Store, clock: Clock, now_seconds: float) -> Cursor | None:
+async def find(start: StartSelector, live: LiveStream, store: Store, clock: Clock, now_seconds: float) -> Cursor | None:
     """Return the place in a stream; None for a fragment that the stream never had."""
     match start:
         case Earliest():
@@ -63,10 +63,10 @@ async def find(start: Start, live: LiveStream, store: Store, clock: Clock, now_s
             return await store.before_server_time(live, at)
         case AtProducerTime(at):
             return await store.before_producer_time(live, at)
-        case After(number):
+        case AfterFragment(number):
             is_known = _may_be_of(live, FragmentNumber.parse(number), clock) or await store.has(live, number)
             return Cursor(str(FragmentNumber.parse(number))) if is_known else None
-        case Newest():
+        case Now():
             return _before_newest(live, clock, now_seconds)
 
 
@@ -75,14 +75,14 @@ def _before_newest(live: LiveStream, clock: Clock, now_seconds: float) -> Cursor
     newest = live.newest
     if newest is None:
         return Cursor(BEFORE_ALL)
-    if newest.held_at is not None:
-        is_recent = clock.monotonic() - newest.held_at <= now_seconds
+    if newest.completed_at is not None:
+        is_recent = clock.monotonic() - newest.completed_at <= now_seconds
     else:
         is_recent = timedelta() <= clock.now() - newest.received_at <= timedelta(seconds=now_seconds)
     return Cursor(just_before(newest.number) if is_recent else newest.number)
 
 
-def before_what_is_said_now(live: LiveStream, clock: Clock) -> str:
+def before_current_speech(live: LiveStream, clock: Clock) -> str:
     """Return the number after which somebody begins who is to hear what is being said now, and nothing before.
 
     That is the fragment that is arriving, or else the next; or the newest, if it was sent faster than it is spoken and
@@ -92,13 +92,13 @@ def before_what_is_said_now(live: LiveStream, clock: Clock) -> str:
     newest = live.newest
     if newest is None:
         return ""
-    if newest.held_at is None or newest.left is None:
+    if newest.completed_at is None or newest.left is None:
         return newest.number
-    return just_before(newest.number) if clock.monotonic() - newest.held_at < newest.left else newest.number
+    return just_before(newest.number) if clock.monotonic() - newest.completed_at < newest.left else newest.number
 
 
 def _may_be_of(live: LiveStream, number: FragmentNumber, clock: Clock) -> bool:
-    """Tell whether we gave this number to a fragment of the stream, be it still arriving, broken off, or expired.
+    """Return whether we gave this number to a fragment of the stream, be it still arriving, broken off, or expired.
 
     A reader that got a fragment which a crash then took from us before it was stored must be able to read on.
     """

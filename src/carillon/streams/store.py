@@ -12,10 +12,10 @@ from carillon.streams.archive import Archive, StoredFragment
 from carillon.streams.catalog import Stream
 from carillon.streams.errors import FragmentUnreadable
 from carillon.streams.fragment_numbers import BEFORE_ALL, just_before
-from carillon.streams.fragments import Fragment
-from carillon.streams.live import LiveStream, Receipt
+from carillon.streams.fragments import ReceivedFragment
+from carillon.streams.live import LiveStream, WriteFuture
 from carillon.streams.retention import Retention
-from carillon.streams.settings import Settings
+from carillon.streams.settings import StreamSettings
 from carillon.streams.writer import Writer
 from carillon.telemetry import get_logger
 
@@ -42,7 +42,7 @@ class Store:
     """Takes fragments in and finds them again."""
 
     def __init__(
-        self, archive: Archive, writer: Writer, retention: Retention, clock: Clock, settings: Settings
+        self, archive: Archive, writer: Writer, retention: Retention, clock: Clock, settings: StreamSettings
     ) -> None:
         self._archive = archive
         self._writer = writer
@@ -50,7 +50,7 @@ class Store:
         self._clock = clock
         self._settings = settings
         self._live: dict[str, LiveStream] = {}
-        self._held_bytes = 0
+        self._cached_bytes = 0
         self._is_closing = False
 
     async def live(self, stream: Stream) -> LiveStream:
@@ -65,35 +65,35 @@ class Store:
             self._live.setdefault(stream.id, found)
         return self._live[stream.id]
 
-    async def add(self, live: LiveStream, fragment: Fragment) -> Receipt | None:
+    async def add(self, live: LiveStream, fragment: ReceivedFragment) -> WriteFuture | None:
         """Make a fragment readable now and, if the stream has retention, durable in a moment; None if it has not.
 
         Returns once there is room for the next one.
         """
         if live.is_deleted:
             return None
-        receipt = self._writer.put(live, fragment) if live.stream.retention_hours else None
-        before = live.held_bytes
+        future = self._writer.put(live, fragment) if live.stream.retention_hours else None
+        before = live.cached_bytes
         now = self._clock.monotonic()
-        live.hold(fragment, receipt, now)
+        live.append(fragment, future, now)
         live.trim(now, self._settings)
-        self._held_bytes += live.held_bytes - before
+        self._cached_bytes += live.cached_bytes - before
         self._shrink()
         await self._writer.room()
-        return receipt
+        return future
 
     async def close(self) -> None:
-        """Let producers finish the fragments that they send; return when all that came is stored and told."""
+        """Wait until producers have finished the fragments that they send, and all is stored and acknowledged."""
         self._is_closing = True
         async with anyio.create_task_group() as group:
             for live in list(self._live.values()):
                 group.start_soon(live.close)
 
-    def hurry(self, live: LiveStream) -> None:
-        """Let what was added be durable soon: its producer is done."""
-        self._writer.hurry(live)
+    def flush(self, live: LiveStream) -> None:
+        """Make what was added durable soon: its producer is done."""
+        self._writer.flush(live)
 
-    async def next(self, live: LiveStream, cursor: Cursor) -> Fragment | None:
+    async def next(self, live: LiveStream, cursor: Cursor) -> ReceivedFragment | None:
         """Return the first fragment behind the cursor and move it there; None if there is none yet.
 
         Raises:
@@ -118,13 +118,13 @@ class Store:
         return fragment
 
     async def has(self, live: LiveStream, number: str) -> bool:
-        """Tell whether a fragment can be read."""
+        """Return whether a fragment can be read."""
         return any(held.number == number for held in live.fragments()) or await self._archive.has(live.stream, number)
 
     async def before_server_time(self, live: LiveStream, at: datetime) -> Cursor:
         """Return the place before the fragment that was arriving at a time, or else before the next one."""
         held = [fragment for fragment in live.fragments() if fragment.server_at <= at]
-        latest: Fragment | StoredFragment | None = held[-1] if held else None
+        latest: ReceivedFragment | StoredFragment | None = held[-1] if held else None
         if latest is None:
             latest = await self._archive.latest_before(live.stream, at)
         if latest is None:
@@ -135,7 +135,7 @@ class Store:
     async def before_producer_time(self, live: LiveStream, at: datetime) -> Cursor:
         """Return the place before the fragment that was recorded at a time, or else before the one recorded next."""
         longest = timedelta(seconds=2 * self._settings.max_fragment_seconds)
-        found: Fragment | StoredFragment | None = await self._archive.recorded_at(live.stream, at, longest)
+        found: ReceivedFragment | StoredFragment | None = await self._archive.recorded_at(live.stream, at, longest)
         held = [f for f in live.fragments() if f.producer_at + timedelta(milliseconds=f.duration_ms) > at]
         if held and (found is None or found.producer_at > at):
             found = next((f for f in held if f.producer_at <= at), min(held, key=lambda f: (f.producer_at, f.number)))
@@ -144,7 +144,7 @@ class Store:
         return Cursor(just_before(found.number))
 
     def change(self, stream: Stream) -> None:
-        """Take note that a stream was changed."""
+        """Replace what is known of a stream that was changed."""
         if live := self._live.get(stream.id):
             live.stream = stream
 
@@ -153,20 +153,20 @@ class Store:
         await self._retention.apply_to(stream)
 
     async def delete(self, stream: Stream) -> None:
-        """Let go of all fragments of a stream that was deleted."""
+        """Drop and delete all fragments of a stream that was deleted."""
         live = self._live.pop(stream.id, None)
         if live:
-            self._held_bytes -= live.held_bytes
+            self._cached_bytes -= live.cached_bytes
             live.delete()
-        await self._retention.bury(stream)
+        await self._retention.purge(stream)
 
     async def sweep(self) -> None:
         """Delete what may be kept no longer, in memory and in the archive."""
         now = self._clock.monotonic()
         for live in list(self._live.values()):
-            before = live.held_bytes
+            before = live.cached_bytes
             live.trim(now, self._settings)
-            self._held_bytes += live.held_bytes - before
+            self._cached_bytes += live.cached_bytes - before
             if live.is_idle:
                 del self._live[live.stream.id]
         await self._retention.apply()
@@ -181,9 +181,9 @@ class Store:
                 _log.exception("streams.sweep_failed")
 
     def _shrink(self) -> None:
-        while self._held_bytes > self._settings.memory_bytes:
-            largest = max(self._live.values(), key=lambda live: live.held_bytes)
-            before = largest.held_bytes
+        while self._cached_bytes > self._settings.memory_bytes:
+            largest = max(self._live.values(), key=lambda live: live.cached_bytes)
+            before = largest.cached_bytes
             if not largest.drop_oldest():
                 return  # all of it waits for the disk, which has a limit of its own
-            self._held_bytes -= before - largest.held_bytes
+            self._cached_bytes -= before - largest.cached_bytes

@@ -10,16 +10,16 @@ from typing import Final, Self
 from carillon.arns import Place
 from carillon.clock import Clock
 from carillon.storage import Database, Vault
-from carillon.streams.archive import Archive, Position, Span, StoredFragment
-from carillon.streams.catalog import Catalog, Page, Stream
+from carillon.streams.archive import Archive, ListPosition, StoredFragment, TimestampRange
+from carillon.streams.catalog import Stream, StreamCatalog, StreamPage
 from carillon.streams.children import beside
 from carillon.streams.errors import StreamNotFound
-from carillon.streams.recording import Recording, open_recording, random_bits
 from carillon.streams.replay import Replay, Replays
 from carillon.streams.retention import Retention
 from carillon.streams.segments import choose
-from carillon.streams.settings import Settings
-from carillon.streams.starts import Start, before_what_is_said_now
+from carillon.streams.session import PutMediaSession, open_session, random_bits
+from carillon.streams.settings import StreamSettings
+from carillon.streams.starts import StartSelector, before_current_speech
 from carillon.streams.store import Store
 from carillon.streams.tail import Tail
 from carillon.streams.writer import Writer
@@ -48,15 +48,15 @@ class Streams:
         place: Place,
         clock: Clock,
         directory: Path,
-        settings: Settings | None = None,
+        settings: StreamSettings | None = None,
         random: Callable[[], int] = random_bits,
     ) -> None:
-        self.settings = settings or Settings()
+        self.settings = settings or StreamSettings()
         self._clock = clock
         self._random = random
         owner = vault.derive("streams storage").hex()[:16]
         self._segments = choose(self.settings, directory, owner, place.region, clock)
-        self._catalog = Catalog(database, vault, place, clock, self.settings.max_stream_tags)
+        self._catalog = StreamCatalog(database, vault, place, clock, self.settings.max_stream_tags)
         self._archive = Archive(database, vault, self._segments)
         self._replays = Replays(self._archive, self.settings.max_replays)
         self._writer = Writer(self._archive, self._segments, vault, self.settings)
@@ -121,14 +121,14 @@ class Streams:
         return await self._catalog.find(name, arn)
 
     async def has_stream(self, stream_arn: str) -> bool:
-        """Tell whether a stream with this ARN exists."""
+        """Return whether a stream with this ARN exists."""
         try:
             await self._catalog.find(arn=stream_arn)
         except StreamNotFound:
             return False
         return True
 
-    async def newest_place(self, stream_arn: str) -> str | None:
+    async def newest_position(self, stream_arn: str) -> str | None:
         """Return the number after which somebody begins who is to hear what is being said now, and nothing before.
 
         Empty for the first fragment of all; None if there is no such stream.
@@ -137,9 +137,9 @@ class Streams:
             live = await self._store.live(await self._catalog.find(arn=stream_arn))
         except StreamNotFound:
             return None
-        return before_what_is_said_now(live, self._clock)
+        return before_current_speech(live, self._clock)
 
-    async def list(self, prefix: str = "", token: str | None = None, limit: int = 10_000) -> Page:
+    async def list(self, prefix: str = "", token: str | None = None, limit: int = 10_000) -> StreamPage:
         """Return streams whose names begin with `prefix`, ordered by name.
 
         Raises:
@@ -203,7 +203,7 @@ class Streams:
         await self._catalog.untag(stream, names)
 
     @asynccontextmanager
-    async def record(self, stream: Stream, producer_start: datetime | None) -> AsyncIterator[Recording]:
+    async def record(self, stream: Stream, producer_start: datetime | None) -> AsyncIterator[PutMediaSession]:
         """Write to a stream, as its only producer.
 
         Args:
@@ -216,19 +216,19 @@ class Streams:
             StreamNotFound: it was deleted.
         """
         live = await self._store.live(stream)
-        async with open_recording(
+        async with open_session(
             live, self._store, self._catalog, producer_start, self._clock, self.settings, self._random
-        ) as recording:
-            yield recording
+        ) as session:
+            yield session
 
     async def drain(self) -> None:
-        """Let producers finish the fragments that they are sending, then let those who read come to the last one.
+        """Wait for producers to finish the fragments that they are sending, and readers to come to the last one.
 
         Returns when everything that was sent is stored and acknowledged. Who wants to send more is told to come back.
         """
         await self._store.close()
 
-    async def tail(self, stream: Stream, start: Start, *, is_whole: bool = False) -> Tail:
+    async def tail(self, stream: Stream, start: StartSelector, *, is_whole: bool = False) -> Tail:
         """Read a stream from some place on.
 
         Args:
@@ -245,7 +245,7 @@ class Streams:
         return Tail(self._store, live, start, self._clock, self.settings, is_whole)
 
     async def list_fragments(
-        self, stream: Stream, span: Span, after: Position | None = None, limit: int = 100
+        self, stream: Stream, span: TimestampRange, after: ListPosition | None = None, limit: int = 100
     ) -> Sequence[StoredFragment]:
         """Return the first stored fragments of a span, in the order of its times.
 

@@ -42,8 +42,8 @@ fragments = sa.Table(
     sa.Index(None, "stream_id", "segment"),
 )
 
-doomed_segments = sa.Table(
-    "doomed_segments",
+segment_tombstones = sa.Table(
+    "segment_tombstones",
     metadata,
     sa.Column("stream_id", sa.String(32), primary_key=True),
     sa.Column("segment", sa.String(47), primary_key=True),  # empty: all that there is of the stream, its rows too

@@ -18,10 +18,10 @@ import anyio
 from carillon.clock import Clock
 from carillon.streams import starts
 from carillon.streams.errors import FragmentUnreadable, StreamThrottled
-from carillon.streams.fragments import Arriving, Fragment, document, error_document, opening, rest
+from carillon.streams.fragments import ArrivingFragment, ReceivedFragment, document, error_document, opening, rest
 from carillon.streams.live import LiveStream
-from carillon.streams.rates import Rate
-from carillon.streams.settings import Settings
+from carillon.streams.rates import RateLimiter
+from carillon.streams.settings import StreamSettings
 from carillon.streams.store import Cursor, Store
 
 # Source: Kinesis Video Streams Developer Guide, "GetMedia", the errors that come as tags.
@@ -48,9 +48,9 @@ class Tail:
         self,
         store: Store,
         live: LiveStream,
-        start: starts.Start,
+        start: starts.StartSelector,
         clock: Clock,
-        settings: Settings,
+        settings: StreamSettings,
         is_whole: bool = False,
     ) -> None:
         self._store = store
@@ -59,9 +59,9 @@ class Tail:
         self._clock = clock
         self._settings = settings
         self._is_whole = is_whole
-        self._bell = live.changed if is_whole else live.moved
-        self._bytes = Rate(settings.read_bytes_per_second)
-        self._fragments = Rate(settings.read_fragments_per_second)
+        self._notifier = live.changed if is_whole else live.moved
+        self._bytes = RateLimiter(settings.read_bytes_per_second)
+        self._fragments = RateLimiter(settings.read_fragments_per_second)
         calls, now = live.rates(settings).get_calls, clock.monotonic()
         if not calls.allows(1, now):
             raise StreamThrottled(live.stream.name)
@@ -87,7 +87,7 @@ class Tail:
     async def _read(self) -> AsyncGenerator[bytes, None]:
         cursor = await starts.find(self._start, self._live, self._store, self._clock, self._settings.now_seconds)
         if cursor is None:
-            assert isinstance(self._start, starts.After)
+            assert isinstance(self._start, starts.AfterFragment)
             yield error_document(self._start.number, *_NOT_FOUND)
             return
         while not self._live.is_deleted:
@@ -98,7 +98,7 @@ class Tail:
                 continue
             if found is None:
                 return
-            if isinstance(found, Fragment):
+            if isinstance(found, ReceivedFragment):
                 for piece in document(found, self._newest_at(found)):
                     yield piece
                     await self._pause(self._bytes, len(piece))
@@ -112,11 +112,11 @@ class Tail:
                 cursor.number = found.number
             await self._pause(self._fragments, 1)
 
-    async def _next(self, cursor: Cursor) -> Fragment | Arriving | None:
+    async def _next(self, cursor: Cursor) -> ReceivedFragment | ArrivingFragment | None:
         """Return the next fragment once there is one, or some of it; None if there is none in time, or no stream."""
         deadline = anyio.current_time() + self._settings.end_seconds
         while not self._live.is_deleted:
-            changed = self._bell.next
+            changed = self._notifier.next_event
             fragment = await self._store.next(self._live, cursor)
             if fragment:
                 return fragment
@@ -127,12 +127,12 @@ class Tail:
                 return None
         return None
 
-    async def _follow(self, arriving: Arriving) -> AsyncGenerator[bytes, None]:
+    async def _follow(self, arriving: ArrivingFragment) -> AsyncGenerator[bytes, None]:
         """Yield the document of a fragment as it arrives; the end is missing if it breaks off, or is long in coming."""
         unsent, sent = opening(arriving), 0
         silence = _Silence(self._settings.end_seconds)
         while not arriving.complete:
-            changed = self._bell.next
+            changed = self._notifier.next_event
             if data := arriving.read(sent):
                 yield unsent + data
                 unsent, sent = b"", sent + len(data)
@@ -143,11 +143,11 @@ class Tail:
         for piece in rest(unsent, arriving.complete, sent, self._newest_at(arriving)):
             yield piece
 
-    def _newest_at(self, fragment: Fragment | Arriving) -> datetime:
+    def _newest_at(self, fragment: ReceivedFragment | ArrivingFragment) -> datetime:
         newest = self._live.newest
         return newest.server_at if newest else fragment.server_at
 
-    async def _pause(self, rate: Rate, amount: int) -> None:
+    async def _pause(self, rate: RateLimiter, amount: int) -> None:
         seconds = rate.spend(amount, self._clock.monotonic())
         if seconds:
             await anyio.sleep(seconds)

@@ -1,9 +1,9 @@
-"""Stores fragments in the background: first where they stay, then in the index, and only then it is said so.
+"""Stores fragments in the background: first where they stay, then in the index, and only then their futures say so.
 
 Each stream's fragments are appended to its segment a batch at a time, those of several streams at the same time. What
 has been appended in the meantime is made known to the index in one transaction, so a commit is shared by however many
-streams there are, and a stream that is slow to append holds up no other. What a receipt calls stored survives a kill at
-any moment: first the segment, then the row, then the word.
+streams there are, and a stream that is slow to append holds up no other. What a future reports as stored survives a
+kill at any moment: first the segment, then the row, then the future.
 """
 
 import math
@@ -16,11 +16,11 @@ from anyio import to_thread
 
 from carillon.storage import Vault
 from carillon.streams.archive import Archive, StoredFragment, seal_context
-from carillon.streams.fragments import Fragment
-from carillon.streams.lanes import Batch, Lanes, Waiting
-from carillon.streams.live import LiveStream, Receipt
+from carillon.streams.fragments import ReceivedFragment
+from carillon.streams.live import LiveStream, WriteFuture
 from carillon.streams.segments import Segments
-from carillon.streams.settings import Settings
+from carillon.streams.settings import StreamSettings
+from carillon.streams.write_queue import QueuedFragment, WriteBatch, WriteQueue
 from carillon.telemetry import get_logger
 
 _log: Final = get_logger()
@@ -29,78 +29,78 @@ _INLINE_BYTES: Final = 256 * 1024
 
 
 class Writer:
-    """Takes fragments to be stored. `run` must be running for receipts to be settled."""
+    """Takes fragments to be stored. `run` must be running for futures to be set."""
 
-    def __init__(self, archive: Archive, segments: Segments, vault: Vault, settings: Settings) -> None:
+    def __init__(self, archive: Archive, segments: Segments, vault: Vault, settings: StreamSettings) -> None:
         self._archive = archive
         self._segments = segments
         self._vault = vault
         self._settings = settings
-        self._lanes = Lanes(segments.gather)
-        self._appended: list[tuple[Batch, Sequence[StoredFragment]]] = []
+        self._queue = WriteQueue(segments.batch_limits)
+        self._appended: list[tuple[WriteBatch, Sequence[StoredFragment]]] = []
         self._unwritten_bytes = 0
-        self._stirred = anyio.Event()
+        self._woken = anyio.Event()
         self._has_appended = anyio.Event()
-        self._settled = anyio.Event()
+        self._written = anyio.Event()
         self._scope = anyio.CancelScope(shield=True)
         self._is_closing = False
 
-    def put(self, live: LiveStream, fragment: Fragment) -> Receipt:
+    def put(self, live: LiveStream, fragment: ReceivedFragment) -> WriteFuture:
         """Take a fragment to be stored after those before it. Await `room` before the next."""
-        receipt = Receipt()
-        self._lanes.put(live, Waiting(fragment, receipt), anyio.current_time())
+        future = WriteFuture()
+        self._queue.put(live, QueuedFragment(fragment, future), anyio.current_time())
         self._unwritten_bytes += fragment.size
         if 2 * self._unwritten_bytes >= self._settings.unwritten_bytes:
-            self._lanes.hurry_all()
-        self._stir()
-        return receipt
+            self._queue.flush_all()
+        self._wake()
+        return future
 
-    def hurry(self, live: LiveStream) -> None:
+    def flush(self, live: LiveStream) -> None:
         """Store what there is of a stream now: not much more will come."""
-        self._lanes.hurry(live.stream.id)
-        self._stir()
+        self._queue.flush(live.stream.id)
+        self._wake()
 
     async def room(self) -> None:
         """Wait until less than the limit is still to be stored."""
         while self._unwritten_bytes >= self._settings.unwritten_bytes:
-            await self._settled.wait()
+            await self._written.wait()
 
     async def run(self) -> None:
         """Store until told to close. A stop from outside must not tear a commit: hence the shield."""
         with self._scope:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._index_appended)
-                while not (self._is_closing and self._lanes.is_empty):
-                    stirred = self._stirred  # before looking, so that nothing can slip in between
-                    taken = self._lanes.take(anyio.current_time())
+                while not (self._is_closing and self._queue.is_empty):
+                    woken = self._woken  # before looking, so that nothing can slip in between
+                    taken = self._queue.take(anyio.current_time())
                     for batch in taken:
                         group.start_soon(self._append, batch)
                     if taken:
                         await anyio.sleep(self._settings.commit_seconds)  # others come, and are written together
                     else:
-                        with anyio.CancelScope(deadline=self._lanes.next_due_at):
-                            await stirred.wait()
+                        with anyio.CancelScope(deadline=self._queue.next_due_at):
+                            await woken.wait()
                 group.cancel_scope.cancel()
 
     def close(self) -> None:
-        """Let `run` return once everything is stored, or when the time for that is over."""
+        """Make `run` return once everything is stored, or when the time for that is over."""
         self._is_closing = True
         self._scope.deadline = anyio.current_time() + self._settings.flush_seconds
-        self._lanes.hurry_all()
-        self._stir()
+        self._queue.flush_all()
+        self._wake()
 
     @asynccontextmanager
     async def paused(self, stream_id: str) -> AsyncIterator[None]:
         """Keep a stream from being written, so that nothing is deleted that is just being appended to."""
         try:
-            with self._lanes.pausing(stream_id):
-                while self._lanes.is_taken(stream_id):
-                    await self._settled.wait()
+            with self._queue.pausing(stream_id):
+                while self._queue.is_taken(stream_id):
+                    await self._written.wait()
                 yield
         finally:
-            self._stir()
+            self._wake()
 
-    async def _append(self, batch: Batch) -> None:
+    async def _append(self, batch: WriteBatch) -> None:
         stream = batch.live.stream
         try:
             if not batch.live.is_deleted:
@@ -115,14 +115,14 @@ class Writer:
                 return
         except Exception:
             _log.exception("streams.append_failed", stream_arn=stream.arn, fragments=len(batch.items))
-        self._settle(batch, is_stored=False)
+        self._finish(batch, is_stored=False)
 
-    async def _sealed(self, batch: Batch) -> list[bytes]:
+    async def _sealed(self, batch: WriteBatch) -> list[bytes]:
         if batch.size <= _INLINE_BYTES:
             return self._seal(batch)
         return await to_thread.run_sync(self._seal, batch)
 
-    def _seal(self, batch: Batch) -> list[bytes]:
+    def _seal(self, batch: WriteBatch) -> list[bytes]:
         stream = batch.live.stream
         fragments = [item.fragment for item in batch.items]
         return [
@@ -140,24 +140,24 @@ class Writer:
             self._has_appended = anyio.Event()
             known = await self._index(appended)
             for batch, _ in appended:
-                self._settle(batch, is_stored=batch.stream_id in known)
+                self._finish(batch, is_stored=batch.stream_id in known)
 
-    async def _index(self, appended: Sequence[tuple[Batch, Sequence[StoredFragment]]]) -> frozenset[str]:
+    async def _index(self, appended: Sequence[tuple[WriteBatch, Sequence[StoredFragment]]]) -> frozenset[str]:
         try:
             return await self._archive.add({batch.stream_id: rows for batch, rows in appended})
         except Exception:
             _log.exception("streams.fragments_not_indexed", streams=len(appended))
             return frozenset()
 
-    def _settle(self, batch: Batch, *, is_stored: bool) -> None:
+    def _finish(self, batch: WriteBatch, *, is_stored: bool) -> None:
         self._unwritten_bytes -= batch.size
         for item in batch.items:
-            item.receipt.settle(is_stored=is_stored)
-        self._lanes.put_down(batch.stream_id)
-        self._stir()
-        self._settled.set()
-        self._settled = anyio.Event()
+            item.future.set_result(is_stored=is_stored)
+        self._queue.task_done(batch.stream_id)
+        self._wake()
+        self._written.set()
+        self._written = anyio.Event()
 
-    def _stir(self) -> None:
-        self._stirred.set()
-        self._stirred = anyio.Event()
+    def _wake(self) -> None:
+        self._woken.set()
+        self._woken = anyio.Event()

@@ -63,7 +63,7 @@ class Waker(Protocol):
         ...
 
 
-NewestPlace = Callable[[str], Awaitable[str | None]]
+NewestPosition = Callable[[str], Awaitable[str | None]]
 """Returns, for a stream ARN, the number of the fragment after which a task begins that is asked for now: empty for the
 first of all, None if nobody can say."""
 
@@ -94,9 +94,9 @@ class Tasks:
         clock: Clock,
         settings: Settings | None = None,
         new_id: Callable[[], uuid.UUID] = uuid.uuid4,
-        newest_place: NewestPlace | None = None,
+        newest_position: NewestPosition | None = None,
     ) -> None:
-        self._newest_place = newest_place
+        self._newest_position = newest_position
         self._database = database
         self._pipelines = pipelines
         self._profiles = profiles
@@ -264,7 +264,7 @@ class Tasks:
         language: str | None = None,
     ) -> Task:
         now, task_id = self._clock.now(), str(self._new_id())
-        newest = None if self._newest_place is None else await self._newest_place(start.source.stream_arn)
+        newest = None if self._newest_position is None else await self._newest_position(start.source.stream_arn)
 
         async def insert(connection: AsyncConnection) -> Task:
             if domain_id is not None:

@@ -31,8 +31,7 @@ from carillon.clock import SystemClock
 from carillon.listener import Listener
 from carillon.matroska import BlockRead, ClusterTimecode, Demuxer, TagsRead, TracksRead
 from carillon.storage import Database, Vault
-from carillon.streams import Settings as StreamSettings
-from carillon.streams import Streams
+from carillon.streams import Streams, StreamSettings
 
 KEY = AccessKey("CRLNTESTTESTTESTTEST", "a secret that only tests know")
 WRITER = AccessKey(

@@ -15,7 +15,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from carillon.streams import Settings as StreamSettings
+from carillon.streams import StreamSettings
 
 pytestmark = pytest.mark.anyio
 

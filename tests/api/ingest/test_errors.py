@@ -4,7 +4,7 @@ import pytest
 
 from carillon.api.ingest.errors import MediaRefused, NotUnderstood, RanAhead, code_of, reason_of
 from carillon.errors import LimitExceeded, Transient
-from carillon.streams import ProducerConnected, Refusal, StreamNotFound
+from carillon.streams import AckErrorCode, ProducerConnected, StreamNotFound
 
 
 @pytest.mark.parametrize(
@@ -12,12 +12,12 @@ from carillon.streams import ProducerConnected, Refusal, StreamNotFound
     [
         (NotUnderstood("x"), 4400),
         (StreamNotFound("x"), 4404),
-        (MediaRefused(Refusal.STREAM_NOT_ACTIVE), 4404),
+        (MediaRefused(AckErrorCode.STREAM_NOT_ACTIVE), 4404),
         (ProducerConnected("x"), 4409),
         (RanAhead("x"), 4429),
         (LimitExceeded("x"), 1013),
         (Transient("x"), 1013),
-        (MediaRefused(Refusal.ARCHIVAL_ERROR), 1011),
+        (MediaRefused(AckErrorCode.ARCHIVAL_ERROR), 1011),
         (RuntimeError("x"), 1011),
     ],
 )

@@ -25,7 +25,7 @@ from carillon.arns import Place
 from carillon.clock import SystemClock
 from carillon.matroska import AUDIO, Block, ClusterEnded, Demuxer, DocumentStarted, Muxer, TagsRead, Track
 from carillon.storage import Database, Vault, metadata
-from carillon.streams import Settings, Streams
+from carillon.streams import Streams, StreamSettings
 
 KEY = AccessKey("CRLNTESTTESTTESTTEST", "a secret that only tests know")
 MUXER = Muxer(Track(1, 1, AUDIO, "leg", "A_PCM/INT/LIT", b"", 8000.0, 1, 16))
@@ -184,7 +184,7 @@ def _signed(headers: Mapping[str, str], url: str, sign_as: str) -> dict[str, str
 
 
 @contextmanager
-def serving(folder: Path, settings: Settings, patience: kinesis_video.Settings) -> Iterator[Served]:
+def serving(folder: Path, settings: StreamSettings, patience: kinesis_video.Settings) -> Iterator[Served]:
     """Run streams and their API under uvicorn in a thread of its own."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     port = listener.getsockname()[1]
@@ -226,7 +226,7 @@ def serve() -> Callable[..., AbstractContextManager[Served]]:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server for the tests of a module, whose GetMedia soon comes to an end."""
     patience = kinesis_video.Settings(linger_seconds=0.3)
-    settings = Settings(end_seconds=0.2, handover_seconds=0.1)
+    settings = StreamSettings(end_seconds=0.2, handover_seconds=0.1)
     with serving(tmp_path_factory.mktemp("served"), settings, patience) as server:
         yield server
 
@@ -235,14 +235,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 def impatient(tmp_path: Path) -> Iterator[Served]:
     """A server that disconnects silent producers soon."""
     patience = kinesis_video.Settings(idle_seconds=0.2, silence_seconds=0.5)
-    with serving(tmp_path, Settings(end_seconds=0.2), patience) as server:
+    with serving(tmp_path, StreamSettings(end_seconds=0.2), patience) as server:
         yield server
 
 
 @pytest.fixture
 def patient(tmp_path: Path) -> Iterator[Served]:
     """A server that lets readers wait for as long as a test may take."""
-    with serving(tmp_path, Settings(end_seconds=60), kinesis_video.Settings()) as server:
+    with serving(tmp_path, StreamSettings(end_seconds=60), kinesis_video.Settings()) as server:
         yield server
 
 

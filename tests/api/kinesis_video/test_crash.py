@@ -12,13 +12,13 @@ SERVER = """
 import importlib.util, sys
 from pathlib import Path
 from carillon.api import kinesis_video
-from carillon.streams import Settings
+from carillon.streams import StreamSettings
 
 spec = importlib.util.spec_from_file_location("conftest_of_kinesis_video", sys.argv[1])
 conftest = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = conftest
 spec.loader.exec_module(conftest)
-with conftest.serving(Path(sys.argv[2]), Settings(end_seconds=0.2), kinesis_video.Settings()) as served:
+with conftest.serving(Path(sys.argv[2]), StreamSettings(end_seconds=0.2), kinesis_video.Settings()) as served:
     print(served.port, flush=True)
     sys.stdin.read()
 """

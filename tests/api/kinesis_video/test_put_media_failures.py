@@ -13,8 +13,7 @@ from carillon.api.protocol import ClientGone, RawCall
 from carillon.arns import Place
 from carillon.clock import ManualClock
 from carillon.storage import Database, Vault
-from carillon.streams import Earliest, Recording, Streams
-from carillon.streams import Settings as StreamSettings
+from carillon.streams import Earliest, PutMediaSession, Streams, StreamSettings
 
 pytestmark = pytest.mark.anyio
 HEADERS = {"x-amzn-stream-name": "call", "x-amzn-fragment-timecode-type": "ABSOLUTE"}
@@ -22,7 +21,7 @@ HEADERS = {"x-amzn-stream-name": "call", "x-amzn-fragment-timecode-type": "ABSOL
 
 @pytest.fixture
 async def streams(database: Database, vault: Vault, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Streams]:
-    settings = StreamSettings(end_seconds=0.05, settle_seconds=0.01)
+    settings = StreamSettings(end_seconds=0.05, finalize_seconds=0.01)
     async with Streams(database, vault, Place(), clock, tmp_path / "streams", settings) as running:
         await running.create("call")
         yield running
@@ -39,11 +38,11 @@ async def test_a_mistake_of_ours_is_told_and_costs_this_connection_only(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    async def fail(recording: Recording, data: bytes) -> None:
+    async def fail(recording: PutMediaSession, data: bytes) -> None:
         raise ZeroDivisionError
 
     with monkeypatch.context() as broken:
-        broken.setattr(Recording, "feed", fail)
+        broken.setattr(PutMediaSession, "feed", fail)
         await PutMedia(streams).put_media(RawCall("id", "caller", HEADERS, receive, send))
     assert json.loads(sent[1]["body"]) == {"EventType": "ERROR", "ErrorId": 5000, "ErrorCode": "INTERNAL_ERROR"}
     assert sent[-1] == {"type": "http.response.body", "body": b"", "more_body": False}

@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from carillon.clock import ManualClock
-from carillon.streams import Settings, StorageFailed
+from carillon.streams import StorageFailed, StreamSettings
 from carillon.streams.segments import Segment, Segments, choose
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +17,7 @@ OWNER = "an-owner"
 
 
 @pytest.fixture
-def open_segments(storage: Settings, tmp_path: Path, clock: ManualClock) -> Open:
+def open_segments(storage: StreamSettings, tmp_path: Path, clock: ManualClock) -> Open:
     """Open the same place again, as a restart does."""
     return lambda: choose(storage, tmp_path / "streams", OWNER, "us-east-1", clock)
 

@@ -11,20 +11,29 @@ import anyio
 import pytest
 
 from carillon.clock import ManualClock
-from carillon.streams import AckKind, Acknowledgement, Recording, Refusal, Settings, StorageFailed, Stream, Streams
+from carillon.streams import (
+    AckErrorCode,
+    AckEventType,
+    FragmentAck,
+    PutMediaSession,
+    StorageFailed,
+    Stream,
+    Streams,
+    StreamSettings,
+)
 from carillon.streams.segments import BucketUnusable, Segment, SegmentObjects
 from carillon.streams.segments import s3 as module
 
 pytestmark = pytest.mark.anyio
-Make = Callable[[Settings], Streams]
+Make = Callable[[StreamSettings], Streams]
 
 
-def objects(settings: Settings, **changed: Any) -> SegmentObjects:
+def objects(settings: StreamSettings, **changed: Any) -> SegmentObjects:
     return SegmentObjects(replace(settings, **changed), "owner", "us-east-1")
 
 
 @pytest.fixture
-async def opened(settings: Settings, bucket: Any) -> AsyncIterator[SegmentObjects]:
+async def opened(settings: StreamSettings, bucket: Any) -> AsyncIterator[SegmentObjects]:
     async with objects(settings, **bucket.settings) as segments:
         yield segments
 
@@ -36,10 +45,10 @@ def note_requests(segments: SegmentObjects) -> list[str]:
     return made
 
 
-async def send(streams: Streams, stream: Stream, body: bytes) -> list[Acknowledgement]:
-    told: list[Acknowledgement] = []
+async def send(streams: Streams, stream: Stream, body: bytes) -> list[FragmentAck]:
+    told: list[FragmentAck] = []
 
-    async def listen(recording: Recording) -> None:
+    async def listen(recording: PutMediaSession) -> None:
         async for acknowledgement in recording.acknowledgements:
             told.append(acknowledgement)  # noqa: PERF401 - asynchronous
 
@@ -50,7 +59,7 @@ async def send(streams: Streams, stream: Stream, body: bytes) -> list[Acknowledg
     return told
 
 
-def of(told: list[Acknowledgement], kind: AckKind) -> int:
+def of(told: list[FragmentAck], kind: AckEventType) -> int:
     return sum(one.kind is kind for one in told)
 
 
@@ -61,34 +70,34 @@ async def test_an_object_lies_under_prefix_owner_stream_and_number(opened: Segme
 
 
 async def test_fragments_that_gather_share_an_object(
-    make_streams: Make, settings: Settings, bucket: Any, producer: Any
+    make_streams: Make, settings: StreamSettings, bucket: Any, producer: Any
 ) -> None:
-    patient = replace(settings, **{**bucket.settings, "s3_gather_seconds": 60}, s3_object_fragments=8)
+    patient = replace(settings, **{**bucket.settings, "s3_batch_seconds": 60}, s3_object_fragments=8)
     async with make_streams(patient) as streams:
         stream = await streams.create("call", retention_hours=1)
         told = await send(streams, stream, producer.body(20))
-        assert of(told, AckKind.PERSISTED) == 20  # the last four because the producer is done
+        assert of(told, AckEventType.PERSISTED) == 20  # the last four because the producer is done
         assert len(bucket.names()) <= 3
 
 
 async def test_when_too_much_waits_nobody_gathers(
-    make_streams: Make, settings: Settings, bucket: Any, producer: Any
+    make_streams: Make, settings: StreamSettings, bucket: Any, producer: Any
 ) -> None:
-    patient = replace(settings, **{**bucket.settings, "s3_gather_seconds": 60}, unwritten_bytes=100_000)
+    patient = replace(settings, **{**bucket.settings, "s3_batch_seconds": 60}, unwritten_bytes=100_000)
     async with make_streams(patient) as streams:
         stream = await streams.create("call", retention_hours=1)
-        assert of(await send(streams, stream, producer.body(30)), AckKind.PERSISTED) == 30
+        assert of(await send(streams, stream, producer.body(30)), AckEventType.PERSISTED) == 30
 
 
 async def test_a_stopping_server_stores_what_gathers(
-    make_streams: Make, settings: Settings, bucket: Any, producer: Any
+    make_streams: Make, settings: StreamSettings, bucket: Any, producer: Any
 ) -> None:
-    patient = replace(settings, **{**bucket.settings, "s3_gather_seconds": 60})
+    patient = replace(settings, **{**bucket.settings, "s3_batch_seconds": 60})
     async with make_streams(patient) as streams:
         stream = await streams.create("call", retention_hours=1)
         async with streams.record(stream, None) as recording:
             await recording.feed(producer.body(3))
-            await recording.settle()
+            await recording.finalize()
             assert bucket.names() == []
     assert len(bucket.names()) == 1
 
@@ -102,7 +111,7 @@ async def test_reading_on_takes_few_requests(opened: SegmentObjects) -> None:
     assert made == ["GET"]
 
 
-async def test_what_is_kept_of_what_was_read_is_bounded(settings: Settings, bucket: Any) -> None:
+async def test_what_is_kept_of_what_was_read_is_bounded(settings: StreamSettings, bucket: Any) -> None:
     async with objects(settings, **bucket.settings, s3_cache_bytes=2_500, s3_object_bytes=1_000) as segments:
         for number in range(5):
             await segments.append("a", str(number), [bytes(1_000)])
@@ -137,13 +146,13 @@ async def test_a_deletion_proves_its_body_in_the_way_that_all_stores_know(opened
     assert seen[0].headers["Content-MD5"]
 
 
-async def test_a_bucket_that_is_not_there_is_told_at_start(settings: Settings, bucket: Any) -> None:
+async def test_a_bucket_that_is_not_there_is_told_at_start(settings: StreamSettings, bucket: Any) -> None:
     with pytest.raises(BucketUnusable, match="does not exist"):
         async with objects(settings, **{**bucket.settings, "s3_bucket": "no-such-bucket"}):
             pass
 
 
-async def test_a_bucket_that_keeps_what_is_deleted_is_refused(settings: Settings, bucket: Any) -> None:
+async def test_a_bucket_that_keeps_what_is_deleted_is_refused(settings: StreamSettings, bucket: Any) -> None:
     for status in ("Enabled", "Suspended"):
         bucket.client.put_bucket_versioning(Bucket=bucket.name, VersioningConfiguration={"Status": status})
         if status == "Enabled":
@@ -156,7 +165,7 @@ async def test_a_bucket_that_keeps_what_is_deleted_is_refused(settings: Settings
 
 
 async def test_no_credentials_are_told_at_start(
-    settings: Settings, bucket: Any, monkeypatch: pytest.MonkeyPatch
+    settings: StreamSettings, bucket: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
@@ -165,7 +174,7 @@ async def test_no_credentials_are_told_at_start(
             pass
 
 
-async def test_nobody_there_is_told_at_start(settings: Settings, aws_keys: None) -> None:
+async def test_nobody_there_is_told_at_start(settings: StreamSettings, aws_keys: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     with pytest.raises(StorageFailed, match="Could not connect"):
@@ -174,7 +183,7 @@ async def test_nobody_there_is_told_at_start(settings: Settings, aws_keys: None)
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://127.0.0.1", "http://"])
-async def test_an_endpoint_that_is_none_is_told_at_start(settings: Settings, aws_keys: None, url: str) -> None:
+async def test_an_endpoint_that_is_none_is_told_at_start(settings: StreamSettings, aws_keys: None, url: str) -> None:
     with pytest.raises(StorageFailed):
         async with objects(settings, s3_bucket="b", s3_endpoint_url=url):
             pass
@@ -207,13 +216,13 @@ def stranger() -> Iterator[str]:
         thread.join(120)
 
 
-async def test_a_stranger_is_told_at_start(settings: Settings, aws_keys: None, stranger: str) -> None:
+async def test_a_stranger_is_told_at_start(settings: StreamSettings, aws_keys: None, stranger: str) -> None:
     with pytest.raises(StorageFailed, match="S3"):
         async with objects(settings, s3_bucket="b", s3_endpoint_url=stranger):
             pass
 
 
-async def test_a_store_that_does_not_answer_is_given_up(settings: Settings, bucket: Any) -> None:
+async def test_a_store_that_does_not_answer_is_given_up(settings: StreamSettings, bucket: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with pytest.raises(StorageFailed, match=r"did not answer|timeout"):
@@ -222,13 +231,13 @@ async def test_a_store_that_does_not_answer_is_given_up(settings: Settings, buck
 
 
 async def test_an_outage_is_told_to_the_producer_and_the_next_one_is_served(
-    make_streams: Make, settings: Settings, bucket: Any, producer: Any, clock: ManualClock
+    make_streams: Make, settings: StreamSettings, bucket: Any, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(replace(settings, **bucket.settings)) as streams:
         stream = await streams.create("call", retention_hours=1)
         bucket.client.delete_bucket(Bucket=bucket.name)
         told = await send(streams, stream, producer.body(2))
-        assert (told[-1].kind, told[-1].refusal) == (AckKind.ERROR, Refusal.ARCHIVAL_ERROR)
-        assert of(told, AckKind.PERSISTED) == 0
+        assert (told[-1].kind, told[-1].error_code) == (AckEventType.ERROR, AckErrorCode.ARCHIVAL_ERROR)
+        assert of(told, AckEventType.PERSISTED) == 0
         bucket.client.create_bucket(Bucket=bucket.name)
-        assert of(await send(streams, stream, producer.body(2)), AckKind.PERSISTED) == 2
+        assert of(await send(streams, stream, producer.body(2)), AckEventType.PERSISTED) == 2

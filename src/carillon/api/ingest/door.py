@@ -30,7 +30,7 @@ from carillon.api.protocol.canonical import Head
 from carillon.clock import Clock
 from carillon.errors import AlreadyExists, CarillonError
 from carillon.media.files import check_fragment_seconds
-from carillon.streams import Recording, Stream, StreamNotFound, Streams
+from carillon.streams import PutMediaSession, Stream, StreamNotFound, Streams
 from carillon.telemetry import get_logger
 
 log: Final = get_logger()
@@ -143,7 +143,7 @@ class Ingest:
         await self._conclude(socket, visit, failure)
 
     @asynccontextmanager
-    async def _recording(self, visit: "_Visit") -> AsyncIterator[Recording]:
+    async def _recording(self, visit: "_Visit") -> AsyncIterator[PutMediaSession]:
         stream = await self._stream(visit)
         visit.stream_arn = stream.arn
         async with self._streams.record(stream, None) as recording:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from carillon.errors import CarillonError, InvalidRequest, LimitExceeded, NotFound, StateConflict, Transient
-from carillon.streams import ProducerConnected, Refusal
+from carillon.streams import AckErrorCode, ProducerConnected
 
 DONE: Final = 1000
 OURS: Final = 1011
@@ -54,12 +54,12 @@ class MediaRefused(CarillonError):
     """The stream did not take what was made of the audio.
 
     Attributes:
-        refusal: why.
+        error_code: why.
     """
 
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(f"The stream refused the audio: {refusal.name}.")
-        self.refusal: Final = refusal
+    def __init__(self, error_code: AckErrorCode) -> None:
+        super().__init__(f"The stream refused the audio: {error_code.name}.")
+        self.error_code: Final = error_code
 
 
 CODES: Final[Mapping[type[Exception], int]] = {
@@ -79,7 +79,7 @@ CODES: Final[Mapping[type[Exception], int]] = {
 
 def code_of(error: Exception) -> int:
     """Return the close code of an error."""
-    if isinstance(error, MediaRefused) and error.refusal is Refusal.STREAM_NOT_ACTIVE:
+    if isinstance(error, MediaRefused) and error.error_code is AckErrorCode.STREAM_NOT_ACTIVE:
         return CODES[NotFound]
     return next((CODES[kind] for kind in type(error).__mro__ if kind in CODES), OURS)
 

@@ -21,7 +21,7 @@ from carillon.api.ingest.socket import WebSocket
 from carillon.api.kinesis_video.put_media import render
 from carillon.clock import Clock, to_millis
 from carillon.media.splicer import Splicer
-from carillon.streams import AckKind, Recording
+from carillon.streams import AckEventType, PutMediaSession
 from carillon.telemetry import get_logger
 
 log: Final = get_logger()
@@ -45,7 +45,7 @@ class Session:
     def __init__(
         self,
         socket: WebSocket,
-        recording: Recording,
+        recording: PutMediaSession,
         format_: Format,
         key_ended: Callable[[], Awaitable[str]],
         clock: Clock,
@@ -209,7 +209,7 @@ class Session:
     async def _feed(self, fragments: Sequence[bytes]) -> None:
         for fragment in fragments:
             await self._recording.feed(fragment)
-            await self._recording.settle()  # no tags will follow, so that readers need not wait for any
+            await self._recording.finalize()  # no tags will follow, so that readers need not wait for any
 
     async def _finish(self) -> None:
         """Store what is left."""
@@ -220,9 +220,9 @@ class Session:
     async def _listen(self) -> None:
         """Hear how far fragments got, and pass it on to who wants to know; what was refused ends the connection."""
         async for acknowledgement in self._recording.acknowledgements:
-            if acknowledgement.kind is AckKind.ERROR:
-                assert acknowledgement.refusal is not None
-                self._stop(MediaRefused(acknowledgement.refusal))
+            if acknowledgement.kind is AckEventType.ERROR:
+                assert acknowledgement.error_code is not None
+                self._stop(MediaRefused(acknowledgement.error_code))
             if self._format.answers and not self._socket.is_over:
                 await self._answer(render(acknowledgement).decode().rstrip("\n"))
         self._is_stored.set()

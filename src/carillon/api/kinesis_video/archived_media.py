@@ -9,10 +9,10 @@ import msgspec
 from carillon.api.paging import DEFAULT_PAGE, PageTokens, UnusablePageToken
 from carillon.api.protocol import operation
 from carillon.errors import InvalidRequest
-from carillon.streams import Position, Span, StoredFragment, Stream, Streams, Time
+from carillon.streams import FragmentSelectorType, ListPosition, StoredFragment, Stream, Streams, TimestampRange
 
 _LIST: Final = "ListFragments"
-_TIMES: Final = {"SERVER_TIMESTAMP": Time.SERVER, "PRODUCER_TIMESTAMP": Time.PRODUCER}
+_TIMES: Final = {"SERVER_TIMESTAMP": FragmentSelectorType.SERVER, "PRODUCER_TIMESTAMP": FragmentSelectorType.PRODUCER}
 
 
 class InvalidSelection(InvalidRequest):
@@ -22,15 +22,15 @@ class InvalidSelection(InvalidRequest):
 class _Rest(msgspec.Struct, array_like=True, frozen=True):
     """What a page token holds: the span, since a request may leave the selector out, and where the page ended."""
 
-    by: Time
+    by: FragmentSelectorType
     start: datetime
     end: datetime
     at: datetime
     number: str
 
     @property
-    def span(self) -> Span:
-        return Span(self.by, self.start, self.end)
+    def span(self) -> TimestampRange:
+        return TimestampRange(self.by, self.start, self.end)
 
 
 class ArchivedMedia:
@@ -51,7 +51,7 @@ class ArchivedMedia:
         stream = await self._find(request)
         rest = self._rest(stream, request)
         span = rest.span if rest else read_selector(request)
-        after = Position(rest.at, rest.number) if rest else None
+        after = ListPosition(rest.at, rest.number) if rest else None
         limit: int = request.get("MaxResults", DEFAULT_PAGE)
         found = await self._streams.list_fragments(stream, span, after, limit + 1)
         page = found[:limit]
@@ -83,13 +83,13 @@ class ArchivedMedia:
             raise UnusablePageToken(_LIST)
         return rest
 
-    def _token(self, stream: Stream, span: Span, last: StoredFragment) -> str:
-        at = last.server_at if span.by is Time.SERVER else last.producer_at
+    def _token(self, stream: Stream, span: TimestampRange, last: StoredFragment) -> str:
+        at = last.server_at if span.by is FragmentSelectorType.SERVER else last.producer_at
         rest = _Rest(span.by, span.start, span.end, at, last.number)
         return self._tokens.make(_LIST, msgspec.json.encode(rest).decode(), _bound_to(stream))
 
 
-def read_selector(request: Mapping[str, Any]) -> Span:
+def read_selector(request: Mapping[str, Any]) -> TimestampRange:
     """Return what a `FragmentSelector` means.
 
     Raises:
@@ -101,7 +101,7 @@ def read_selector(request: Mapping[str, Any]) -> Span:
     times = selector["TimestampRange"]
     if times["EndTimestamp"] < times["StartTimestamp"]:
         raise InvalidSelection("The EndTimestamp of a TimestampRange is not before its StartTimestamp.")
-    return Span(_TIMES[selector["FragmentSelectorType"]], times["StartTimestamp"], times["EndTimestamp"])
+    return TimestampRange(_TIMES[selector["FragmentSelectorType"]], times["StartTimestamp"], times["EndTimestamp"])
 
 
 def render_fragment(fragment: StoredFragment) -> Mapping[str, object]:

@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from carillon.api.protocol import caller, operation
-from carillon.streams import After, AtProducerTime, AtServerTime, Earliest, InvalidStart, Newest, Start, Streams
+from carillon.streams import (
+    AfterFragment,
+    AtProducerTime,
+    AtServerTime,
+    Earliest,
+    InvalidStartSelector,
+    Now,
+    StartSelector,
+    Streams,
+)
 
 
 class GetMedia:
@@ -29,7 +38,7 @@ class GetMedia:
         return {"ContentType": "video/webm", "Payload": tail}
 
 
-def read_start(selector: Mapping[str, Any]) -> Start:
+def read_start(selector: Mapping[str, Any]) -> StartSelector:
     """Return what a `StartSelector` means.
 
     Raises:
@@ -39,18 +48,18 @@ def read_start(selector: Mapping[str, Any]) -> Start:
         case "EARLIEST":
             return Earliest()
         case "FRAGMENT_NUMBER":
-            return After(_companion(selector, "AfterFragmentNumber"))
+            return AfterFragment(_companion(selector, "AfterFragmentNumber"))
         case "CONTINUATION_TOKEN":  # AWS: in every recording it is the number of the fragment it came with.
-            return After(_companion(selector, "ContinuationToken"))
+            return AfterFragment(_companion(selector, "ContinuationToken"))
         case "SERVER_TIMESTAMP":
             return AtServerTime(_companion(selector, "StartTimestamp"))
         case "PRODUCER_TIMESTAMP":
             return AtProducerTime(_companion(selector, "StartTimestamp"))
         case _:
-            return Newest()
+            return Now()
 
 
 def _companion(selector: Mapping[str, Any], name: str) -> Any:  # noqa: ANN401 - wire JSON
     if name not in selector:
-        raise InvalidStart(f"A StartSelector of type {selector['StartSelectorType']} needs {name}.")
+        raise InvalidStartSelector(f"A StartSelector of type {selector['StartSelectorType']} needs {name}.")
     return selector[name]

@@ -1,8 +1,8 @@
 """PutMedia: a body that may last for the whole call, and acknowledgements that are sent while it arrives.
 
-Three children share a connection. One takes the body to the recording, piece by piece; one answers with what the
-recording tells, through a bounded stream; and one watches for reasons to stop. Nothing is read from the network while
-the recording waits, so a producer that does not read, or a disk that does not follow, is felt as back-pressure.
+Three children share a connection. One takes the body to the session, piece by piece; one answers with what the
+session tells, through a bounded stream; and one watches for reasons to stop. Nothing is read from the network while
+the session waits, so a producer that does not read, or a disk that does not follow, is felt as back-pressure.
 """
 
 import math
@@ -20,7 +20,7 @@ from carillon.api.protocol import ClientGone, RawCall, route
 from carillon.bounds import OptionalSeconds, Seconds
 from carillon.clock import from_millis
 from carillon.errors import InvalidRequest
-from carillon.streams import AckKind, Acknowledgement, Recording, Refusal, Streams
+from carillon.streams import AckErrorCode, AckEventType, FragmentAck, PutMediaSession, Streams
 from carillon.telemetry import get_logger
 
 _log: Final = get_logger()
@@ -92,16 +92,16 @@ def _read_epoch_seconds(text: str) -> datetime:
     return from_millis(int(Decimal(text) * 1000))
 
 
-def render(acknowledgement: Acknowledgement) -> bytes:
+def render(acknowledgement: FragmentAck) -> bytes:
     """Return an acknowledgement as a line of JSON."""
     line: dict[str, object] = {"EventType": acknowledgement.kind.value}
     if acknowledgement.timecode_ms is not None:
         line["FragmentTimecode"] = acknowledgement.timecode_ms
     if acknowledgement.number is not None:
         line["FragmentNumber"] = acknowledgement.number
-    if acknowledgement.refusal is not None:
-        line["ErrorId"] = int(acknowledgement.refusal)
-        line["ErrorCode"] = acknowledgement.refusal.name
+    if acknowledgement.error_code is not None:
+        line["ErrorId"] = int(acknowledgement.error_code)
+        line["ErrorCode"] = acknowledgement.error_code.name
     return msgspec.json.encode(line) + b"\n"
 
 
@@ -117,8 +117,8 @@ class PutMedia:
         """Store a body's fragments and acknowledge each, until the body or the patience ends."""
         request = read_headers(call.headers)
         stream = await self._streams.find(request.stream_name, request.stream_arn)
-        async with self._streams.record(stream, request.producer_start) as recording:
-            conversation = _Conversation(call, recording, request, self._settings)
+        async with self._streams.record(stream, request.producer_start) as session:
+            conversation = _Conversation(call, session, request, self._settings)
             await conversation.hold()
         if conversation.has_stalled:
             raise ClientGone
@@ -127,13 +127,13 @@ class PutMedia:
 class _Conversation:
     """One connection, from the 200 to its end."""
 
-    def __init__(self, call: RawCall, recording: Recording, request: Request, settings: Settings) -> None:
+    def __init__(self, call: RawCall, session: PutMediaSession, request: Request, settings: Settings) -> None:
         self._call = call
-        self._recording = recording
+        self._session = session
         self._request = request
         self._settings = settings
         self._listening = anyio.CancelScope()
-        self._why: Refusal | None = None  # listening was given up
+        self._why: AckErrorCode | None = None  # listening was given up
         self._silent_since: float | None = None  # None while what was received is being taken in
         self._is_over = anyio.Event()
         self.has_stalled = False
@@ -149,37 +149,37 @@ class _Conversation:
             group.cancel_scope.cancel()
 
     async def _take(self) -> None:
-        """Feed the recording until the body is over, or there is a reason to stop; after an error, to nobody's use."""
+        """Feed the session until the body is over, or there is a reason to stop; after an error, to nobody's use."""
         try:
             with self._listening:
                 await self._listen()
             if self._why is None:
-                await self._recording.end()
+                await self._session.end()
             else:
-                await self._recording.fail(self._why)
+                await self._session.fail(self._why)
         except Exception:  # this connection's failure is its own, and its producer must hear of it
             _log.exception("put_media.failed", request_id=self._call.request_id)
-            await self._recording.fail(Refusal.INTERNAL_ERROR)
+            await self._session.fail(AckErrorCode.INTERNAL_ERROR)
         self._is_over.set()
 
     async def _listen(self) -> None:
-        read, recording = self._call.read, self._recording
+        read, session = self._call.read, self._session
         try:
             self._silent_since = anyio.current_time()
             while data := await (
-                read() if recording.settles_in is None else self._read_or_settle(recording.settles_in)
+                read() if session.finalizes_in is None else self._read_or_finalize(session.finalizes_in)
             ):
                 self._silent_since = None
-                await recording.feed(data)
+                await session.feed(data)
                 self._silent_since = anyio.current_time()
         except ClientGone:
-            self._why = Refusal.STREAM_READ_ERROR
+            self._why = AckErrorCode.STREAM_READ_ERROR
         self._silent_since = None
 
-    async def _read_or_settle(self, seconds: float) -> bytes:
+    async def _read_or_finalize(self, seconds: float) -> bytes:
         with anyio.move_on_after(seconds):
             return await self._call.read()
-        await self._recording.settle()
+        await self._session.finalize()
         return await self._call.read()
 
     async def _watch_silence(self) -> None:
@@ -196,7 +196,7 @@ class _Conversation:
                 since, told = self._silent_since or anyio.current_time(), 0
             elif seconds < longest:
                 told += 1
-                await self._recording.idle()
+                await self._session.idle()
             else:
                 self._stop(None)
                 return
@@ -204,31 +204,31 @@ class _Conversation:
     async def _watch_turn(self) -> None:
         """Stop listening when another producer is to take over, or when this one has been connected for too long."""
         with anyio.move_on_after(self._settings.max_connection_seconds or math.inf):
-            await self._recording.wanted()
-            self._stop(Refusal.STREAM_READ_ERROR)
+            await self._session.wanted()
+            self._stop(AckErrorCode.STREAM_READ_ERROR)
             return
-        self._stop(Refusal.MAX_CONNECTION_DURATION_REACHED)
+        self._stop(AckErrorCode.MAX_CONNECTION_DURATION_REACHED)
 
     async def _watch_closing(self) -> None:
         """Let a producer finish its fragment when this server is about to end; it then connects again."""
-        await self._recording.closing()
-        self._recording.leave(Refusal.MAX_CONNECTION_DURATION_REACHED)
+        await self._session.closing()
+        self._session.leave(AckErrorCode.MAX_CONNECTION_DURATION_REACHED)
 
     async def _watch_key(self) -> None:
         """Stop listening once the producer's key may be used no more; connecting again tells it what is wrong."""
         why = await self._call.key_ended()
         _log.info("put_media.key_ended", request_id=self._call.request_id, caller=self._call.caller, reason=why)
-        self._stop(Refusal.MAX_CONNECTION_DURATION_REACHED)
+        self._stop(AckErrorCode.MAX_CONNECTION_DURATION_REACHED)
 
-    def _stop(self, why: Refusal | None) -> None:
+    def _stop(self, why: AckErrorCode | None) -> None:
         self._why = why
         self._listening.cancel()
 
     async def _answer(self) -> None:
         await self._call.answer(200, _ANSWER_HEADERS)
         try:
-            async for acknowledgement in self._recording.acknowledgements:
-                if self._request.wants_acknowledgements or acknowledgement.kind is AckKind.ERROR:
+            async for acknowledgement in self._session.acknowledgements:
+                if self._request.wants_acknowledgements or acknowledgement.kind is AckEventType.ERROR:
                     await self._tell(render(acknowledgement))  # each a chunk of its own
         except TimeoutError:
             self.has_stalled = True

@@ -7,24 +7,24 @@ from pathlib import Path
 
 from carillon.clock import Clock
 from carillon.streams.segments.files import SegmentFiles
-from carillon.streams.segments.protocol import Gather, Segment, Segments, StorageFailed, Written
+from carillon.streams.segments.protocol import AppendResult, BatchLimits, Segment, Segments, StorageFailed
 from carillon.streams.segments.s3 import BucketUnusable, SegmentObjects
-from carillon.streams.settings import Settings
+from carillon.streams.settings import StreamSettings
 
 __all__ = [
+    "AppendResult",
+    "BatchLimits",
     "BucketUnusable",
-    "Gather",
     "Segment",
     "SegmentFiles",
     "SegmentObjects",
     "Segments",
     "StorageFailed",
-    "Written",
     "choose",
 ]
 
 
-def choose(settings: Settings, directory: Path, owner: str, region: str, clock: Clock) -> Segments:
+def choose(settings: StreamSettings, directory: Path, owner: str, region: str, clock: Clock) -> Segments:
     """Return where fragments stay.
 
     Args:

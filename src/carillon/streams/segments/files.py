@@ -18,8 +18,8 @@ from anyio import CapacityLimiter, Lock, move_on_after, to_thread
 
 from carillon.clock import Clock
 from carillon.streams.segments.journal import Entry, Journal, make_folder
-from carillon.streams.segments.protocol import Gather, Segment, StorageFailed, Written
-from carillon.streams.settings import Settings
+from carillon.streams.segments.protocol import AppendResult, BatchLimits, Segment, StorageFailed
+from carillon.streams.settings import StreamSettings
 
 _SMALLEST_PART: Final = 8
 """Of what may be stored, one file is at most such a part: only whole files can be deleted."""
@@ -45,8 +45,8 @@ class SegmentFiles:
         clock: tells how old a file is.
     """
 
-    def __init__(self, directory: Path, settings: Settings, clock: Clock) -> None:
-        self.gather = Gather()
+    def __init__(self, directory: Path, settings: StreamSettings, clock: Clock) -> None:
+        self.batch_limits = BatchLimits()
         self.is_ours_alone = True
         self._directory = directory
         limits = [most // _SMALLEST_PART for most in (settings.max_stream_bytes, settings.max_total_bytes) if most]
@@ -67,7 +67,7 @@ class SegmentFiles:
         Raises:
             StorageFailed: the folder cannot be written to.
         """
-        with _told(f"{self._directory} cannot be used"):
+        with _as_storage_failed(f"{self._directory} cannot be used"):
             await to_thread.run_sync(make_folder, self._directory)
             await to_thread.run_sync(self._journal.open)
         return self
@@ -79,13 +79,13 @@ class SegmentFiles:
         with move_on_after(self._tidy_seconds, shield=True), suppress(StorageFailed):
             await self.tidy()
 
-    async def append(self, stream_id: str, name: str, records: Sequence[bytes]) -> Written:
+    async def append(self, stream_id: str, name: str, records: Sequence[bytes]) -> AppendResult:
         """Write records and wait until they are durable."""
         file = self._open.pop(stream_id, None) or self._begin(name)  # back only if all goes well
         if self._is_full(file):
             file = self._begin(name)
         entry = Entry(f"{stream_id}/{file.name}", file.size, b"".join(records))
-        with _told(f"Fragments could not be written to {self._directory}"):
+        with _as_storage_failed(f"Fragments could not be written to {self._directory}"):
             if len(entry.data) < _DIRECT_BYTES:
                 await self._append_together(entry)
             else:
@@ -94,12 +94,12 @@ class SegmentFiles:
                 raise entry.error
         *offsets, end = accumulate(map(len, records), initial=file.size)
         self._open[stream_id] = _Open(file.name, end, file.begun)
-        return Written(file.name, offsets)
+        return AppendResult(file.name, offsets)
 
     async def read(self, segment: Segment, offset: int, size: int) -> bytes:
         """Return a record."""
         path = self._path(segment)
-        with _told(f"{path} could not be read"):
+        with _as_storage_failed(f"{path} could not be read"):
             record = await to_thread.run_sync(_read, path, offset, size)
         if len(record) != size:
             raise StorageFailed(f"{path} ends before byte {offset + size}.")
@@ -116,7 +116,7 @@ class SegmentFiles:
         """Remove files, and what the journal has of them."""
         if any(self._journal.has(f"{segment.stream_id}/{segment.name}") for segment in segments):
             await self.tidy()
-        with _told(f"Files in {self._directory} could not be deleted"):
+        with _as_storage_failed(f"Files in {self._directory} could not be deleted"):
             await to_thread.run_sync(_remove, [self._path(segment) for segment in segments])
 
     async def delete_stream(self, stream_id: str) -> None:
@@ -125,7 +125,7 @@ class SegmentFiles:
         if self._journal.has(f"{stream_id}/"):
             await self.tidy()
         path = self._directory / stream_id
-        with _told(f"{path} could not be deleted"):
+        with _as_storage_failed(f"{path} could not be deleted"):
             await to_thread.run_sync(_remove_folder, path)
 
     async def listing(self) -> AsyncGenerator[tuple[str, Sequence[str]], None]:
@@ -139,7 +139,7 @@ class SegmentFiles:
         async with self._writing:
             self._journal.turn_over()
         async with self._folding:
-            with _told(f"Files in {self._directory} could not be synced"):
+            with _as_storage_failed(f"Files in {self._directory} could not be synced"):
                 await to_thread.run_sync(self._journal.fold)
 
     async def _append_together(self, entry: Entry) -> None:
@@ -162,7 +162,7 @@ class SegmentFiles:
 
 
 @contextmanager
-def _told(what: str) -> Iterator[None]:
+def _as_storage_failed(what: str) -> Iterator[None]:
     """Turn an error of the system's into ours."""
     try:
         yield

@@ -107,7 +107,7 @@ class Journal:
             self._part = None
 
     def has(self, name: str) -> bool:
-        """Tell whether something that was appended to a file is in the journal, or to any below a folder."""
+        """Return whether something that was appended to a file is in the journal, or to any below a folder."""
         parts = [*self._over, *([self._part] if self._part else [])]
         return any(touched.startswith(name) for part in parts for touched in part.touched)
 

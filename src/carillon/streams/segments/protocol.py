@@ -16,15 +16,15 @@ class Segment(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
-    """Where records came to lie."""
+class AppendResult:
+    """Where records were appended."""
 
     segment: str
     offsets: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True)
-class Gather:
+class BatchLimits:
     """How many fragments of one stream are worth one write: whatever is reached first."""
 
     seconds: float = 0.0
@@ -45,11 +45,11 @@ class Segments(Protocol):
     record of the database's.
     """
 
-    gather: Gather
+    batch_limits: BatchLimits
     is_ours_alone: bool
     """Whether no other process writes here: then whatever the database does not know at start, it never will."""
 
-    async def append(self, stream_id: str, name: str, records: Sequence[bytes]) -> Written:
+    async def append(self, stream_id: str, name: str, records: Sequence[bytes]) -> AppendResult:
         """Write records of one stream; return once they would survive a power failure. One at a time for a stream.
 
         Args:

@@ -22,8 +22,8 @@ from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalE
 from botocore.parsers import ResponseParserError
 
 from carillon import __version__
-from carillon.streams.segments.protocol import Gather, Segment, StorageFailed, Written
-from carillon.streams.settings import Settings
+from carillon.streams.segments.protocol import AppendResult, BatchLimits, Segment, StorageFailed
+from carillon.streams.settings import StreamSettings
 from carillon.telemetry import get_logger
 
 _log: Final = get_logger()
@@ -79,8 +79,10 @@ class SegmentObjects:
         region: if the settings do not say.
     """
 
-    def __init__(self, settings: Settings, owner: str, region: str) -> None:
-        self.gather = Gather(settings.s3_gather_seconds, settings.s3_object_bytes, settings.s3_object_fragments)
+    def __init__(self, settings: StreamSettings, owner: str, region: str) -> None:
+        self.batch_limits = BatchLimits(
+            settings.s3_batch_seconds, settings.s3_object_bytes, settings.s3_object_fragments
+        )
         self.is_ours_alone = False
         self._settings = settings
         self._root = f"{settings.s3_prefix}{owner}/"
@@ -119,11 +121,11 @@ class SegmentObjects:
         """Close every connection, also while being canceled."""
         await self._close()
 
-    async def append(self, stream_id: str, name: str, records: Sequence[bytes]) -> Written:
+    async def append(self, stream_id: str, name: str, records: Sequence[bytes]) -> AppendResult:
         """Put an object: what is appended is always a segment of its own."""
         *offsets, _ = accumulate(map(len, records), initial=0)
         await self._call("put_object", Key=self._key(Segment(stream_id, name)), Body=b"".join(records))
-        return Written(name, offsets)
+        return AppendResult(name, offsets)
 
     async def read(self, segment: Segment, offset: int, size: int) -> bytes:
         """Return a record, of a span that was read before if there is one."""
@@ -250,7 +252,7 @@ async def _call(client: Client, operation: str, parameters: Mapping[str, object]
     return answer
 
 
-def _config(settings: Settings) -> AioConfig:
+def _config(settings: StreamSettings) -> AioConfig:
     return AioConfig(
         connect_timeout=settings.s3_seconds / _ATTEMPTS,
         read_timeout=settings.s3_seconds / _ATTEMPTS,

@@ -21,10 +21,10 @@ def upgrade() -> None:
     op.get_bind().execute(sa.update(streams).values(stored_bytes=stored.scalar_subquery()))
 
     op.create_table(
-        "doomed_segments",
+        "segment_tombstones",
         sa.Column("stream_id", sa.String(length=32), nullable=False),
         sa.Column("segment", sa.String(length=47), nullable=False),
-        sa.PrimaryKeyConstraint("stream_id", "segment", name=op.f("pk_doomed_segments")),
+        sa.PrimaryKeyConstraint("stream_id", "segment", name=op.f("pk_segment_tombstones")),
     )
 
 

@@ -9,34 +9,34 @@ from hypothesis import strategies as st
 
 from carillon.clock import ManualClock, from_millis
 from carillon.matroska import AUDIO, UNKNOWN_SIZE_SEGMENT, Block, Demuxer, Muxer, TagsRead, Track, tags_element
-from carillon.streams import AckKind, Acknowledgement, Refusal, Settings
+from carillon.streams import AckErrorCode, AckEventType, FragmentAck, StreamSettings
 from carillon.streams.fragment_numbers import NumberSource
-from carillon.streams.fragments import Fragment
-from carillon.streams.ingest import Ingest, Outcome
+from carillon.streams.fragments import ReceivedFragment
+from carillon.streams.parser import IngestEvent, PutMediaParser
 
 NOW = ManualClock().now()
 VOID = bytes.fromhex("EC 83 000000")
-SMALL = Settings(max_fragment_bytes=40_000, max_header_bytes=2_000)
+SMALL = StreamSettings(max_fragment_bytes=40_000, max_header_bytes=2_000)
 
 
-def new_ingest(settings: Settings = SMALL, producer_start: datetime | None = None) -> Ingest:
+def new_ingest(settings: StreamSettings = SMALL, producer_start: datetime | None = None) -> PutMediaParser:
     numbers = NumberSource(0, lambda: 5)
     numbers.extend(1_000_000)
-    return Ingest(numbers, producer_start, settings)
+    return PutMediaParser(numbers, producer_start, settings)
 
 
-def told(outcomes: Sequence[Outcome]) -> list[Any]:
-    """Acknowledgements as (kind, timecode) or (kind, timecode, refusal), fragments as their timecode."""
+def told(outcomes: Sequence[IngestEvent]) -> list[Any]:
+    """Acknowledgements as (kind, timecode) or (kind, timecode, error_code), fragments as their timecode."""
     return [_told(outcome) for outcome in outcomes]
 
 
-def _told(outcome: Outcome) -> Any:
-    if isinstance(outcome, Fragment):
+def _told(outcome: IngestEvent) -> Any:
+    if isinstance(outcome, ReceivedFragment):
         return outcome.timecode_ms
-    return (outcome.kind.value, outcome.timecode_ms, *([outcome.refusal] if outcome.refusal else []))
+    return (outcome.kind.value, outcome.timecode_ms, *([outcome.error_code] if outcome.error_code else []))
 
 
-def run(body: bytes, cut: int, settings: Settings = SMALL) -> list[Outcome]:
+def run(body: bytes, cut: int, settings: StreamSettings = SMALL) -> list[IngestEvent]:
     ingest = new_ingest(settings)
     outcomes = [o for at in range(0, len(body), cut) for o in ingest.feed(body[at : at + cut], NOW)]
     return outcomes + ingest.end(NOW)
@@ -65,7 +65,9 @@ def test_a_fragment_keeps_its_bytes_as_sent_and_its_times(producer: Any) -> None
     later = NOW + timedelta(microseconds=1_234_567)
     ingest.feed(producer.body(1), NOW)
     ingest.feed(producer.fragment(1), later)
-    first, second = [o for o in ingest.feed(producer.fragment(2), NOW) + ingest.end(NOW) if isinstance(o, Fragment)]
+    first, second = [
+        o for o in ingest.feed(producer.fragment(2), NOW) + ingest.end(NOW) if isinstance(o, ReceivedFragment)
+    ]
     assert (first.head, first.body) == (producer.header, producer.fragment(1))
     assert first.server_at == NOW + timedelta(milliseconds=1_234)  # whole milliseconds, as in the number
     assert first.producer_at == started + timedelta(seconds=1)
@@ -137,48 +139,48 @@ EXPECTED = {
     "only a header": [],
     RICH: [("RECEIVED", 0), ("RECEIVED", 1000), ("RECEIVED", 2000), ("RECEIVED", 3000)],
     "two tracks": [("RECEIVED", 0), ("RECEIVED", 1000), ("RECEIVED", 2000)],
-    "a second document": [("RECEIVED", 0), ("ERROR", None, Refusal.INVALID_MKV_DATA)],
-    "a second Segment": [("RECEIVED", 0), ("ERROR", None, Refusal.INVALID_MKV_DATA)],
-    "Tracks again": [("RECEIVED", 0), ("ERROR", None, Refusal.INVALID_MKV_DATA)],
-    "no Tracks": [("ERROR", None, Refusal.INVALID_MKV_DATA)],
-    "four tracks": [("ERROR", None, Refusal.MORE_THAN_ALLOWED_TRACKS_FOUND)],
-    "an undeclared track": [("RECEIVED", 0), ("ERROR", 1000, Refusal.TRACK_NUMBER_MISMATCH)],
-    "a silent track": [("RECEIVED", 0), ("ERROR", 1000, Refusal.FRAMES_MISSING_FOR_TRACK)],
-    "a Cluster without frames": [("RECEIVED", 0), ("ERROR", 1000, Refusal.FRAMES_MISSING_FOR_TRACK)],
+    "a second document": [("RECEIVED", 0), ("ERROR", None, AckErrorCode.INVALID_MKV_DATA)],
+    "a second Segment": [("RECEIVED", 0), ("ERROR", None, AckErrorCode.INVALID_MKV_DATA)],
+    "Tracks again": [("RECEIVED", 0), ("ERROR", None, AckErrorCode.INVALID_MKV_DATA)],
+    "no Tracks": [("ERROR", None, AckErrorCode.INVALID_MKV_DATA)],
+    "four tracks": [("ERROR", None, AckErrorCode.MORE_THAN_ALLOWED_TRACKS_FOUND)],
+    "an undeclared track": [("RECEIVED", 0), ("ERROR", 1000, AckErrorCode.TRACK_NUMBER_MISMATCH)],
+    "a silent track": [("RECEIVED", 0), ("ERROR", 1000, AckErrorCode.FRAMES_MISSING_FOR_TRACK)],
+    "a Cluster without frames": [("RECEIVED", 0), ("ERROR", 1000, AckErrorCode.FRAMES_MISSING_FOR_TRACK)],
     "going back": [
         ("RECEIVED", 0),
         ("RECEIVED", 1000),
-        ("ERROR", 0, Refusal.FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS),
+        ("ERROR", 0, AckErrorCode.FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS),
     ],
     "the last frame again": [
         ("RECEIVED", 0),
         ("RECEIVED", 1000),
-        ("ERROR", 1900, Refusal.FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS),
+        ("ERROR", 1900, AckErrorCode.FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS),
     ],
-    "too long": [("RECEIVED", 0), ("ERROR", 1000, Refusal.MAX_FRAGMENT_DURATION_REACHED)],
-    "too large": [("RECEIVED", 0), ("ERROR", 1000, Refusal.MAX_FRAGMENT_SIZE_REACHED)],
-    "too large a frame": [("RECEIVED", 0), ("ERROR", 1000, Refusal.MAX_FRAGMENT_SIZE_REACHED)],
-    "too large a header": [("ERROR", None, Refusal.INVALID_MKV_DATA)],
-    "a name of AWS's in the header": [("ERROR", None, Refusal.INVALID_FRAGMENT_METADATA)],
+    "too long": [("RECEIVED", 0), ("ERROR", 1000, AckErrorCode.MAX_FRAGMENT_DURATION_REACHED)],
+    "too large": [("RECEIVED", 0), ("ERROR", 1000, AckErrorCode.MAX_FRAGMENT_SIZE_REACHED)],
+    "too large a frame": [("RECEIVED", 0), ("ERROR", 1000, AckErrorCode.MAX_FRAGMENT_SIZE_REACHED)],
+    "too large a header": [("ERROR", None, AckErrorCode.INVALID_MKV_DATA)],
+    "a name of AWS's in the header": [("ERROR", None, AckErrorCode.INVALID_FRAGMENT_METADATA)],
     "closed by the producer": [("RECEIVED", 0), ("RECEIVED", 1000)],
-    "a name of AWS's": [("ERROR", 0, Refusal.INVALID_FRAGMENT_METADATA)],
-    "eleven tags": [("ERROR", 0, Refusal.FRAGMENT_METADATA_LIMIT_REACHED)],
-    "a long name": [("ERROR", 0, Refusal.FRAGMENT_METADATA_LIMIT_REACHED)],
-    "a long value": [("ERROR", 0, Refusal.FRAGMENT_METADATA_LIMIT_REACHED)],
-    "garbage": [("ERROR", None, Refusal.INVALID_MKV_DATA)],
+    "a name of AWS's": [("ERROR", 0, AckErrorCode.INVALID_FRAGMENT_METADATA)],
+    "eleven tags": [("ERROR", 0, AckErrorCode.FRAGMENT_METADATA_LIMIT_REACHED)],
+    "a long name": [("ERROR", 0, AckErrorCode.FRAGMENT_METADATA_LIMIT_REACHED)],
+    "a long value": [("ERROR", 0, AckErrorCode.FRAGMENT_METADATA_LIMIT_REACHED)],
+    "garbage": [("ERROR", None, AckErrorCode.INVALID_MKV_DATA)],
     "garbage behind a fragment": [
         ("RECEIVED", 0),
         ("RECEIVED", 1000),
-        ("ERROR", None, Refusal.INVALID_MKV_DATA),
+        ("ERROR", None, AckErrorCode.INVALID_MKV_DATA),
     ],
     "cut off in a Cluster": [
         ("RECEIVED", 0),
         ("RECEIVED", 1000),
-        ("ERROR", 2000, Refusal.STREAM_READ_ERROR),
+        ("ERROR", 2000, AckErrorCode.STREAM_READ_ERROR),
     ],
-    "cut off in tags": [("RECEIVED", 0), ("ERROR", None, Refusal.STREAM_READ_ERROR)],
-    "year 10000": [("ERROR", 2**50, Refusal.INVALID_PRODUCER_TIMESTAMP)],
-    "a time beyond all calendars": [("ERROR", 2**62, Refusal.INVALID_PRODUCER_TIMESTAMP)],
+    "cut off in tags": [("RECEIVED", 0), ("ERROR", None, AckErrorCode.STREAM_READ_ERROR)],
+    "year 10000": [("ERROR", 2**50, AckErrorCode.INVALID_PRODUCER_TIMESTAMP)],
+    "a time beyond all calendars": [("ERROR", 2**62, AckErrorCode.INVALID_PRODUCER_TIMESTAMP)],
 }
 
 
@@ -186,8 +188,8 @@ EXPECTED = {
 def test_every_rule_ends_the_connection_and_keeps_what_was_received(kind: str, make_producer: Any) -> None:
     outcomes = run(bodies(make_producer)[kind], 1_000_000)
     assert [o for o in told(outcomes) if isinstance(o, tuple) and o[0] != "BUFFERING"] == EXPECTED[kind]
-    numbers = [o.number for o in outcomes if isinstance(o, Fragment)]
-    assert numbers == [o.number for o in outcomes if isinstance(o, Acknowledgement) and o.kind is AckKind.RECEIVED]
+    numbers = [o.number for o in outcomes if isinstance(o, ReceivedFragment)]
+    assert numbers == [o.number for o in outcomes if isinstance(o, FragmentAck) and o.kind is AckEventType.RECEIVED]
 
 
 @pytest.mark.parametrize("kind", EXPECTED)
@@ -211,12 +213,14 @@ def test_no_bytes_whatsoever_bring_it_down(cuts: list[int], flips: list[tuple[in
     ingest = new_ingest()
     outcomes = [o for piece in [*pieces, rest] for o in ingest.feed(piece, NOW)] + ingest.end(NOW)
     assert outcomes == run(bytes(body), 1_000_000)
-    errors = [o for o in outcomes if isinstance(o, Acknowledgement) and o.kind is AckKind.ERROR]
+    errors = [o for o in outcomes if isinstance(o, FragmentAck) and o.kind is AckEventType.ERROR]
     assert errors in ([], outcomes[-1:])
 
 
 def test_header_tags_stand_in_the_head_and_late_tags_in_the_body(make_producer: Any) -> None:
-    first, second, third, _ = [o for o in run(bodies(make_producer)[RICH], 1_000_000) if isinstance(o, Fragment)]
+    first, second, third, _ = [
+        o for o in run(bodies(make_producer)[RICH], 1_000_000) if isinstance(o, ReceivedFragment)
+    ]
     tags = tags_element([("TransactionId", "t"), ("CallId", "c")])
     assert first.head == second.head == make_producer(metadata=[("ENCODER", "x" * 500)]).header + VOID
     assert first.body == make_producer().fragment(0) + tags
@@ -230,17 +234,17 @@ def test_a_segment_of_known_size_becomes_one_of_unknown_size(producer: Any) -> N
     before, _, inside = producer.body(2).partition(UNKNOWN_SIZE_SEGMENT)
     size = (0x1000_0000 | len(inside)).to_bytes(4, "big")
     sized = before + UNKNOWN_SIZE_SEGMENT[:4] + size + inside
-    fragments = [o for o in run(sized, 999) if isinstance(o, Fragment)]
+    fragments = [o for o in run(sized, 999) if isinstance(o, ReceivedFragment)]
     assert [f.head for f in fragments] == [producer.header] * 2
 
 
 def test_a_complete_cluster_settles_without_the_next(producer: Any) -> None:
     ingest = new_ingest()
     ingest.feed(producer.body(1)[:-1], NOW)
-    assert ingest.settle(NOW) == []
+    assert ingest.finalize(NOW) == []
     ingest.feed(producer.body(1)[-1:], NOW)
-    assert told(ingest.settle(NOW)) == [0, ("RECEIVED", 0)]
-    assert ingest.settle(NOW) == []
+    assert told(ingest.finalize(NOW)) == [0, ("RECEIVED", 0)]
+    assert ingest.finalize(NOW) == []
     assert told(ingest.feed(producer.fragment(1), NOW)) == [("BUFFERING", 1000)]
     assert told(ingest.end(NOW)) == [1000, ("RECEIVED", 1000)]
 
@@ -248,9 +252,9 @@ def test_a_complete_cluster_settles_without_the_next(producer: Any) -> None:
 def test_a_cluster_of_unknown_size_does_not_settle_before_something_ends_it(producer: Any) -> None:
     ingest = new_ingest()
     ingest.feed(producer.body(1, known_size=False), NOW)
-    assert ingest.settle(NOW) == []
+    assert ingest.finalize(NOW) == []
     ingest.feed(tags_element([("CallId", "c")]), NOW)
-    assert told(ingest.settle(NOW)) == [0, ("RECEIVED", 0)]
+    assert told(ingest.finalize(NOW)) == [0, ("RECEIVED", 0)]
 
 
 def test_a_producer_can_close_a_fragment_that_none_follows(producer: Any) -> None:
@@ -259,7 +263,7 @@ def test_a_producer_can_close_a_fragment_that_none_follows(producer: Any) -> Non
     end = tags_element([("AWS_KINESISVIDEO_END_OF_FRAGMENT", "")])
     fragment, received = ingest.feed(end, NOW)
     assert told([fragment, received]) == [0, ("RECEIVED", 0)]
-    assert isinstance(fragment, Fragment)
+    assert isinstance(fragment, ReceivedFragment)
     assert fragment.body == producer.fragment(0, known_size=False) + end
     assert ingest.end(NOW) == []
 
@@ -267,11 +271,11 @@ def test_a_producer_can_close_a_fragment_that_none_follows(producer: Any) -> Non
 def test_tags_that_come_after_settling_stand_before_the_next_cluster(producer: Any) -> None:
     ingest = new_ingest()
     ingest.feed(producer.body(1), NOW)
-    ingest.settle(NOW)
+    ingest.finalize(NOW)
     tags = tags_element([("CallId", "c")])
     assert ingest.feed(tags, NOW) == []
     ingest.feed(producer.fragment(1), NOW)
-    (fragment,) = [o for o in ingest.end(NOW) if isinstance(o, Fragment)]
+    (fragment,) = [o for o in ingest.end(NOW) if isinstance(o, ReceivedFragment)]
     assert fragment.head == producer.header + tags
     assert fragment.body == producer.fragment(1)
 
@@ -280,12 +284,12 @@ def test_what_breaks_off_is_discarded_unless_its_cluster_is_whole(producer: Any)
     whole, torn = new_ingest(), new_ingest()
     whole.feed(producer.body(1), NOW)
     torn.feed(producer.body(1)[:-1], NOW)
-    assert told(whole.fail(Refusal.STREAM_READ_ERROR, NOW)) == [
+    assert told(whole.fail(AckErrorCode.STREAM_READ_ERROR, NOW)) == [
         0,
         ("RECEIVED", 0),
-        ("ERROR", None, Refusal.STREAM_READ_ERROR),
+        ("ERROR", None, AckErrorCode.STREAM_READ_ERROR),
     ]
-    assert told(torn.fail(Refusal.STREAM_READ_ERROR, NOW)) == [("ERROR", 0, Refusal.STREAM_READ_ERROR)]
+    assert told(torn.fail(AckErrorCode.STREAM_READ_ERROR, NOW)) == [("ERROR", 0, AckErrorCode.STREAM_READ_ERROR)]
     assert torn.feed(producer.fragment(1), NOW) == torn.end(NOW) == []
 
 
@@ -295,9 +299,9 @@ def test_an_absurd_rate_does_no_harm(rate_hz: float) -> None:
     body = muxer.header() + muxer.cluster(0, [Block(1, 0, b"\0\0"), Block(1, 30, b"\0\0")])
     outcomes = run(body, 1_000_000)
     if not math.isfinite(rate_hz):
-        assert told(outcomes) == [("ERROR", None, Refusal.INVALID_MKV_DATA)]
+        assert told(outcomes) == [("ERROR", None, AckErrorCode.INVALID_MKV_DATA)]
         return
-    (fragment,) = [o for o in outcomes if isinstance(o, Fragment)]
+    (fragment,) = [o for o in outcomes if isinstance(o, ReceivedFragment)]
     assert 0 <= fragment.duration_ms <= 20_030
 
 

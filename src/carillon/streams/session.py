@@ -11,16 +11,16 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from carillon.clock import Clock
 from carillon.concurrency import LARGEST_PIECE_BYTES, FairShare
-from carillon.streams.acknowledgements import AckKind, Acknowledgement, Refusal
-from carillon.streams.catalog import Catalog
+from carillon.streams.acknowledgements import AckErrorCode, AckEventType, FragmentAck
+from carillon.streams.catalog import StreamCatalog
 from carillon.streams.children import beside
 from carillon.streams.errors import StreamNotFound, StreamThrottled
 from carillon.streams.fragment_numbers import RANDOM_BITS, NumberSource
-from carillon.streams.fragments import Fragment
-from carillon.streams.ingest import MIN_FRAGMENT_BYTES, Ingest, Outcome
-from carillon.streams.live import LiveStream, Receipt, Turn
-from carillon.streams.rates import Rate
-from carillon.streams.settings import Settings
+from carillon.streams.fragments import ReceivedFragment
+from carillon.streams.live import LiveStream, ProducerLock, WriteFuture
+from carillon.streams.parser import MIN_FRAGMENT_BYTES, IngestEvent, PutMediaParser
+from carillon.streams.rates import RateLimiter
+from carillon.streams.settings import StreamSettings
 from carillon.streams.store import Store
 from carillon.telemetry import get_logger
 
@@ -40,42 +40,44 @@ def random_bits() -> int:
     return secrets.randbits(RANDOM_BITS)
 
 
-class Recording:
-    """Takes the bytes of one PutMedia body, stores what they hold, and tells how far each fragment got.
+class PutMediaSession:
+    """Takes the bytes of one PutMedia body, stores what they hold, and reports how far each fragment got.
 
-    `feed`, `settle`, `end` and `fail` are for one child. `acknowledgements` is for another, which must read them: when
-    nobody does, feeding waits. They end once the body has ended or failed and nothing is left to be stored; an ERROR is
+    `feed`, `finalize`, `end` and `fail` are for one child. `acknowledgements` is for another, which must read them: if
+    none does, feeding waits. They end once the body has ended or failed and nothing is left to be stored; an ERROR is
     always the last.
     """
 
-    acknowledgements: MemoryObjectReceiveStream[Acknowledgement]
+    acknowledgements: MemoryObjectReceiveStream[FragmentAck]
 
     def __init__(
         self,
         live: LiveStream,
-        turn: Turn,
+        lock: ProducerLock,
         store: Store,
-        catalog: Catalog,
-        ingest: Ingest,
+        catalog: StreamCatalog,
+        ingest: PutMediaParser,
         numbers: NumberSource,
         clock: Clock,
-        settings: Settings,
+        settings: StreamSettings,
     ) -> None:
         self._live = live
-        self._turn = turn
+        self._lock = lock
         self._store = store
         self._catalog = catalog
         self._ingest = ingest
         self._numbers = numbers
         self._clock = clock
         self._rates = live.rates(settings)
-        self._settle_seconds = settings.settle_seconds
+        self._finalize_seconds = settings.finalize_seconds
         self._remind_seconds = settings.end_seconds * _REMINDED
-        self._telling, self.acknowledgements = anyio.create_memory_object_stream[Acknowledgement](_WAITING)
-        self._receipts, self._unconfirmed = anyio.create_memory_object_stream[tuple[Acknowledgement, Receipt]](_WAITING)
+        self._acknowledging, self.acknowledgements = anyio.create_memory_object_stream[FragmentAck](_WAITING)
+        self._unconfirmed_writes, self._unconfirmed = anyio.create_memory_object_stream[
+            tuple[FragmentAck, WriteFuture]
+        ](_WAITING)
         self._share = FairShare()
-        self._last_word: Acknowledgement | None = None
-        self._leaves_with: Acknowledgement | None = None
+        self._last_word: FragmentAck | None = None
+        self._leaves_with: FragmentAck | None = None
         self._is_taking = False
         self._has_ended = False
 
@@ -86,13 +88,13 @@ class Recording:
         if not self._has_ended:  # by an error of ours, or a stop: whoever reads must not wait for the rest
             self._ingest.discard()
             self._live.show(None)
-        for stream in (self._telling, self.acknowledgements, self._receipts, self._unconfirmed):
+        for stream in (self._acknowledging, self.acknowledgements, self._unconfirmed_writes, self._unconfirmed):
             stream.close()
 
     @property
-    def settles_in(self) -> float | None:
-        """After how many seconds without more bytes to call `settle`; None if that would not change anything."""
-        return self._settle_seconds if self._ingest.is_whole else None
+    def finalizes_in(self) -> float | None:
+        """After how many seconds without more bytes to call `finalize`; None if that would not change anything."""
+        return self._finalize_seconds if self._ingest.is_whole else None
 
     async def feed(self, data: bytes) -> None:
         """Take the next bytes of the body; waits while they come too fast for the rates, the disk, or the listener."""
@@ -103,7 +105,7 @@ class Recording:
             now = self._clock.now()
             outcomes = self._ingest.feed(piece, now)
             if self._ingest.is_whole and not self._ingest.expects_tags:
-                outcomes += self._ingest.settle(now)
+                outcomes += self._ingest.finalize(now)
             if outcomes:
                 await self._take(outcomes)
             self._show()
@@ -111,68 +113,68 @@ class Recording:
                 await self._pause(self._rates.written_bytes, len(piece))
             await self._share.rest()
 
-    async def settle(self) -> None:
-        """Take note that nothing has arrived for a moment."""
+    async def finalize(self) -> None:
+        """Complete the fragment if its Cluster is: nothing has arrived for a moment."""
         if await self._is_ready():
-            await self._take(self._ingest.settle(self._clock.now()))
+            await self._take(self._ingest.finalize(self._clock.now()))
             self._show()
 
     async def end(self) -> None:
-        """Take note that the body is over."""
+        """End the body."""
         if await self._is_ready():
             await self._take(self._ingest.end(self._clock.now()))
             self._finish(None)
 
-    async def fail(self, refusal: Refusal) -> None:
+    async def fail(self, error_code: AckErrorCode) -> None:
         """Give up, and discard the fragment that is not complete."""
         if not self._has_ended:
-            await self._take(self._ingest.fail(refusal, self._clock.now()))
+            await self._take(self._ingest.fail(error_code, self._clock.now()))
             self._finish(None)
 
     async def wanted(self) -> None:
         """Wait until another connection is to take the stream over: then `fail`."""
-        await self._turn.is_wanted.wait()
+        await self._lock.is_wanted.wait()
 
     async def closing(self) -> None:
         """Wait until this process wants to end: then `leave`."""
-        await self._turn.is_closing.wait()
+        await self._lock.is_closing.wait()
 
-    def leave(self, refusal: Refusal) -> None:
+    def leave(self, error_code: AckErrorCode) -> None:
         """End with the fragment that is arriving, or at once if none is; the producer is told why."""
-        self._leaves_with = Acknowledgement(AckKind.ERROR, refusal=refusal)
+        self._leaves_with = FragmentAck(AckEventType.ERROR, error_code=error_code)
         self._leave_between_fragments()
 
     async def idle(self) -> None:
-        """Tell the producer that we are waiting for it."""
-        await self._tell(Acknowledgement(AckKind.IDLE))
+        """Send the producer an IDLE: we are waiting for it."""
+        await self._acknowledge(FragmentAck(AckEventType.IDLE))
 
     async def confirm(self) -> None:
-        """Tell of fragments as they reach the disk. Runs beside everything else until the recording is over."""
-        async for received, receipt in self._unconfirmed:
-            if await receipt.outcome():
-                await self._tell(Acknowledgement(AckKind.PERSISTED, received.timecode_ms, received.number))
+        """Acknowledge fragments as they reach the disk. Runs beside everything else until the session is over."""
+        async for received, future in self._unconfirmed:
+            if await future.result():
+                await self._acknowledge(FragmentAck(AckEventType.PERSISTED, received.timecode_ms, received.number))
             else:
                 self._finish(self._why_not_stored(received))
         if self._last_word:
-            await self._tell(self._last_word)
-        self._telling.close()
+            await self._acknowledge(self._last_word)
+        self._acknowledging.close()
 
     async def remind(self) -> None:
-        """Let those who read along look now and then, so that they notice when nothing comes. Runs likewise."""
+        """Wake readers now and then, so that they notice when nothing comes. Runs likewise."""
         while True:
             await anyio.sleep(self._remind_seconds)
-            self._live.moved.ring()
+            self._live.moved.notify()
 
-    def _why_not_stored(self, received: Acknowledgement) -> Acknowledgement:
-        refusal = Refusal.STREAM_NOT_ACTIVE if self._live.is_deleted else Refusal.ARCHIVAL_ERROR
-        return Acknowledgement(AckKind.ERROR, received.timecode_ms, received.number, refusal)
+    def _why_not_stored(self, received: FragmentAck) -> FragmentAck:
+        error_code = AckErrorCode.STREAM_NOT_ACTIVE if self._live.is_deleted else AckErrorCode.ARCHIVAL_ERROR
+        return FragmentAck(AckEventType.ERROR, received.timecode_ms, received.number, error_code)
 
     @property
     def _can_take(self) -> bool:
         return not (self._has_ended or self._live.is_deleted) and self._numbers.left >= _NUMBERS_PER_PIECE
 
     async def _is_ready(self) -> bool:
-        """Tell whether more can be taken: the stream is there, and numbers for what may come are reserved."""
+        """Return whether more can be taken: the stream is there, and numbers for what may come are reserved."""
         if self._has_ended:
             return False
         try:
@@ -181,7 +183,7 @@ class Recording:
             if self._numbers.left < _NUMBERS_PER_PIECE:
                 self._numbers.extend(await _reserve(self._live, self._catalog))
         except StreamNotFound:
-            await self.fail(Refusal.STREAM_NOT_ACTIVE)
+            await self.fail(AckErrorCode.STREAM_NOT_ACTIVE)
             return False
         return True
 
@@ -189,7 +191,7 @@ class Recording:
         if self._leaves_with and self._ingest.arriving is None and not self._is_taking:
             self._finish(self._leaves_with)
 
-    async def _take(self, outcomes: Sequence[Outcome]) -> None:
+    async def _take(self, outcomes: Sequence[IngestEvent]) -> None:
         self._is_taking = True  # until what was received is with `confirm`, nobody is told to leave
         try:
             await self._take_each(outcomes)
@@ -197,60 +199,60 @@ class Recording:
             self._is_taking = False
         self._leave_between_fragments()
 
-    async def _take_each(self, outcomes: Sequence[Outcome]) -> None:
-        receipt: Receipt | None = None
+    async def _take_each(self, outcomes: Sequence[IngestEvent]) -> None:
+        future: WriteFuture | None = None
         for outcome in outcomes:
             if self._has_ended:
                 break
-            if isinstance(outcome, Fragment):
-                receipt = await self._store.add(self._live, outcome)
+            if isinstance(outcome, ReceivedFragment):
+                future = await self._store.add(self._live, outcome)
                 await self._pause(self._rates.written_fragments, 1)
-            elif outcome.kind is AckKind.ERROR:
+            elif outcome.kind is AckEventType.ERROR:
                 self._finish(outcome)
             else:
-                await self._tell(outcome)
-                if receipt and outcome.kind is AckKind.RECEIVED and not self._has_ended:
+                await self._acknowledge(outcome)
+                if future and outcome.kind is AckEventType.RECEIVED and not self._has_ended:
                     with suppress(anyio.ClosedResourceError):  # `confirm` has just found that nothing can be stored
-                        await self._receipts.send((outcome, receipt))
-                if self._leaves_with and outcome.kind is AckKind.RECEIVED:
+                        await self._unconfirmed_writes.send((outcome, future))
+                if self._leaves_with and outcome.kind is AckEventType.RECEIVED:
                     self._finish(self._leaves_with)
 
     def _show(self) -> None:
         if not self._has_ended:
             self._live.show(self._ingest.arriving)
 
-    async def _pause(self, rate: Rate, amount: int) -> None:
+    async def _pause(self, rate: RateLimiter, amount: int) -> None:
         """Keep to a rate by letting the producer wait."""
         seconds = rate.spend(amount, self._clock.monotonic())
         if seconds:
             await anyio.sleep(seconds)
 
-    async def _tell(self, acknowledgement: Acknowledgement) -> None:
+    async def _acknowledge(self, acknowledgement: FragmentAck) -> None:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # nobody listens any more, or it is over
-            await self._telling.send(acknowledgement)
+            await self._acknowledging.send(acknowledgement)
 
-    def _finish(self, last_word: Acknowledgement | None) -> None:
-        """Let `confirm` come to its end, with this to say after all else, and the next connection have the stream."""
+    def _finish(self, last_word: FragmentAck | None) -> None:
+        """Close what `confirm` reads, with this to send after all else, and release the stream."""
         if not self._has_ended:
             self._has_ended = True
             self._ingest.discard()
             self._live.show(None)
-            self._turn.end()
-            self._store.hurry(self._live)
+            self._lock.release()
+            self._store.flush(self._live)
         self._last_word = self._last_word or last_word
-        self._receipts.close()
+        self._unconfirmed_writes.close()
 
 
 @asynccontextmanager
-async def open_recording(
+async def open_session(
     live: LiveStream,
     store: Store,
-    catalog: Catalog,
+    catalog: StreamCatalog,
     producer_start: datetime | None,
     clock: Clock,
-    settings: Settings,
+    settings: StreamSettings,
     random: Callable[[], int] = random_bits,
-) -> AsyncGenerator[Recording, None]:
+) -> AsyncGenerator[PutMediaSession, None]:
     """Be the one connection that writes to a stream.
 
     Raises:
@@ -259,22 +261,22 @@ async def open_recording(
         StreamNotFound: the stream was deleted.
     """
     _check_rates(live, clock, settings)
-    async with live.producing(settings) as turn:
+    async with live.producing(settings) as lock:
         reserved = await _reserve(live, catalog)
         numbers = NumberSource(reserved - _RESERVED_AT_ONCE, random)
         numbers.extend(reserved)
-        ingest = Ingest(numbers, producer_start, settings)
-        with Recording(live, turn, store, catalog, ingest, numbers, clock, settings) as recording:
+        ingest = PutMediaParser(numbers, producer_start, settings)
+        with PutMediaSession(live, lock, store, catalog, ingest, numbers, clock, settings) as session:
             log = _log.bind(stream_arn=live.stream.arn)
             log.info("streams.producer_connected", first_sequence=reserved - _RESERVED_AT_ONCE + 1)
             try:
-                async with beside(recording.confirm, recording.remind):
-                    yield recording
+                async with beside(session.confirm, session.remind):
+                    yield session
             finally:
                 log.info("streams.producer_left")
 
 
-def _check_rates(live: LiveStream, clock: Clock, settings: Settings) -> None:
+def _check_rates(live: LiveStream, clock: Clock, settings: StreamSettings) -> None:
     rates, now = live.rates(settings), clock.monotonic()
     is_written_slowly = rates.written_bytes.allows(0, now) and rates.written_fragments.allows(0, now)
     if not (is_written_slowly and rates.put_calls.allows(1, now)):
@@ -282,6 +284,6 @@ def _check_rates(live: LiveStream, clock: Clock, settings: Settings) -> None:
     rates.put_calls.spend(1, now)
 
 
-async def _reserve(live: LiveStream, catalog: Catalog) -> int:
+async def _reserve(live: LiveStream, catalog: StreamCatalog) -> int:
     live.reserved_sequence = await catalog.reserve_numbers(live.stream, _RESERVED_AT_ONCE)
     return live.reserved_sequence
