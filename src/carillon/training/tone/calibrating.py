@@ -14,7 +14,7 @@ from carillon.training.tone.listening import BANDS
 Scores = Mapping[tuple[str, str], Array]
 """(n, 4) of clips by people who were not learned from, by band and history."""
 
-MOST_NEGATIVE: Final = {"wideband": 0.04, "telephone": 0.06}
+MOST_NEGATIVE: Final = {"wideband": 0.035, "telephone": 0.05}
 LEAST_NEUTRAL: Final = {"wideband": 0.92, "telephone": 0.90}
 """Of clips by people who only read aloud."""
 

@@ -48,12 +48,12 @@ class Recipe:
 
 
 DEFAULT: Final = Recipe(
-    {"hidden": 1.0, "prosody": 2.0, "voice": 2.7},
+    {"hidden": 1.0, "prosody": 2.0, "voice": 2.0},
     penalty=30.0,
     invariance=1.0,
     steadiness=2.0,
     calm=("librispeech", "speechocean762"),
-    shares={("emodb", "neutral"): 2.0, ("emodb", "positive"): 2.0},
+    shares={("emodb", "neutral"): 2.0, ("emodb", "positive"): 3.0},
 )
 LIGHT: Final = replace(DEFAULT, parts={"hidden": 1.0, "prosody": 2.0})
 """What costs a third of it, and is a little less right."""
