@@ -15,11 +15,9 @@ import pytest
 from botocore.exceptions import SSLError
 from cryptography import x509
 
-from carillon import app, config, tls
-from carillon.app import keys_of, prepare
-from carillon.clock import SystemClock
+from carillon import config
+from carillon.app import prepare
 from carillon.environment import exports
-from carillon.media import StreamUnavailable
 from carillon.tls import BUNDLE, FOLDER, TlsUnusable, certificate_of
 
 
@@ -161,24 +159,3 @@ def test_without_tls_nothing_changes(tmp_path: Path) -> None:
     endpoints = {name: url for name, url in exports(settings(tmp_path)).items() if "ENDPOINT_URL" in name}
     assert endpoints
     assert set(endpoints.values()) == {"http://127.0.0.1:8650"}
-
-
-@pytest.mark.anyio
-async def test_the_server_reads_its_own_streams_by_its_certificate_whatever_name_that_is_for(
-    start_server: Any, tmp_path: Path
-) -> None:
-    """A certificate for the public name alone, which leads nowhere from here."""
-    for folder in ("own", "other"):
-        (tmp_path / folder).mkdir()
-        tls._make(tmp_path / folder, ["*.voice.example.invalid"])
-    files = {"tls_cert": str(tmp_path / "own/certificate.pem"), "tls_key": str(tmp_path / "own/key.pem")}
-    own, other = (settings(tmp_path / "data", **files, tls_ca=str(tmp_path / by / BUNDLE)) for by in ("own", "other"))
-    variables = {"CARILLON_SERVER_TLS_CERT": files["tls_cert"], "CARILLON_SERVER_TLS_KEY": files["tls_key"]}
-    server = start_server(tmp_path / "data", **variables)
-    assert server.url.startswith("https://127.0.0.1:")
-    key = keys_of(own.data_dir).default
-    async with app._source(own, server.url, key, SystemClock()) as source:
-        assert not await source.has_stream("arn:aws:kinesisvideo:us-east-1:111122223333:stream/call/1732270000000")
-    async with app._source(other, server.url, key, SystemClock()) as source:
-        with pytest.raises(StreamUnavailable):
-            await source.has_stream("arn:aws:kinesisvideo:us-east-1:111122223333:stream/call/1732270000000")

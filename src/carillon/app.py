@@ -5,14 +5,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
 from anyio import create_task_group, to_thread
 
 from carillon.api import credentials, kinesis_video, media_pipelines, voice
 from carillon.api.access import Explanations, Guard, StoredNames, Trail, recording
 from carillon.api.concurrency import Calls
-from carillon.api.credentials import AccessKey, KeyRing, WatchedKeys
+from carillon.api.credentials import KeyRing, WatchedKeys
 from carillon.api.ingest import KEY_PURPOSE, Ingest, IngestTokens
 from carillon.api.paging import Pages, PageTokens
 from carillon.api.protocol import Api, Service, SignatureVerifier
@@ -22,7 +21,7 @@ from carillon.clock import Clock, SystemClock
 from carillon.config import Settings
 from carillon.errors import CarillonError
 from carillon.inference import Models
-from carillon.media import FragmentReader, KinesisVideoClient, Position
+from carillon.media import Connect, FragmentReader, KinesisVideoClient, Position
 from carillon.notifications import Dispatcher, Outbox
 from carillon.pipelines import Pipelines
 from carillon.profiles import Profiles
@@ -30,22 +29,11 @@ from carillon.running import make_data_folder
 from carillon.storage import Database, Vault, migrate, unlock
 from carillon.streams import Streams
 from carillon.tasks import Analyses, Enrollment, Identifier, Lifecycle, Supervisor, Tasks, TaskStore
-from carillon.tls import authorities, certificate_of, certified_name
 
 DATABASE_FILE: Final = "carillon.db"
 ROOT_KEY_FILE: Final = "root.key"
 CREDENTIALS_FILE: Final = "credentials.json"
 STREAMS_FOLDER: Final = "streams"
-
-_READING: Final = {
-    "Version": "2012-10-17",
-    "Statement": {
-        "Effect": "Allow",
-        "Action": ["kinesisvideo:DescribeStream", "kinesisvideo:GetDataEndpoint", "kinesisvideo:GetMedia"],
-        "Resource": "*",
-    },
-}
-"""What the server may do with the key that it signs with when it reads its own streams; it lives in memory only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +105,7 @@ class Application:
     api: Api
     """Answers requests: ASGI 3."""
     work: AbstractAsyncContextManager[None]
-    """Reads, analyzes and delivers while entered. Enter it once requests are answered: the embedded streams are read
-    over HTTP like any others."""
+    """Reads, analyzes and delivers while entered."""
     drain: Callable[[], Awaitable[None]]
     """Let every producer finish the fragment that it is sending, and return when what they sent is stored. To be called
     before the work is left."""
@@ -130,16 +117,14 @@ async def assembled(settings: Settings, own_url: str, clock: Clock | None = None
 
     Args:
         settings: everything that can be set.
-        own_url: where the application is reached from this machine, without a trailing slash: it reads its own streams
-            there, whatever its name is to others.
+        own_url: where the application is reached from this machine, without a trailing slash.
         clock: stands in for the machine's own.
     """
     clock = clock or SystemClock()
-    own_key = AccessKey.generate(name="the server itself", policy=_READING)
     async with (
         opened(settings) as ground,
         _trail(settings, ground, clock) as trail,
-        _source(settings, own_url, own_key, clock) as source,
+        _elsewhere(settings, clock) as source,
         _rooms(settings, ground, clock, source) as rooms,
     ):
         lifecycle = _lifecycle(settings, ground, clock, rooms)
@@ -155,15 +140,15 @@ async def assembled(settings: Settings, own_url: str, clock: Clock | None = None
             settings.place,
             clock,
             settings.tasks,
-            newest_position=rooms.streams.newest_position if settings.source.endpoint_url == "" else None,
+            newest_position=rooms.streams.newest_position if source is None else None,
         )
-        keys = WatchedKeys(settings.data_dir / CREDENTIALS_FILE, clock, own=[own_key])
+        keys = WatchedKeys(settings.data_dir / CREDENTIALS_FILE, clock)
         names = StoredNames(rooms.streams, rooms.pipelines.configurations, rooms.store)
         verifier = SignatureVerifier(keys, settings.place.region, clock)
         guard = Guard(keys, names, settings.place, Throttle(settings.rates, clock))
         tokens = IngestTokens(ground.vault.derive(KEY_PURPOSE), settings.ingest.generation)
         ingest = Ingest(rooms.streams, tokens, keys, verifier, guard, trail, clock, settings.ingest)
-        services = _services(settings, ground, rooms, tasks, own_url, own_key.access_key_id)
+        services = _services(settings, ground, rooms, tasks, own_url)
         api = Api(services, verifier, settings.api, guard, trail, ingest, keys)
 
         async def drain() -> None:
@@ -187,14 +172,16 @@ class _Rooms:
 
 
 @asynccontextmanager
-async def _rooms(settings: Settings, ground: Ground, clock: Clock, source: KinesisVideoClient) -> AsyncIterator[_Rooms]:
+async def _rooms(
+    settings: Settings, ground: Ground, clock: Clock, source: KinesisVideoClient | None
+) -> AsyncIterator[_Rooms]:
     database, vault, place = ground.database, ground.vault, settings.place
     folder = settings.data_dir / STREAMS_FOLDER
     async with (
         Streams(database, vault, place, clock, folder, settings.streams) as streams,
         Profiles(database, vault, place, clock, settings.profiles) as profiles,
     ):
-        directory = streams if settings.source.endpoint_url == "" else source
+        directory = source or streams
         outbox = Outbox(database, clock, settings.notifications)
         yield _Rooms(
             models=Models(settings.inference),
@@ -246,10 +233,12 @@ def _supervisor(
     clock: Clock,
     rooms: _Rooms,
     lifecycle: Lifecycle,
-    source: KinesisVideoClient,
+    source: KinesisVideoClient | None,
 ) -> Supervisor:
+    connect: Connect = source or kinesis_video.EmbeddedMedia(rooms.streams)
+
     def open_stream(stream_arn: str, position: Position) -> FragmentReader:
-        return FragmentReader(stream_arn, position, source, settings.media, clock=clock)
+        return FragmentReader(stream_arn, position, connect, settings.media, clock=clock)
 
     ready = settings.notifications.voiceprint_ready
     return Supervisor(
@@ -266,18 +255,14 @@ def _supervisor(
     )
 
 
-def _services(
-    settings: Settings, ground: Ground, rooms: _Rooms, tasks: Tasks, own_url: str, own_key_id: str
-) -> list[Service]:
+def _services(settings: Settings, ground: Ground, rooms: _Rooms, tasks: Tasks, own_url: str) -> list[Service]:
     tokens = PageTokens(ground.vault.derive("page tokens"))
     pages = Pages(tokens)
     calls = Calls(settings.rates.concurrent_calls)
     return [
         _media_pipelines(settings, ground, rooms, tasks, pages, calls),
         _voice(ground, rooms, tasks, pages, calls),
-        *kinesis_video.services(
-            rooms.streams, own_url, settings.putmedia, tokens, own_key_id, settings.server.public_url
-        ),
+        *kinesis_video.services(rooms.streams, own_url, settings.putmedia, tokens, settings.server.public_url),
     ]
 
 
@@ -315,46 +300,16 @@ async def _working(supervisor: Supervisor, dispatcher: Dispatcher, models: Model
 
 
 @asynccontextmanager
-async def _source(settings: Settings, own_url: str, key: AccessKey, clock: Clock) -> AsyncIterator[KinesisVideoClient]:
-    """Yield the client that reads call audio: from the embedded streams by default, else from where settings say.
-
-    The embedded streams are read over HTTP like any others: one way to read, and runners may move to other machines.
-    """
-    region = settings.source.region or settings.place.region
-    read_url, address = _own_endpoint(settings, own_url)
+async def _elsewhere(settings: Settings, clock: Clock) -> AsyncIterator[KinesisVideoClient | None]:
+    """Yield the client that reads call audio from where settings say; None for the embedded streams, the default."""
     if settings.source.endpoint_url == "":
-        client = KinesisVideoClient(
-            endpoint_url=read_url,
-            region=region,
-            access_key_id=key.access_key_id,
-            secret_access_key=key.secret_access_key,
-            clock=clock,
-            settings=settings.media,
-            data_endpoint_url=read_url,
-            ca_bundle=authorities(settings, read_url),
-            connect_to=address,
-        )
-    else:
-        endpoint = None if settings.source.endpoint_url == "aws" else settings.source.endpoint_url
-        client = KinesisVideoClient(
-            endpoint_url=endpoint,
-            region=region,
-            clock=clock,
-            settings=settings.media,
-            data_endpoint_url=settings.source.data_endpoint_url or None,
-        )
-    async with client:
+        yield None
+        return
+    async with KinesisVideoClient(
+        endpoint_url=None if settings.source.endpoint_url == "aws" else settings.source.endpoint_url,
+        region=settings.source.region or settings.place.region,
+        clock=clock,
+        settings=settings.media,
+        data_endpoint_url=settings.source.data_endpoint_url or None,
+    ) as client:
         yield client
-
-
-def _own_endpoint(settings: Settings, own_url: str) -> tuple[str, str | None]:
-    """Return how the server names itself when it reads its own streams, and the address that it then connects to.
-
-    Without TLS, None: the name is the address. A certificate may be for the public name only, which need not lead here.
-    """
-    parts = urlsplit(own_url)
-    certificate = certificate_of(settings) if parts.scheme == "https" else None
-    if certificate is None or parts.hostname is None:
-        return own_url, None
-    name = certified_name(certificate, parts.hostname)
-    return (own_url, None) if name == parts.hostname else (f"https://{name}:{parts.port}", parts.hostname)

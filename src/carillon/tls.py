@@ -78,24 +78,6 @@ def authorities(settings: Settings, url: str) -> Path | None:
     return made if made.exists() else None
 
 
-def certified_name(certificate: Certificate, host: str) -> str:
-    """Return the name by which a host's own certificate is trusted: the host's own, or else one that it is for.
-
-    Raises:
-        TlsUnusable: it is for no name at all.
-    """
-    held = x509.load_pem_x509_certificate(certificate.certificate.read_bytes())
-    try:
-        names = held.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except x509.ExtensionNotFound:
-        names = x509.SubjectAlternativeName([])
-    if _general_name(host) in names:
-        return host
-    for name in names.get_values_for_type(x509.DNSName):
-        return name.replace("*", "carillon", 1)
-    raise TlsUnusable(f"{certificate.certificate} is for no host name (subjectAltName), so no client can trust it.")
-
-
 def _check(given: Certificate) -> None:
     try:
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(given.certificate, given.key, password="")

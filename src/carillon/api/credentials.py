@@ -116,16 +116,14 @@ class WatchedKeys:
     Args:
         path: the file; made if it is missing.
         clock: tells when to look again.
-        own: keys of this process, never written down: what the server itself signs with.
 
     Raises:
         CredentialsUnusable: others may read the file, or it is not what we write.
     """
 
-    def __init__(self, path: Path, clock: Clock, own: Sequence[AccessKey] = ()) -> None:
+    def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        self._own = KeyRing(own) if own else None
         self._look_at = clock.monotonic() + _LOOK_SECONDS
         self.ring = load_or_create(path)
         self._seen = self._version()
@@ -133,11 +131,10 @@ class WatchedKeys:
     def find(self, access_key_id: str) -> AccessKey | None:
         """Return an active key, or None if there is none with this id: one that was just made is there at once."""
         now = self._clock.monotonic()
-        own = self._own.find(access_key_id) if self._own else None
-        if now >= self._look_at or (own is None and self.ring.find(access_key_id) is None):
+        if now >= self._look_at or self.ring.find(access_key_id) is None:
             self._look_at = now + _LOOK_SECONDS
             self._look()
-        return self.ring.find(access_key_id) or own
+        return self.ring.find(access_key_id)
 
     def policy_of(self, access_key_id: str) -> Policy | None:
         """Return the policy of an active key; None means everything is allowed.
@@ -145,12 +142,10 @@ class WatchedKeys:
         Raises:
             KeyError: there is no such active key.
         """
-        own = self._own
-        ring = own if own is not None and own.find(access_key_id) is not None else self.ring
-        return ring.policy_of(access_key_id)
+        return self.ring.policy_of(access_key_id)
 
     async def until_ended(self, access_key_id: str) -> str:
-        """Wait until a key may be used no more: disabled, removed, expired; return which. Never returns for our own."""
+        """Wait until a key may be used no more: disabled, removed, expired; return which."""
         while (why := self._why_ended(access_key_id)) is None:  # noqa: ASYNC110 - a file and a clock tell nobody
             await sleep(_ENDED_SECONDS)
         return why

@@ -24,7 +24,7 @@ from carillon.media.kinesis_video import KinesisVideoClient
 from carillon.media.other_channel import OtherChannel
 from carillon.media.producer import put_media
 from carillon.media.reader import After, Connect, FragmentReader, Newest, Oldest, Position
-from carillon.media.refusals import NotAuthorized, RequestRefused, StreamNotFound, StreamUnavailable
+from carillon.media.refusals import NotAuthorized, RequestRefused, StreamNotFound, StreamUnavailable, refusal
 from carillon.media.resuming import send_media
 from carillon.media.settings import Settings
 from carillon.media.sound import UnreadableRecording, channel_of, opened, resampled
@@ -68,6 +68,7 @@ __all__ = [
     "opened",
     "put_media",
     "read_recording",
+    "refusal",
     "resampled",
     "send_media",
 ]

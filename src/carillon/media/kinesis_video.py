@@ -1,6 +1,5 @@
 """A client of Kinesis Video Streams: the embedded one, the real one, or anything that speaks like them."""
 
-import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
@@ -12,7 +11,6 @@ from typing import Any, Final, Literal, Self
 
 from aiobotocore.config import AioConfig
 from aiobotocore.session import get_session
-from aiohttp.abc import AbstractResolver, ResolveResult
 from anyio import fail_after
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -48,23 +46,6 @@ class _Endpoint:
     expires_at: float  # monotonic
 
 
-class _OneAddress(AbstractResolver):
-    """Resolves every name to one address."""
-
-    def __init__(self, address: str) -> None:
-        self._address = address
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[ResolveResult]:
-        family = socket.AF_INET6 if ":" in self._address else socket.AF_INET
-        found = ResolveResult(hostname=host, host=self._address, port=port, family=family, proto=0, flags=0)
-        return [found]
-
-    async def close(self) -> None:
-        pass
-
-
 class KinesisVideoClient:
     """Reads streams and tells where to send to. An async context manager; safe to share.
 
@@ -74,7 +55,6 @@ class KinesisVideoClient:
         access_key_id, secret_access_key: None means the AWS environment's own.
         data_endpoint_url: where media is read and sent, whatever GetDataEndpoint would say: through a tunnel, say.
         ca_bundle: file of the authorities to trust over https; None means those of AWS_CA_BUNDLE, or the usual ones.
-        connect_to: address to connect to, whatever the name of an endpoint resolves to.
     """
 
     def __init__(
@@ -88,7 +68,6 @@ class KinesisVideoClient:
         settings: Settings | None = None,
         data_endpoint_url: str | None = None,
         ca_bundle: Path | None = None,
-        connect_to: str | None = None,
     ) -> None:
         if (access_key_id is None) != (secret_access_key is None):
             raise ValueError("An access key is an id and a secret; give both or neither.")
@@ -110,7 +89,6 @@ class KinesisVideoClient:
             retries={"total_max_attempts": 1},  # the reader retries, and knows where to go on
             user_agent_extra=f"carillon/{__version__}",
             warm_up_loader_caches=True,  # reads the service's model in a thread, not in the event loop
-            connector_args=None if connect_to is None else {"resolver": _OneAddress(connect_to)},
         )
         self._clients = ClientPool(self._made, settings.most_endpoints)
         self._endpoints: dict[tuple[str, ApiName], _Endpoint] = {}  # the first to expire first

@@ -266,6 +266,7 @@ class Call:
     muxer = MUXER
     header = HEADER
     cluster = staticmethod(cluster)
+    documents = staticmethod(documents)
 
     @staticmethod
     def body(count: int, known_size: bool = True) -> bytes:

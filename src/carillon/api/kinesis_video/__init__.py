@@ -8,13 +8,14 @@ import secrets
 
 from carillon.api.kinesis_video.archived_media import ArchivedMedia
 from carillon.api.kinesis_video.control import StreamOperations
+from carillon.api.kinesis_video.embedded import EmbeddedMedia
 from carillon.api.kinesis_video.get_media import GetMedia
 from carillon.api.kinesis_video.put_media import PutMedia, Settings
 from carillon.api.paging import PageTokens
 from carillon.api.protocol import Service
 from carillon.streams import Streams
 
-__all__ = ["ArchivedMedia", "GetMedia", "PutMedia", "Settings", "StreamOperations", "services"]
+__all__ = ["ArchivedMedia", "EmbeddedMedia", "GetMedia", "PutMedia", "Settings", "StreamOperations", "services"]
 
 
 def services(
@@ -22,7 +23,6 @@ def services(
     own_url: str,
     settings: Settings | None = None,
     tokens: PageTokens | None = None,
-    own_key_id: str | None = None,
     public_url: str = "",
 ) -> list[Service]:
     """Return what an Api needs to answer for Kinesis Video Streams.
@@ -32,12 +32,11 @@ def services(
         own_url: where this server is reached from its own machine.
         settings: the patience of PutMedia.
         tokens: makes tokens of pages; None makes such as are good until the process ends.
-        own_key_id: what this server's own pipelines sign with when they read.
         public_url: what GetDataEndpoint answers; empty means the address by which each client came.
     """
     tokens = tokens or PageTokens(secrets.token_bytes(32))
     return [
         Service("kinesisvideo", [StreamOperations(streams, own_url, public_url)]),
-        Service("kinesis-video-media", [PutMedia(streams, settings), GetMedia(streams, own_key_id)]),
+        Service("kinesis-video-media", [PutMedia(streams, settings), GetMedia(streams)]),
         Service("kinesis-video-archived-media", [ArchivedMedia(streams, tokens)]),
     ]

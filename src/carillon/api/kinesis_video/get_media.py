@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from carillon.api.protocol import caller, operation
+from carillon.api.protocol import operation
 from carillon.streams import (
     AfterFragment,
     AtProducerTime,
@@ -21,21 +21,17 @@ class GetMedia:
 
     Args:
         streams: where streams are kept.
-        own_key_id: what this server's pipelines sign with. They can use whole fragments only: to send them every block
-            by itself would cost 1 % of a core for each.
     """
 
-    def __init__(self, streams: Streams, own_key_id: str | None = None) -> None:
+    def __init__(self, streams: Streams) -> None:
         self._streams = streams
-        self._own_key_id = own_key_id
 
     @operation("GetMedia")
     async def get_media(self, request: Mapping[str, Any]) -> Mapping[str, object]:
         """Return fragments, each as a Matroska document of its own, until none comes for a while."""
         start = read_start(request["StartSelector"])
         stream = await self._streams.find(request.get("StreamName"), request.get("StreamARN"))
-        tail = await self._streams.tail(stream, start, is_whole=caller() == self._own_key_id)
-        return {"ContentType": "video/webm", "Payload": tail}
+        return {"ContentType": "video/webm", "Payload": await self._streams.tail(stream, start)}
 
 
 def read_start(selector: Mapping[str, Any]) -> StartSelector:
