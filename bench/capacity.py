@@ -35,7 +35,7 @@ from anyio import create_task_group, fail_after, sleep, to_thread
 
 from carillon import config
 from carillon.clock import SystemClock
-from carillon.demo.process import RunningServer, running_server
+from carillon.demo.process import ServerProcess, running_server
 from carillon.demo.receiver import Inbox, receiving
 from carillon.demo.story import FINAL_TONES, IDENTIFICATIONS, TONE_REPORT, VOICEPRINTS, Clients
 from carillon.environment import exports
@@ -197,7 +197,7 @@ async def serving(contender: Contender) -> AsyncIterator[tuple["Reached", Inbox,
 
 
 @dataclass(frozen=True, slots=True)
-class Reached(RunningServer):
+class Reached(ServerProcess):
     """A server, and the variables that an SDK needs for it."""
 
     environment: Mapping[str, str]

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import anyio
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import SystemClock
 from carillon.matroska import AUDIO, Block, Muxer, Track
 from carillon.storage import Database, Vault, metadata
@@ -88,7 +88,7 @@ async def running(folder: Path, settings: StreamSettings) -> AsyncIterator[Strea
     async with database.transaction() as connection:
         await connection.run_sync(metadata.create_all)
     vault = Vault(os.urandom(32))
-    async with Streams(database, vault, Place(), SystemClock(), folder / "streams", settings) as streams:
+    async with Streams(database, vault, AwsAccount(), SystemClock(), folder / "streams", settings) as streams:
         yield streams
     await database.close()
 

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from carillon import app, config
 from carillon.clock import SystemClock
-from carillon.profiles import BulkProfiles, OpenVoice, Profiles, Settings
+from carillon.profiles import BulkProfiles, OpenVoice, Profiles, ProfileSettings
 from carillon.profiles.enrolled_voices import sealed_row
 from carillon.profiles.sealing import seal
 from carillon.profiles.tables import domains, enrolled_voices, voice_profiles
@@ -51,7 +51,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default="1000,100000,1000000")
     parser.add_argument("--searches", type=int, default=50)
-    parser.add_argument("--int8-above", type=int, default=Settings().int8_above)
+    parser.add_argument("--int8-above", type=int, default=ProfileSettings().int8_above)
     options = parser.parse_args()
     configure_logging("warning", "json")
     sizes = map(int, options.sizes.split(","))
@@ -68,7 +68,7 @@ async def measure(size: int, searches: int, int8_above: int) -> bool:
         settings = config.load(Path(folder), environment={})
         async with app.opened(settings) as ground:
             chosen = replace(settings.profiles, int8_above=int8_above)
-            parts = (ground.database, ground.vault, settings.place, SystemClock(), chosen)
+            parts = (ground.database, ground.vault, settings.account, SystemClock(), chosen)
             async with Profiles(*parts) as profiles:
                 domain_id = (await profiles.create_domain("bench", None, KEY_ARN)).id
                 await fill(ground, domain_id, voices)
@@ -101,7 +101,7 @@ async def measure(size: int, searches: int, int8_above: int) -> bool:
     return not is_slow and recall >= RECALL_BAR and max(created, deleted) * 1000 < VISIBLE_BAR_MS
 
 
-async def fill(ground: app.Ground, domain_id: str, voices: Vectors) -> None:
+async def fill(ground: app.DataFolder, domain_id: str, voices: Vectors) -> None:
     """Write sealed rows, without the speech behind them."""
     async with ground.database.reading() as connection:
         key = (await connection.execute(domains.select())).one().data_key

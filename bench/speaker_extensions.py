@@ -17,16 +17,16 @@ from typing import Final
 
 import numpy as np
 
-from carillon.analysis.speaker import twin_embedding
+from carillon.analysis.speaker import narrowband_embedding
 from carillon.analysis.speaker.analyzer import EARLY_SECONDS
 from carillon.analysis.speaker.continuity import CHECKED_SAMPLES, CYCLE_SAMPLES, Continuity
 from carillon.analysis.speaker.embedding import PIECE_SAMPLES, embed_pieces, mean_of
-from carillon.analysis.speech import band_of, speech_of, twin_of
+from carillon.analysis.speech import band_of, narrowband_of, speech_of
 from carillon.analysis.speech.telephone import RATE_HZ, through_telephone
 from carillon.audio import MODEL_RATE_HZ, Band, Embedding, Pcm16, from_pcm16
-from carillon.evaluation.manifest import Recording, chosen_lines, read_manifest
+from carillon.evaluation.manifest import ManifestRecording, chosen_lines, read_manifest
 from carillon.inference import Models, SpeakerEncoder, posteriors
-from carillon.tasks import Settings as TaskSettings
+from carillon.tasks import TaskSettings
 
 STRETCH: Final = 10 * MODEL_RATE_HZ
 EARLY: Final = (0.9, 0.95, 0.97)
@@ -53,7 +53,7 @@ class Stretch:
     begin: int
     band: Band
     embedding: Embedding = field(repr=False)
-    twin: Embedding | None = field(repr=False)
+    narrowband: Embedding | None = field(repr=False)
     looks: dict[int, Embedding] = field(repr=False)
     """By seconds."""
 
@@ -102,7 +102,7 @@ def main() -> None:
     changes(people, models.speaker)
 
 
-def heard(name: str, recordings: Sequence[Recording], models: Models, by_telephone: bool) -> Person:
+def heard(name: str, recordings: Sequence[ManifestRecording], models: Models, by_telephone: bool) -> Person:
     """Embed what somebody said, each sitting for itself."""
     person = Person(name, [], [])
     for session in dict.fromkeys(recording.session for recording in recordings):
@@ -116,12 +116,12 @@ def heard(name: str, recordings: Sequence[Recording], models: Models, by_telepho
             band = band_of(speech[max(0, start - CYCLE_SAMPLES + CHECKED_SAMPLES) : start + CHECKED_SAMPLES])
             embeddings = {band: models.speaker.embed_once(from_pcm16(piece), band)}
             if band == "wb":
-                embeddings["tel"] = models.speaker.embed_once(from_pcm16(twin_of(piece)), "tel")
+                embeddings["tel"] = models.speaker.embed_once(from_pcm16(narrowband_of(piece)), "tel")
             person.checks.append(Check(session, start, embeddings))
     return person
 
 
-def _speech(recording: Recording, models: Models, by_telephone: bool) -> Pcm16:
+def _speech(recording: ManifestRecording, models: Models, by_telephone: bool) -> Pcm16:
     samples, rate_hz = recording.read()
     if by_telephone and rate_hz > RATE_HZ:
         samples, rate_hz = through_telephone(samples, rate_hz), RATE_HZ
@@ -135,7 +135,7 @@ def _stretch(session: str, start: int, speech: Pcm16, speaker: SpeakerEncoder) -
         whole = seconds * MODEL_RATE_HZ // PIECE_SAMPLES
         looks[seconds] = mean_of(speaker, pieces[:whole], said[whole * PIECE_SAMPLES : seconds * MODEL_RATE_HZ])
     band = band_of(said)
-    return Stretch(session, start, band, looks.pop(10), twin_embedding(speaker, said, band), looks)
+    return Stretch(session, start, band, looks.pop(10), narrowband_embedding(speaker, said, band), looks)
 
 
 def early(people: Sequence[Person], speaker: SpeakerEncoder, threshold: float) -> None:
@@ -209,7 +209,7 @@ def changes(people: Sequence[Person], speaker: SpeakerEncoder) -> None:
 
 
 def _followed(stretch: Stretch, checks: Iterable[Check], speaker: SpeakerEncoder) -> Iterator[Continuity]:
-    now = Continuity(stretch.embedding * np.float32(2), stretch.band, stretch.twin)
+    now = Continuity(stretch.embedding * np.float32(2), stretch.band, stretch.narrowband)
     for check in checks:
         band = "tel" if stretch.band == "tel" else next(iter(check.embeddings))
         now = now.after(check.embeddings[band], band, speaker)

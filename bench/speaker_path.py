@@ -74,7 +74,7 @@ async def measure(rounds: int) -> int:
     with tempfile.TemporaryDirectory() as folder:
         settings = config.load(Path(folder), environment={})
         async with app.opened(settings) as ground:
-            parts = (ground.database, ground.vault, settings.place, SystemClock(), settings.profiles)
+            parts = (ground.database, ground.vault, settings.account, SystemClock(), settings.profiles)
             async with Profiles(*parts) as profiles:
                 domain_id = (await profiles.create_domain("bench", None, KEY_ARN)).id
                 await fill(BulkProfiles(*parts), domain_id, models)

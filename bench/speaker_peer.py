@@ -28,13 +28,13 @@ import numpy as np
 import numpy.typing as npt
 
 from carillon.audio import Embedding, Pcm
-from carillon.evaluation.conditions import Condition, Listened, conditions, listen
+from carillon.evaluation.conditions import Condition, EmbeddedSpeech, conditions, listen
 from carillon.evaluation.manifest import chosen_lines, read_manifest
 from carillon.evaluation.measures import equal_error_rate
 from carillon.evaluation.trials import closed_searches, pairs_of
 from carillon.inference import Models
 
-BARS: Final = {("telephone", 3): 0.036, ("telephone", 5): 0.013, ("cross, twin", 5): 0.02}
+BARS: Final = {("telephone", 3): 0.036, ("telephone", 5): 0.013, ("cross, narrowband", 5): 0.02}
 RANK_1_BAR: Final = 0.99
 RANK_1_SECONDS: Final = 10
 
@@ -92,7 +92,7 @@ class Figures:
     genuine_pairs: int
 
 
-def _figures(listened: Listened, condition: Condition) -> Figures | None:
+def _figures(listened: EmbeddedSpeech, condition: Condition) -> Figures | None:
     comparison = listened.compared(condition)
     pairs = pairs_of(comparison) if comparison else None
     if comparison is None or pairs is None:

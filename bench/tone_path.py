@@ -26,8 +26,8 @@ import soundfile
 
 from carillon.analysis import SpeechGate, ToneAnalyzer, ToneFinding, WordsModel
 from carillon.analysis.speech import Resampler
-from carillon.inference import Models, Settings
-from carillon.inference.sessions import Session
+from carillon.inference import Models, ModelSettings
+from carillon.inference.sessions import OnnxSession
 from carillon.media import ChannelDecoder, Chunk, Fragment, FragmentParser
 from carillon.media.splicer import Layout, SampleFormat
 from carillon.telemetry import configure_logging
@@ -40,11 +40,11 @@ def main() -> int:
     """Print the figures beside the bar; fail if it is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--model", default=Settings().tone, help="id of the tone model")
+    parser.add_argument("--model", default=ModelSettings().tone, help="id of the tone model")
     parser.add_argument("--directory", default="", help="a folder of more models")
     options = parser.parse_args()
     configure_logging("error", "json")
-    models = Models(Settings(directory=options.directory, tone=options.model))
+    models = Models(ModelSettings(directory=options.directory, tone=options.model))
     calls = [mu_law_call(path) for path in sorted(RECORDINGS.glob("*.flac"))]
     ratios = [report(TonePath(models, None), calls, options.rounds)]
     if models.words is None:
@@ -151,17 +151,17 @@ def race(path: TonePath, calls: Sequence[Call], rounds: int) -> tuple[Spent, Spe
 def recorded() -> Iterator[list[Run]]:
     """Note every run of every model: the bare session's own method, and what it was given."""
     runs: list[Run] = []
-    run_it = Session.run
+    run_it = OnnxSession.run
 
-    def run(self: Session, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
+    def run(self: OnnxSession, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
         runs.append((self._session.run, (list(outputs), dict(inputs))))
         return run_it(self, outputs, inputs)
 
-    Session.run = run  # type: ignore[method-assign]  # put back below
+    OnnxSession.run = run  # type: ignore[method-assign]  # put back below
     try:
         yield runs
     finally:
-        Session.run = run_it  # type: ignore[method-assign]  # as it was
+        OnnxSession.run = run_it  # type: ignore[method-assign]  # as it was
 
 
 def mu_law_call(path: Path) -> Call:

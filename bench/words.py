@@ -25,8 +25,8 @@ import soundfile
 import soxr
 
 from carillon.audio import MODEL_RATE_HZ, Pcm
-from carillon.inference import Models, Settings
-from carillon.inference.sessions import Session
+from carillon.inference import Models, ModelSettings
+from carillon.inference.sessions import OnnxSession
 
 RATIO_BAR: Final = 1.25
 LEAST_SECONDS: Final = 0.5
@@ -78,20 +78,20 @@ class Tape:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, list[str], dict[str, Any]]] = []
-        self._run = Session.run
+        self._run = OnnxSession.run
 
     def __enter__(self) -> Self:
         tape, run = self, self._run
 
-        def record(session: Session, outputs: list[str], inputs: dict[str, Any]) -> Any:  # noqa: ANN401
+        def record(session: OnnxSession, outputs: list[str], inputs: dict[str, Any]) -> Any:  # noqa: ANN401
             tape.calls.append((session._session, list(outputs), dict(inputs)))  # noqa: SLF001 (to leave out our layer)
             return run(session, outputs, inputs)
 
-        Session.run = record  # type: ignore[method-assign]
+        OnnxSession.run = record  # type: ignore[method-assign]
         return self
 
     def __exit__(self, *_: object) -> None:
-        Session.run = self._run  # type: ignore[method-assign]
+        OnnxSession.run = self._run  # type: ignore[method-assign]
 
     def replay(self) -> float:
         """Return the CPU seconds of the same calls."""
@@ -143,7 +143,7 @@ def main() -> int:
     arguments = parser.parse_args()
 
     every = list(turns(arguments.calls))[: arguments.turns]
-    models = Models(Settings(words="on"))
+    models = Models(ModelSettings(words="on"))
     assert models.vad.id
     assert models.tone.id
     before = resident_mb()

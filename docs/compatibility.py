@@ -24,7 +24,7 @@ Every operation that carillon answers, and the unmodified clients that called it
 `docs/compatibility.py` from a run of `tests/compatibility`; the operations come from the assembled application.
 
 - **botocore model**: so many requests were sent, each of which breaks one constraint of the operation's model (a member
-  missing, too long, of another JSON type, ...) and is valid otherwise. Each was answered with the modelled error that
+  missing, too long, of another JSON type, ...) and is valid otherwise. Each was answered with the modeled error that
   names the member, and changed nothing. Answers to valid requests are held against the model of the output.
 - **boto3**, **AWS CLI** and **JavaScript SDK v3** run the worked session: a domain, a configuration, a stream, a
   pipeline, tasks on a real call, enrollment, and the end of it all, asserted one operation after the other.

@@ -93,7 +93,7 @@ def pytest_collection_finish() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Order modules by how long they take; the tests of each stay as they stand."""
-    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    places = {Path(__file__).parent / name: account for account, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
 
 
@@ -390,8 +390,8 @@ class Call:
 
     async def events(self) -> list[dict[str, Any]]:
         """What the outbox holds, of tasks only."""
-        async with opened(config.load(self.server.data_dir, environment={})) as ground:
-            found = await Outbox(ground.database, SystemClock()).events(0, 1000)
+        async with opened(config.load(self.server.data_dir, environment={})) as data_folder:
+            found = await Outbox(data_folder.database, SystemClock()).events(0, 1000)
         return [event.body["detail"] for _, event in found if "taskId" in event.body["detail"]]
 
     async def finish(self) -> list[dict[str, Any]]:

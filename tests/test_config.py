@@ -90,10 +90,10 @@ def test_later_sources_win_defaults_file_variables_command_line(tmp_path: Path) 
 
 
 def test_variables_name_the_data_folder_and_the_file(tmp_path: Path) -> None:
-    (tmp_path / "other.toml").write_text('[place]\nregion = "eu-west-1"\n')
+    (tmp_path / "other.toml").write_text('[account]\nregion = "eu-west-1"\n')
     settings = load(None, None, {"CARILLON_DATA_DIR": "/somewhere", "CARILLON_CONFIG": str(tmp_path / "other.toml")})
     assert settings.data_dir == Path("/somewhere")
-    assert settings.place.region == "eu-west-1"
+    assert settings.account.region == "eu-west-1"
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ def test_the_aws_preset_fills_in_quotas_that_nobody_set(tmp_path: Path) -> None:
 
 
 def test_a_variable_may_write_a_number_a_switch_and_a_text(tmp_path: Path) -> None:
-    variables = {"CARILLON_TASKS_MATCH_LIMIT": "3", "CARILLON_AUDIT_IS_ON": "false", "CARILLON_PLACE_ACCOUNT": "0" * 12}
+    variables = {"CARILLON_TASKS_MATCH_LIMIT": "3", "CARILLON_AUDIT_IS_ON": "false", "CARILLON_ACCOUNT_ID": "0" * 12}
     settings = load(tmp_path, None, variables)
-    assert (settings.tasks.match_limit, settings.audit.is_on, settings.place.account) == (3, False, "0" * 12)
+    assert (settings.tasks.match_limit, settings.audit.is_on, settings.account.id) == (3, False, "0" * 12)
 
 
 def test_a_table_of_confidences_is_read_from_the_file(tmp_path: Path) -> None:
@@ -143,8 +143,8 @@ def test_a_table_of_confidences_is_read_from_the_file(tmp_path: Path) -> None:
 
 def test_a_mistake_in_the_file_says_which_file(tmp_path: Path) -> None:
     file = tmp_path / "carillon.toml"
-    file.write_text("[place]\naccount = 12\n")
-    with pytest.raises(BadSettings, match=rf"place\.account = 12 \(in {file}\) cannot be: it must be 12 digits\."):
+    file.write_text("[account]\nid = 12\n")
+    with pytest.raises(BadSettings, match=rf"account\.id = 12 \(in {file}\) cannot be: it must be 12 digits\."):
         load(tmp_path, None, {})
 
 

@@ -60,7 +60,7 @@ def test_a_corpus_as_it_was_published_becomes_a_manifest(
     name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_corpus(name, unpacked(tmp_path, name), as_json=False)
-    found = read_manifest(tmp_path, ("corpus", "language", "emotion", "valence", "licence", "commercial_use"))
+    found = read_manifest(tmp_path, ("corpus", "language", "emotion", "valence", "license", "commercial_use"))
     assert {one.labels["path"]: (one.speaker, one.labels["valence"]) for one in found} == {
         file: what for file, what in FILES[name].items() if what
     }

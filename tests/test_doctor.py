@@ -11,8 +11,8 @@ import sqlalchemy as sa
 from carillon import config
 from carillon.app import CREDENTIALS_FILE, DATABASE_FILE, ROOT_KEY_FILE, opened
 from carillon.config import Settings
-from carillon.doctor import Checked, examine, show
-from carillon.inference import Settings as InferenceSettings
+from carillon.doctor import CheckResult, examine, show
+from carillon.inference import ModelSettings as InferenceSettings
 from carillon.storage import Database, NewerDatabase
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
 
-def of(found: list[Checked], what: str) -> list[Checked]:
+def of(found: list[CheckResult], what: str) -> list[CheckResult]:
     return [item for item in found if item.what == what]
 
 
@@ -87,7 +87,7 @@ async def test_a_database_that_is_damaged_inside_is_a_fault(tmp_path: Path) -> N
 
 
 async def test_a_database_that_lost_a_table_is_a_fault(tmp_path: Path) -> None:
-    async with opened(settings(tmp_path)) as ground, ground.database.transaction() as connection:
+    async with opened(settings(tmp_path)) as data_folder, data_folder.database.transaction() as connection:
         await connection.exec_driver_sql("DROP TABLE resource_tags")
     (found,) = of(await examine(settings(tmp_path)), "database")
     assert found.state == "fault"

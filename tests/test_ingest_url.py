@@ -10,7 +10,7 @@ import pytest
 from carillon import config
 from carillon.api.credentials import KeyRing
 from carillon.api.ingest import KEY_PURPOSE, IngestTokens
-from carillon.api.ingest.errors import NotUnderstood
+from carillon.api.ingest.errors import MalformedMessage
 from carillon.api.ingest.urls import read_path
 from carillon.app import ROOT_KEY_FILE, prepare
 from carillon.clock import ManualClock, SystemClock
@@ -71,7 +71,7 @@ def test_a_key_that_does_not_exist_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("stream", "format_"), [("a/b", "twilio"), ("", "pcm"), ("é", "pcm"), ("door", "wav")])
 def test_what_is_no_stream_or_no_format_is_refused(tmp_path: Path, stream: str, format_: str) -> None:
     prepare(tmp_path)
-    with pytest.raises(NotUnderstood):
+    with pytest.raises(MalformedMessage):
         anyio.run(ingest_url, config.load(tmp_path, environment={}), stream, format_, None, None, None)
 
 

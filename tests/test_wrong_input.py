@@ -135,7 +135,7 @@ def test_a_wrong_command_says_what_is_wrong_and_shows_no_traceback(
         ("CARILLON_SERVER_LOG_LEVEL", "loud"),
         ("CARILLON_TASKS_MATCH_CONFIDENCE", "7"),
         ("CARILLON_TASKS_ANALYSIS_THREADS", "0"),
-        ("CARILLON_PLACE_ACCOUNT", "12"),
+        ("CARILLON_ACCOUNT_ID", "12"),
         ("CARILLON_SERVER_PORT", "http"),
         ("CARILLON_STORAGE_URL", "no url"),
         ("CARILLON_STORAGE_URL", "nosuchdatabase://host/name"),

@@ -9,10 +9,10 @@ from typing import Final
 from anyio import create_task_group, to_thread
 
 from carillon.api import credentials, kinesis_video, media_pipelines, voice
-from carillon.api.access import Explanations, Guard, StoredNames, Trail, recording
-from carillon.api.concurrency import Calls
+from carillon.api.access import AuditTrail, Explanations, PolicyAuthorizer, StoredNames, recording
+from carillon.api.concurrency import RequestCounter
 from carillon.api.credentials import KeyRing, WatchedKeys
-from carillon.api.ingest import KEY_PURPOSE, Ingest, IngestTokens
+from carillon.api.ingest import KEY_PURPOSE, IngestTokens, WebSocketIngest
 from carillon.api.paging import Pages, PageTokens
 from carillon.api.protocol import Api, Service, SignatureVerifier
 from carillon.api.tags import TagOperations
@@ -37,8 +37,8 @@ STREAMS_FOLDER: Final = "streams"
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
-    """What every command stands on: the data folder's database, vault and keys."""
+class DataFolder:
+    """An open data folder: its database, vault and keys."""
 
     database: Database
     vault: Vault
@@ -77,7 +77,7 @@ def keys_of(data_dir: Path) -> KeyRing:
 
 
 @asynccontextmanager
-async def opened(settings: Settings, *, must_exist: bool = False) -> AsyncIterator[Ground]:
+async def opened(settings: Settings, *, must_exist: bool = False) -> AsyncIterator[DataFolder]:
     """Open the data folder, and bring its tables up to date.
 
     Args:
@@ -93,7 +93,7 @@ async def opened(settings: Settings, *, must_exist: bool = False) -> AsyncIterat
     database = Database(url, settings.storage)
     try:
         await migrate(database)
-        yield Ground(database, await unlock(database, settings.data_dir / ROOT_KEY_FILE), keys)
+        yield DataFolder(database, await unlock(database, settings.data_dir / ROOT_KEY_FILE), keys)
     finally:
         await database.close()
 
@@ -107,7 +107,7 @@ class Application:
     work: AbstractAsyncContextManager[None]
     """Reads, analyzes and delivers while entered."""
     drain: Callable[[], Awaitable[None]]
-    """Let every producer finish the fragment that it is sending, and return when what they sent is stored. To be called
+    """Wait until every producer has finished the fragment that it is sending, and all is stored. To be called
     before the work is left."""
 
 
@@ -122,33 +122,33 @@ async def assembled(settings: Settings, own_url: str, clock: Clock | None = None
     """
     clock = clock or SystemClock()
     async with (
-        opened(settings) as ground,
-        _trail(settings, ground, clock) as trail,
+        opened(settings) as data_folder,
+        _trail(settings, data_folder, clock) as trail,
         _elsewhere(settings, clock) as source,
-        _rooms(settings, ground, clock, source) as rooms,
+        _rooms(settings, data_folder, clock, source) as rooms,
     ):
-        lifecycle = _lifecycle(settings, ground, clock, rooms)
-        supervisor = _supervisor(settings, ground, clock, rooms, lifecycle, source)
+        lifecycle = _lifecycle(settings, data_folder, clock, rooms)
+        supervisor = _supervisor(settings, data_folder, clock, rooms, lifecycle, source)
         tasks = Tasks(
-            ground.database,
+            data_folder.database,
             rooms.pipelines,
             rooms.profiles,
             rooms.store,
             _enrollment(settings, rooms),
             lifecycle,
             supervisor,
-            settings.place,
+            settings.account,
             clock,
             settings.tasks,
             newest_position=rooms.streams.newest_position if source is None else None,
         )
         keys = WatchedKeys(settings.data_dir / CREDENTIALS_FILE, clock)
         names = StoredNames(rooms.streams, rooms.pipelines.configurations, rooms.store)
-        verifier = SignatureVerifier(keys, settings.place.region, clock)
-        guard = Guard(keys, names, settings.place, Throttle(settings.rates, clock))
-        tokens = IngestTokens(ground.vault.derive(KEY_PURPOSE), settings.ingest.generation)
-        ingest = Ingest(rooms.streams, tokens, keys, verifier, guard, trail, clock, settings.ingest)
-        services = _services(settings, ground, rooms, tasks, own_url)
+        verifier = SignatureVerifier(keys, settings.account.region, clock)
+        guard = PolicyAuthorizer(keys, names, settings.account, Throttle(settings.rates, clock))
+        tokens = IngestTokens(data_folder.vault.derive(KEY_PURPOSE), settings.ingest.generation)
+        ingest = WebSocketIngest(rooms.streams, tokens, keys, verifier, guard, trail, clock, settings.ingest)
+        services = _services(settings, data_folder, rooms, tasks, own_url)
         api = Api(services, verifier, settings.api, guard, trail, ingest, keys)
 
         async def drain() -> None:
@@ -173,13 +173,13 @@ class _Rooms:
 
 @asynccontextmanager
 async def _rooms(
-    settings: Settings, ground: Ground, clock: Clock, source: KinesisVideoClient | None
+    settings: Settings, data_folder: DataFolder, clock: Clock, source: KinesisVideoClient | None
 ) -> AsyncIterator[_Rooms]:
-    database, vault, place = ground.database, ground.vault, settings.place
+    database, vault, account = data_folder.database, data_folder.vault, settings.account
     folder = settings.data_dir / STREAMS_FOLDER
     async with (
-        Streams(database, vault, place, clock, folder, settings.streams) as streams,
-        Profiles(database, vault, place, clock, settings.profiles) as profiles,
+        Streams(database, vault, account, clock, folder, settings.streams) as streams,
+        Profiles(database, vault, account, clock, settings.profiles) as profiles,
     ):
         directory = source or streams
         outbox = Outbox(database, clock, settings.notifications)
@@ -187,24 +187,24 @@ async def _rooms(
             models=Models(settings.inference),
             streams=streams,
             profiles=profiles,
-            pipelines=Pipelines(database, vault, place, clock, directory, settings.pipelines),
+            pipelines=Pipelines(database, vault, account, clock, directory, settings.pipelines),
             outbox=outbox,
             store=TaskStore(database, vault, clock, outbox, profiles, _explained(settings)),
         )
 
 
 @asynccontextmanager
-async def _trail(settings: Settings, ground: Ground, clock: Clock) -> AsyncIterator[Trail | None]:
+async def _trail(settings: Settings, data_folder: DataFolder, clock: Clock) -> AsyncIterator[AuditTrail | None]:
     if not settings.audit.is_on:
         yield None
         return
-    async with recording(ground.database, settings.place, clock, settings.audit) as trail:
+    async with recording(data_folder.database, settings.account, clock, settings.audit) as trail:
         yield trail
 
 
 def _explained(settings: Settings) -> Explanations | None:
     """Return what keeps the explanations of answers: the audit trail, if there is one."""
-    return Explanations(settings.place) if settings.audit.is_on else None
+    return Explanations(settings.account) if settings.audit.is_on else None
 
 
 def _enrollment(settings: Settings, rooms: _Rooms) -> Enrollment:
@@ -214,14 +214,14 @@ def _enrollment(settings: Settings, rooms: _Rooms) -> Enrollment:
     return Enrollment(rooms.profiles, identifier, rooms.store, settings.tasks)
 
 
-def _lifecycle(settings: Settings, ground: Ground, clock: Clock, rooms: _Rooms) -> Lifecycle:
+def _lifecycle(settings: Settings, data_folder: DataFolder, clock: Clock, rooms: _Rooms) -> Lifecycle:
     return Lifecycle(
-        ground.database,
+        data_folder.database,
         rooms.pipelines,
         rooms.store,
         rooms.profiles,
         rooms.outbox,
-        settings.place,
+        settings.account,
         clock,
         settings.notifications.event_bus_arn,
     )
@@ -229,7 +229,7 @@ def _lifecycle(settings: Settings, ground: Ground, clock: Clock, rooms: _Rooms) 
 
 def _supervisor(
     settings: Settings,
-    ground: Ground,
+    data_folder: DataFolder,
     clock: Clock,
     rooms: _Rooms,
     lifecycle: Lifecycle,
@@ -242,49 +242,49 @@ def _supervisor(
 
     ready = settings.notifications.voiceprint_ready
     return Supervisor(
-        ground.database,
+        data_folder.database,
         rooms.pipelines,
         rooms.profiles,
         rooms.store,
         lifecycle,
         rooms.outbox,
         open_stream,
-        Analyses(rooms.models, rooms.profiles, settings.place, clock, settings.tasks, settings.analysis, ready),
+        Analyses(rooms.models, rooms.profiles, settings.account, clock, settings.tasks, settings.analysis, ready),
         clock,
         settings.tasks,
     )
 
 
-def _services(settings: Settings, ground: Ground, rooms: _Rooms, tasks: Tasks, own_url: str) -> list[Service]:
-    tokens = PageTokens(ground.vault.derive("page tokens"))
+def _services(settings: Settings, data_folder: DataFolder, rooms: _Rooms, tasks: Tasks, own_url: str) -> list[Service]:
+    tokens = PageTokens(data_folder.vault.derive("page tokens"))
     pages = Pages(tokens)
-    calls = Calls(settings.rates.concurrent_calls)
+    calls = RequestCounter(settings.rates.concurrent_calls)
     return [
-        _media_pipelines(settings, ground, rooms, tasks, pages, calls),
-        _voice(ground, rooms, tasks, pages, calls),
+        _media_pipelines(settings, data_folder, rooms, tasks, pages, calls),
+        _voice(data_folder, rooms, tasks, pages, calls),
         *kinesis_video.services(rooms.streams, own_url, settings.putmedia, tokens, settings.server.public_url),
     ]
 
 
 def _media_pipelines(
-    settings: Settings, ground: Ground, rooms: _Rooms, tasks: Tasks, pages: Pages, calls: Calls
+    settings: Settings, data_folder: DataFolder, rooms: _Rooms, tasks: Tasks, pages: Pages, calls: RequestCounter
 ) -> Service:
     operations = [
         media_pipelines.SpeakerSearchOperations(tasks, calls),
         media_pipelines.VoiceToneAnalysisOperations(tasks, calls),
         media_pipelines.ConfigurationOperations(rooms.pipelines.configurations, pages),
         media_pipelines.PipelineOperations(rooms.pipelines, tasks, pages),
-        TagOperations(ground.database, rooms.pipelines.hold_taggable),
+        TagOperations(data_folder.database, rooms.pipelines.lock_taggable),
     ]
     return Service("chime-sdk-media-pipelines", operations, {media_pipelines.TONE_LANGUAGES: settings.tasks.languages})
 
 
-def _voice(ground: Ground, rooms: _Rooms, tasks: Tasks, pages: Pages, calls: Calls) -> Service:
+def _voice(data_folder: DataFolder, rooms: _Rooms, tasks: Tasks, pages: Pages, calls: RequestCounter) -> Service:
     operations = [
         voice.VoiceProfileDomainOperations(rooms.profiles, tasks, pages, calls),
         voice.VoiceProfileOperations(rooms.profiles, tasks, pages, calls),
         voice.TaskResultOperations(tasks, rooms.outbox),
-        TagOperations(ground.database, rooms.profiles.hold_domain_of_arn),
+        TagOperations(data_folder.database, rooms.profiles.lock_domain_of_arn),
     ]
     return Service("chime-sdk-voice", operations)
 
@@ -307,7 +307,7 @@ async def _elsewhere(settings: Settings, clock: Clock) -> AsyncIterator[KinesisV
         return
     async with KinesisVideoClient(
         endpoint_url=None if settings.source.endpoint_url == "aws" else settings.source.endpoint_url,
-        region=settings.source.region or settings.place.region,
+        region=settings.source.region or settings.account.region,
         clock=clock,
         settings=settings.media,
         data_endpoint_url=settings.source.data_endpoint_url or None,

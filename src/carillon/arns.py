@@ -8,7 +8,7 @@ from msgspec import Meta
 from carillon.errors import InvalidRequest
 
 Region = Annotated[str, Meta(pattern=r"^[a-z]{2,}(-[a-z0-9]+)+\Z", description="a Region, such as eu-west-1")]
-Account = Annotated[str, Meta(pattern=r"^[0-9]{12}\Z", description="12 digits")]
+AccountId = Annotated[str, Meta(pattern=r"^[0-9]{12}\Z", description="12 digits")]
 
 
 class MalformedArn(InvalidRequest):
@@ -55,18 +55,18 @@ class Arn:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where this server says it is: the Region and account in every ARN that it makes."""
+class AwsAccount:
+    """The Region and account in every ARN that this server makes."""
 
     region: Region = "us-east-1"
     """Region of every ARN, and the one that requests must be signed for."""
-    account: Account = "111122223333"
+    id: AccountId = "111122223333"
     """Account of every ARN, 12 digits."""
 
     def arn(self, service: str, resource: str) -> str:
         """Return the ARN of a resource of ours."""
-        return str(Arn(service=service, region=self.region, account=self.account, resource=resource))
+        return str(Arn(service=service, region=self.region, account=self.id, resource=resource))
 
     def owns(self, arn: Arn) -> bool:
-        """Tell whether an ARN is of this Region and account."""
-        return arn.region == self.region and arn.account == self.account
+        """Return whether an ARN is of this Region and account."""
+        return arn.region == self.region and arn.account == self.id

@@ -17,6 +17,9 @@ Embedding: TypeAlias = npt.NDArray[np.float32]
 Band: TypeAlias = Literal["wb", "tel"]
 """What carried a voice: wideband, or a telephone."""
 
+BandPair: TypeAlias = Literal["wb", "tel", "cross"]
+"""What is compared: two voices in wideband, two on the telephone, or one of each."""
+
 MODEL_RATE_HZ: Final = 16_000
 """Every model hears 16 kHz; other rates are resampled first."""
 

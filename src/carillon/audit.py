@@ -7,7 +7,7 @@ from typing import Final
 from rich.console import Console
 from rich.markup import escape
 
-from carillon.api.access import COMMAND, TASK, TrailRow, read_trail
+from carillon.api.access import COMMAND, TASK, AuditRow, read_trail
 from carillon.app import opened
 from carillon.config import Settings
 from carillon.terminal import print_json
@@ -20,10 +20,10 @@ _PAGE: Final = 1000
 async def show(settings: Settings, since: datetime | None, action: str, as_json: bool) -> None:
     """Print rows, oldest first."""
     console = Console(highlight=False, soft_wrap=True)
-    async with opened(settings, must_exist=True) as ground:
+    async with opened(settings, must_exist=True) as data_folder:
         after = 0
         while True:
-            found = await read_trail(ground.database, after, _PAGE, since, action)
+            found = await read_trail(data_folder.database, after, _PAGE, since, action)
             for after, row in found:  # noqa: B007 - the last position is where the next page begins
                 if as_json:
                     print_json(asdict(row))
@@ -33,7 +33,7 @@ async def show(settings: Settings, since: datetime | None, action: str, as_json:
                 return
 
 
-def line(row: TrailRow) -> str:
+def line(row: AuditRow) -> str:
     """Return one row as one line of rich markup."""
     result = f"[green]{row.status}[/]" if row.error is None else f"[red]{row.status} {escape(row.error)}[/]"
     who = row.access_key_id or _WHO.get(row.source, "stranger")
@@ -44,7 +44,7 @@ def line(row: TrailRow) -> str:
     return asked + _explained(row)
 
 
-def _explained(row: TrailRow) -> str:
+def _explained(row: AuditRow) -> str:
     """Return what an answer was made from, its best candidate only; empty for requests."""
     if row.details is None or "candidates" not in row.details:
         return ""

@@ -35,7 +35,7 @@ class OutOfBounds(ValueError):
 
 
 def checked(value: object, kind: Any) -> object:  # noqa: ANN401 - a type
-    """Return a value as its kind; a text, as variables hold it, may stand for a number or for true and false.
+    """Return a value as its kind; a text, as variables are, may stand for a number or for true and false.
 
     Raises:
         OutOfBounds: it is of another kind, or out of range.
@@ -53,7 +53,7 @@ def checked(value: object, kind: Any) -> object:  # noqa: ANN401 - a type
 
 
 def described(kind: Any) -> str:  # noqa: ANN401 - a type
-    """Say in words what a value of a kind may be."""
+    """Return in words what a value of a kind may be."""
     bare = _bare(kind)
     if typing.get_origin(bare) is Literal:
         return "one of " + ", ".join(f'"{value}"' for value in typing.get_args(bare))

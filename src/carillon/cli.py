@@ -83,7 +83,7 @@ def main() -> int:
 
 
 def _ended_by(error: BaseException) -> int:
-    """Say on standard error what ended a command; return its exit status."""
+    """Write to standard error what ended a command; return its exit status."""
     leaves = list(_leaves(error))
     if os.environ.get(TRACEBACK_VARIABLE):
         traceback.print_exception(error)
@@ -100,7 +100,7 @@ def _ended_by(error: BaseException) -> int:
 
 
 def _line(error: BaseException) -> str:
-    """Return what people are told of an error. Of one that we did not foresee no words: they may hold secrets."""
+    """Return an error's message for people. Of one that we did not foresee no words: they may be secret."""
     if isinstance(error, CarillonError):
         return " ".join(str(error).split("\n"))  # a library's words may be many lines
     if isinstance(error, OSError) and error.filename is not None:

@@ -35,7 +35,7 @@ class SystemClock:
 
 
 class ManualClock:
-    """A clock that stands still until it is told to advance: for tests and replays."""
+    """A clock that stands still until `advance`: for tests and replays."""
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now = start
@@ -62,10 +62,10 @@ class ManualClock:
 class StallDetector:
     """Notices that this process did not run for a while: stopped, frozen with its container, moved with its machine.
 
-    Silence that nobody could have heard is none, so who judges it counts from `resumed_at` on at the earliest.
+    Silence while this process did not run is none, so it counts from `resumed_at` on at the earliest.
 
     Args:
-        clock: what `resumed_at` is told in. Stalls themselves are noticed by the event loop's own time.
+        clock: of `resumed_at`. Stalls themselves are noticed by the event loop's own time.
     """
 
     def __init__(self, clock: Clock) -> None:

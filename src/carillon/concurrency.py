@@ -17,7 +17,7 @@ MOMENT_SECONDS: Final = 1.0
 
 
 def is_missed(deadline: asyncio.TimerHandle | None) -> bool:
-    """Tell whether a deadline is noticed so late that this process missed it, which did not run, and not the peer.
+    """Return whether a deadline is noticed so late that this process missed it, which did not run, and not the peer.
 
     What the peer sent meanwhile has not been read yet.
     """
@@ -44,7 +44,7 @@ class FairShare:
             yield piece
 
     async def rest(self) -> None:
-        """Let others run if this child has had its turn."""
+        """Yield to others if this child has used its share."""
         now = time.perf_counter()
         if now - self._turn_began < _LONGEST_TURN_SECONDS:
             self._piece_bytes = min(2 * self._piece_bytes, LARGEST_PIECE_BYTES)

@@ -14,23 +14,23 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, get_type_hints
 
 from msgspec import Meta
 
-from carillon.analysis import Settings as AnalysisSettings
-from carillon.api.access import Settings as AuditSettings
-from carillon.api.ingest import Settings as IngestSettings
-from carillon.api.kinesis_video import Settings as PutMediaSettings
-from carillon.api.protocol import Settings as ApiSettings
-from carillon.api.throttle import Settings as RateSettings
-from carillon.arns import Place
+from carillon.analysis import AnalysisSettings
+from carillon.api.access import AuditSettings
+from carillon.api.ingest import IngestSettings
+from carillon.api.kinesis_video import PutMediaSettings
+from carillon.api.protocol import RequestSettings as ApiSettings
+from carillon.api.throttle import ThrottleSettings as RateSettings
+from carillon.arns import AwsAccount
 from carillon.bounds import OptionalSeconds, OutOfBounds, Port, Seconds, Url, checked, described
 from carillon.errors import CarillonError
-from carillon.inference import Settings as InferenceSettings
-from carillon.media import Settings as MediaSettings
-from carillon.notifications import Settings as NotificationSettings
-from carillon.pipelines import Settings as PipelineSettings
-from carillon.profiles import Settings as ProfileSettings
-from carillon.storage import Settings as StorageSettings
+from carillon.inference import ModelSettings as InferenceSettings
+from carillon.media import MediaSettings
+from carillon.notifications import NotificationSettings
+from carillon.pipelines import PipelineSettings
+from carillon.profiles import ProfileSettings
+from carillon.storage import DatabaseSettings as StorageSettings
 from carillon.streams import StreamSettings
-from carillon.tasks import Settings as TaskSettings
+from carillon.tasks import TaskSettings
 
 FILE_NAME: Final = "carillon.toml"
 _PREFIX: Final = "CARILLON_"
@@ -142,7 +142,7 @@ class Settings:
     """The folder of the database, the streams and the keys."""
     server: ServerSettings = field(default_factory=ServerSettings)
     source: SourceSettings = field(default_factory=SourceSettings)
-    place: Place = field(default_factory=Place)
+    account: AwsAccount = field(default_factory=AwsAccount)
     quotas: QuotaSettings = field(default_factory=QuotaSettings)
     rates: RateSettings = field(default_factory=RateSettings)
     api: ApiSettings = field(default_factory=ApiSettings)

@@ -27,7 +27,7 @@ _DROPPED: Final = Counter("carillon_connections_dropped", "Strangers whose conne
 
 
 def raise_descriptor_limit() -> int:
-    """Let this process open as many files as it may; return how many those are."""
+    """Raise this process's limit of open files as far as it may; return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _MOST_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _MOST_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < most:
@@ -42,7 +42,7 @@ class Connections:
     Args:
         most_strangers: of all addresses together.
         most_of_one_address: strangers.
-        clock: times how often it is told.
+        clock: times how often it is logged.
     """
 
     def __init__(self, most_strangers: int, most_of_one_address: int, clock: Clock | None = None) -> None:

@@ -1,7 +1,7 @@
 """`carillon corpus`: a manifest for a published corpus of emotional speech, as people download it.
 
 Corpora spell what was acted in the names of their files, each in its own way. What becomes of it is the manifest that
-`train tone` and `eval tone` read: a line for each clip, with its valence and with what its licence allows. Emotions
+`train tone` and `eval tone` read: a line for each clip, with its valence and with what its license allows. Emotions
 that belong to no valence for sure, surprise and boredom, are left out.
 """
 
@@ -37,7 +37,7 @@ class NoCorpus(InvalidRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class Clip:
+class CorpusClip:
     """One acted or spontaneous utterance."""
 
     path: Path
@@ -53,12 +53,12 @@ class Corpus:
 
     title: str
     language: str
-    licence: str
+    license: str
     commercial_use: bool
-    """Whether what learned from it may be sold, as far as its licence says."""
+    """Whether what learned from it may be sold, as far as its license says."""
     terms: str
     """What that means for a head, in a sentence."""
-    clips: Callable[[Path], Iterator[Clip]]
+    clips: Callable[[Path], Iterator[CorpusClip]]
     """Finds those that are in a folder, at any depth."""
 
 
@@ -72,7 +72,7 @@ class _Line:
     language: str
     emotion: str
     valence: str
-    licence: str
+    license: str
     commercial_use: str
 
 
@@ -103,17 +103,17 @@ def write_corpus(name: str, directory: Path, *, as_json: bool) -> None:
     if as_json:
         told = {"corpus": name, "manifest": str(file), "clips": len(clips), "left_out": len(found) - len(clips)}
         print_json(
-            told | {"people": people, **tones, "licence": corpus.licence, "commercial_use": corpus.commercial_use}
+            told | {"people": people, **tones, "license": corpus.license, "commercial_use": corpus.commercial_use}
         )
         return
     counts = ", ".join(f"{tones[tone]:,} {tone}" for tone in ("negative", "neutral", "positive"))
     sys.stdout.write(
         f"{file}: {len(clips):,} clips of {people} people ({counts}); {len(found) - len(clips):,} left out.\n"
-        f"{corpus.title}, {corpus.licence}. {corpus.terms}\n"
+        f"{corpus.title}, {corpus.license}. {corpus.terms}\n"
     )
 
 
-def _line(name: str, corpus: Corpus, directory: Path, clip: Clip) -> _Line:
+def _line(name: str, corpus: Corpus, directory: Path, clip: CorpusClip) -> _Line:
     return _Line(
         clip.path.relative_to(directory).as_posix(),
         f"{name}_{clip.speaker}",
@@ -121,7 +121,7 @@ def _line(name: str, corpus: Corpus, directory: Path, clip: Clip) -> _Line:
         corpus.language,
         clip.emotion,
         clip.valence,
-        corpus.licence,
+        corpus.license,
         "yes" if corpus.commercial_use else "no",
     )
 
@@ -140,20 +140,20 @@ def _refuse_pointers(file: Path) -> None:
             raise NoCorpus(f"{file} is what git leaves in the place of a recording. Run `git lfs pull` there first.")
 
 
-def _named(pattern: str, emotions: Mapping[str, str]) -> Callable[[Path], Iterator[Clip]]:
+def _named(pattern: str, emotions: Mapping[str, str]) -> Callable[[Path], Iterator[CorpusClip]]:
     """Return what finds clips by their names: `speaker` and `emotion` are groups of the pattern."""
     name = re.compile(pattern)
 
-    def clips(directory: Path) -> Iterator[Clip]:
+    def clips(directory: Path) -> Iterator[CorpusClip]:
         for path in directory.rglob("*.wav"):
             if match := name.fullmatch(path.stem):
                 emotion = emotions.get(match["emotion"], "")
-                yield Clip(path, match["speaker"], emotion, _VALENCES.get(emotion, ""))
+                yield CorpusClip(path, match["speaker"], emotion, _VALENCES.get(emotion, ""))
 
     return clips
 
 
-def _meld(directory: Path) -> Iterator[Clip]:
+def _meld(directory: Path) -> Iterator[CorpusClip]:
     """Find utterances by the tables beside them: people heard these, and said which valence they have.
 
     The folder of a split has its name in its own: `train_splits`, `output_repeated_splits_test`.
@@ -172,7 +172,7 @@ def _meld(directory: Path) -> Iterator[Clip]:
         for path in found:
             folders = path.relative_to(directory).parent.as_posix().replace("/", "_").split("_")
             if split in folders and (row := rows.get(path.stem)):
-                yield Clip(path, row["Speaker"].lower().replace(" ", "_"), row["Emotion"], row["Sentiment"])
+                yield CorpusClip(path, row["Speaker"].lower().replace(" ", "_"), row["Emotion"], row["Sentiment"])
 
 
 CORPORA: Final[Mapping[str, Corpus]] = {

@@ -27,7 +27,7 @@ from carillon.telemetry import shows_colors
 from carillon.terminal import print_json, terminal_width
 from carillon.tls import FOLDER as TLS_FOLDER
 
-State: TypeAlias = Literal["ok", "note", "fault"]
+CheckState: TypeAlias = Literal["ok", "note", "fault"]
 
 _OURS: Final = (
     ROOT_KEY_FILE,
@@ -44,24 +44,24 @@ _OURS: Final = (
 _LEAST_FREE_BYTES: Final = 1_000_000_000
 _CONNECT_SECONDS: Final = 1.0
 _STATE_WIDTH: Final = 5
-_COLORS: Final[dict[State, str]] = {"ok": "green", "note": "yellow", "fault": "red"}
+_COLORS: Final[dict[CheckState, str]] = {"ok": "green", "note": "yellow", "fault": "red"}
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class CheckResult:
     """What was found about one thing."""
 
     what: str
-    state: State
+    state: CheckState
     """`note`: works, but somebody should know. `fault`: the server would not start, or not be safe."""
     said: str
     """What was found; of a note or fault, also what to do."""
 
 
-async def examine(settings: Settings) -> list[Checked]:
+async def examine(settings: Settings) -> list[CheckResult]:
     """Look at everything that the server stands on."""
     return [
-        Checked("version", "ok", f"carillon {__version__}, Python {sys.version.split()[0]}"),
+        CheckResult("version", "ok", f"carillon {__version__}, Python {sys.version.split()[0]}"),
         *_folder(settings.data_dir),
         await _database(settings),
         _address(settings),
@@ -80,7 +80,7 @@ async def show(settings: Settings, as_json: bool) -> bool:
     return all(item.state != "fault" for item in found)
 
 
-def _print(found: Sequence[Checked]) -> None:
+def _print(found: Sequence[CheckResult]) -> None:
     width = max(len(item.what) for item in found)
     for item in found:
         color = _COLORS[item.state] if shows_colors(sys.stdout) else None
@@ -92,22 +92,22 @@ def _print(found: Sequence[Checked]) -> None:
         typer.echo(f"  {item.what:<{width}}  {said.removeprefix(indent)}")
 
 
-def _folder(folder: Path) -> Iterator[Checked]:
+def _folder(folder: Path) -> Iterator[CheckResult]:
     if fault := _unwritable(folder):
-        yield Checked("data folder", "fault", f"{folder} cannot be written: {fault}; name another with --data-dir")
+        yield CheckResult("data folder", "fault", f"{folder} cannot be written: {fault}; name another with --data-dir")
         return
     if not folder.exists():
-        yield Checked("data folder", "ok", f"{folder} does not exist yet; the first start makes it")
+        yield CheckResult("data folder", "ok", f"{folder} does not exist yet; the first start makes it")
         return
     free_bytes = shutil.disk_usage(folder).free
     room = f"{free_bytes / 1e9:.1f} GB free"
     if free_bytes < _LEAST_FREE_BYTES:
-        yield Checked("data folder", "note", f"{folder}, only {room}: make room, or shorten what streams keep")
+        yield CheckResult("data folder", "note", f"{folder}, only {room}: make room, or shorten what streams keep")
     else:
-        yield Checked("data folder", "ok", f"{folder}, {room}")
+        yield CheckResult("data folder", "ok", f"{folder}, {room}")
     settings_file = folder / FILE_NAME
     if settings_file.exists():
-        yield Checked("settings", "ok", str(settings_file))
+        yield CheckResult("settings", "ok", str(settings_file))
     yield _permissions(folder)
 
 
@@ -120,23 +120,23 @@ def _unwritable(folder: Path) -> str | None:
         return error.strerror or type(error).__name__
 
 
-def _permissions(folder: Path) -> Checked:
+def _permissions(folder: Path) -> CheckResult:
     if folder.stat().st_mode & 0o022:
-        return Checked("permissions", "fault", f"others may put files into {folder}: chmod 700 {folder}")
+        return CheckResult("permissions", "fault", f"others may put files into {folder}: chmod 700 {folder}")
     found = exposed(folder / name for name in _OURS)
     if not found:
-        return Checked("permissions", "ok", f"what is kept in {folder} is for this user alone")
+        return CheckResult("permissions", "ok", f"what is kept in {folder} is for this user alone")
     count = f"{MOST_EXPOSED} or more" if len(found) == MOST_EXPOSED else str(len(found))
     said = f"{count} open to others, such as {found[0]}: chmod -R go= {found[0]}"
     if secrets := [path.name for path in found if path.name in (ROOT_KEY_FILE, CREDENTIALS_FILE)]:
         said += f", and rotate what others may have read in {' and '.join(secrets)}"
-    return Checked("permissions", "fault", said)
+    return CheckResult("permissions", "fault", said)
 
 
-async def _database(settings: Settings) -> Checked:
+async def _database(settings: Settings) -> CheckResult:
     file = settings.data_dir / DATABASE_FILE
     if not settings.storage.url and not file.exists():
-        return Checked("database", "ok", f"{file} does not exist yet; the first start makes it")
+        return CheckResult("database", "ok", f"{file} does not exist yet; the first start makes it")
     where = "of storage.url" if settings.storage.url else str(file)
     database = Database(settings.storage.url or f"sqlite:///{file}", settings.storage)
     known = known_revisions()
@@ -147,37 +147,37 @@ async def _database(settings: Settings) -> Checked:
             await check_tables(database)
             await check_root_key(database, settings.data_dir / ROOT_KEY_FILE)
     except CarillonError as error:
-        return Checked("database", "fault", str(error))
-    except Exception as error:  # whatever the driver has to say: the URL may hold a password, so only the kind is told
-        return Checked("database", "fault", f"the one {where} cannot be read: {type(error).__name__}")
+        return CheckResult("database", "fault", str(error))
+    except Exception as error:  # whatever the driver has to say: the URL may hold a password, so only the kind is shown
+        return CheckResult("database", "fault", f"the one {where} cannot be read: {type(error).__name__}")
     finally:
         await database.close()
     if faults:
         said = f"{where} is damaged: put a backup in its place, and remove the -wal and -shm beside it ({faults[0]})"
-        return Checked("database", "fault", said)
+        return CheckResult("database", "fault", said)
     if found == known[-1]:
-        return Checked("database", "ok", f"{where}, at revision {found}")
+        return CheckResult("database", "ok", f"{where}, at revision {found}")
     if found is None or found in known:
         said = f"{where} is at revision {found or 0}; the next start brings it to {known[-1]}: back it up before"
-        return Checked("database", "note", said)
-    return Checked("database", "fault", f"{where} is at revision {found}, of a newer carillon: install that one")
+        return CheckResult("database", "note", said)
+    return CheckResult("database", "fault", f"{where} is at revision {found}, of a newer carillon: install that one")
 
 
-def _address(settings: Settings) -> Checked:
+def _address(settings: Settings) -> CheckResult:
     server = settings.server
     has_tls = bool(server.tls or server.tls_cert)
     if not (has_tls or _is_loopback(server.host)):
         said = f"{server.host} is beyond this machine and has no TLS: set server.tls, or put TLS in front"
-        return Checked("address", "note", said)
+        return CheckResult("address", "note", said)
     if (ours := running(settings.data_dir)) is not None:
-        return Checked("address", "ok", f"{ours.url}: carillon serves there, pid {ours.pid}")
+        return CheckResult("address", "ok", f"{ours.url}: carillon serves there, pid {ours.pid}")
     split = urlsplit(server.url)
     try:
         with socket.create_connection((split.hostname or "", split.port or 443), _CONNECT_SECONDS):
             said = f"{server.url}: something else answers there, no server of this data folder; set server.port"
-            return Checked("address", "note", said)
+            return CheckResult("address", "note", said)
     except OSError:
-        return Checked("address", "ok", f"{server.url}: nothing answers there; `carillon serve` would")
+        return CheckResult("address", "ok", f"{server.url}: nothing answers there; `carillon serve` would")
 
 
 def _is_loopback(host: str) -> bool:
@@ -187,11 +187,11 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _models(settings: Settings) -> Iterator[Checked]:
+def _models(settings: Settings) -> Iterator[CheckResult]:
     try:
         models = Models(settings.inference)
     except CarillonError as error:
-        yield Checked("models", "fault", str(error))
+        yield CheckResult("models", "fault", str(error))
         return
     for weights in models.chosen:
         what = f"model: {weights.manifest.kind}"
@@ -199,22 +199,22 @@ def _models(settings: Settings) -> Iterator[Checked]:
             for file in weights.files():
                 file.read()
         except CarillonError as error:
-            yield Checked(what, "fault", str(error))
+            yield CheckResult(what, "fault", str(error))
             continue
         yield _licensed(what, weights.manifest)
     if models.words_missing:
-        state: State = "ok" if settings.inference.words == "off" else "note"
-        yield Checked("words", state, f"voice tone goes by the sound alone: {models.words_missing}")
+        state: CheckState = "ok" if settings.inference.words == "off" else "note"
+        yield CheckResult("words", state, f"voice tone goes by the sound alone: {models.words_missing}")
 
 
-def _licensed(what: str, manifest: Manifest) -> Checked:
-    said = f"{manifest.id}, {manifest.licence}"
+def _licensed(what: str, manifest: Manifest) -> CheckResult:
+    said = f"{manifest.id}, {manifest.license}"
     if manifest.commercial_use:
-        return Checked(what, "ok", said)
-    return Checked(what, "note", f"{said}: not for commercial use")
+        return CheckResult(what, "ok", said)
+    return CheckResult(what, "note", f"{said}: not for commercial use")
 
 
-def _codecs() -> Checked:
+def _codecs() -> CheckResult:
     if importlib.util.find_spec("av") is not None:
-        return Checked("codecs", "ok", "PCM, G.711, AAC and Opus")
-    return Checked("codecs", "note", "PCM and G.711; for AAC and Opus: pip install 'carillon-voice[codecs]'")
+        return CheckResult("codecs", "ok", "PCM, G.711, AAC and Opus")
+    return CheckResult("codecs", "note", "PCM and G.711; for AAC and Opus: pip install 'carillon-voice[codecs]'")

@@ -32,8 +32,8 @@ def exports(settings: Settings, endpoint: str | None = None) -> Mapping[str, str
     return {
         "AWS_ACCESS_KEY_ID": key.access_key_id,
         "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
-        "AWS_DEFAULT_REGION": settings.place.region,
-        "AWS_REGION": settings.place.region,
+        "AWS_DEFAULT_REGION": settings.account.region,
+        "AWS_REGION": settings.account.region,
         **{f"AWS_ENDPOINT_URL_{service}": base_url for service in SERVED},
         **({} if bundle is None else {"AWS_CA_BUNDLE": str(bundle.absolute())}),
     }

@@ -24,7 +24,7 @@ _COLORS: Final = {"delivered": "green", "pending": "yellow", "set_aside": "red"}
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EventFilter:
     """Which notifications to show."""
 
     task_id: str | None = None
@@ -33,11 +33,11 @@ class Wanted:
     """Only those that some target does not have."""
 
 
-async def show(settings: Settings, wanted: Wanted, follow: bool, as_json: bool) -> None:
+async def show(settings: Settings, wanted: EventFilter, follow: bool, as_json: bool) -> None:
     """Print notifications, oldest first; with `follow`, until interrupted."""
     console = Console(highlight=False, soft_wrap=True)
-    async with opened(settings, must_exist=True) as ground:
-        outbox = Outbox(ground.database, SystemClock(), settings.notifications)
+    async with opened(settings, must_exist=True) as data_folder:
+        outbox = Outbox(data_folder.database, SystemClock(), settings.notifications)
         after = 0
         while True:
             found = await outbox.events(

@@ -56,7 +56,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         super().handle_websocket_upgrade()
-        self._leave()  # the door judges who comes in, at once
+        self._leave()  # the WebSocket application refuses at once
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave()

@@ -53,11 +53,11 @@ async def ingest_url(
         NotUnderstood: no such format, or no name of a stream.
     """
     expires_at = None if expires is None else datetime.now(UTC) + _span(expires)
-    async with opened(settings, must_exist=True) as ground:
-        key = ground.keys.default if access_key_id is None else ground.keys.find(access_key_id)
+    async with opened(settings, must_exist=True) as data_folder:
+        key = data_folder.keys.default if access_key_id is None else data_folder.keys.find(access_key_id)
         if key is None:
             raise KeyUnusable(access_key_id or "")
-        tokens = IngestTokens(ground.vault.derive(KEY_PURPOSE), settings.ingest.generation)
+        tokens = IngestTokens(data_folder.vault.derive(KEY_PURPOSE), settings.ingest.generation)
         path = tokens.make(target_format, stream, key.access_key_id, expires_at)
     return websocket_url(endpoint or _public_url(settings), path)
 

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import msgspec
 
-from carillon.api.access import Policy, TrailRow, write_trail
+from carillon.api.access import AuditRow, Policy, write_trail
 from carillon.api.credentials import AccessKey, change
 from carillon.app import CREDENTIALS_FILE, keys_of, opened, prepare
 from carillon.config import Settings
@@ -143,16 +143,16 @@ def _change(
     async def run() -> None:
         async with opened(
             settings, must_exist=True
-        ) as ground:  # first: where nothing can be written down, nothing is done
+        ) as data_folder:  # first: where nothing can be written down, nothing is done
             change(settings.data_dir / CREDENTIALS_FILE, edit)
             if settings.audit.is_on:
-                await write_trail(ground.database, [_row(operation, key_id) for operation, key_id in done()])
+                await write_trail(data_folder.database, [_row(operation, key_id) for operation, key_id in done()])
 
     anyio.run(run)
 
 
-def _row(operation: str, access_key_id: str) -> TrailRow:
-    return TrailRow(
+def _row(operation: str, access_key_id: str) -> AuditRow:
+    return AuditRow(
         at=datetime.now(UTC),
         access_key_id=access_key_id,
         action=f"carillon:{operation}",

@@ -58,7 +58,7 @@ class Listener(uvicorn.Server):
 
     Args:
         application: any ASGI application.
-        stop_seconds: how long connections may go on after it was told to stop.
+        stop_seconds: how long connections may go on after `stop`.
         certificate: to serve https with.
         http: what speaks it.
         max_message_bytes: of a WebSocket; 0 serves none.
@@ -117,7 +117,7 @@ class Listener(uvicorn.Server):
             self._accepting.cancel_scope.cancel()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - see `_accept_all`
-        """Say that connections are accepted."""
+        """Log that connections are accepted."""
         self.servers = []
         self.started = True
         self.is_listening.set()

@@ -20,10 +20,10 @@ _PAGE: Final = 100
 async def show_calls(settings: Settings, only_active: bool, as_json: bool) -> None:
     """Print every pipeline that can still be read, with its tasks, oldest first."""
     table = Table("began", "call", "call state", "stream", "task", "analysis", "task state", "message")
-    async with opened(settings, must_exist=True) as ground:
+    async with opened(settings, must_exist=True) as data_folder:
         offset = 0
         while True:
-            async with ground.database.reading() as connection:
+            async with data_folder.database.reading() as connection:
                 page = await find_kept(connection, offset, _PAGE)
                 tasks = await tasks_of(connection, [pipeline.id for pipeline in page])
             for pipeline in page:
@@ -83,9 +83,9 @@ async def show_profiles(settings: Settings, domain: str, as_json: bool) -> None:
 
 @asynccontextmanager
 async def _profiles(settings: Settings) -> AsyncIterator[Profiles]:
-    async with opened(settings, must_exist=True) as ground:
-        place, clock = settings.place, SystemClock()
-        async with Profiles(ground.database, ground.vault, place, clock, settings.profiles) as profiles:
+    async with opened(settings, must_exist=True) as data_folder:
+        account, clock = settings.account, SystemClock()
+        async with Profiles(data_folder.database, data_folder.vault, account, clock, settings.profiles) as profiles:
             yield profiles
 
 

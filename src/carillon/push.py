@@ -36,7 +36,7 @@ class BadOptions(InvalidRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SendProgress:
     """How many fragments the endpoint has acknowledged."""
 
     received: int
@@ -45,7 +45,7 @@ class Sent:
 
 async def push(
     settings: Settings, file: Path, stream: str, speed: float, rate_hz: int | None, endpoint: str | None
-) -> Sent:
+) -> SendProgress:
     """Stream a recording, with a progress bar, and return what became of it.
 
     Raises:
@@ -69,7 +69,7 @@ async def push(
 
 async def push_pipe(
     settings: Settings, stream: str, raw: Layout | None, endpoint: str | None, pipe: Path = STDIN
-) -> Sent:
+) -> SendProgress:
     """Stream what comes through a pipe, as it comes, until its end or SIGINT, and return what became of it.
 
     Args:
@@ -128,14 +128,14 @@ def raw_layout(rate_hz: int | None, channels: int | None, encoding: str | None) 
 def client_for(settings: Settings, endpoint: str | None = None) -> KinesisVideoClient:
     """Return a client of the endpoint asked for, of the AWS environment's, or of the local server with its own key."""
     given = endpoint or next((url for name in _ENDPOINT_VARIABLES if (url := os.environ.get(name))), None)
-    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or settings.place.region
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or settings.account.region
     if "AWS_ACCESS_KEY_ID" in os.environ or "AWS_PROFILE" in os.environ:
         return KinesisVideoClient(endpoint_url=given, region=region, settings=settings.media)
     key = keys_of(settings.data_dir).default
     url, bundle = reached(settings, given)
     return KinesisVideoClient(
         endpoint_url=url,
-        region=settings.place.region,
+        region=settings.account.region,
         access_key_id=key.access_key_id,
         secret_access_key=key.secret_access_key,
         settings=settings.media,
@@ -167,8 +167,8 @@ class _Sending:
                 client, self._stream, body, self._count, started_at=started_at, settings=self._settings.media
             )
 
-    def sent(self) -> Sent:
-        return Sent(self._counts[AcknowledgementType.RECEIVED], self._counts[AcknowledgementType.PERSISTED])
+    def sent(self) -> SendProgress:
+        return SendProgress(self._counts[AcknowledgementType.RECEIVED], self._counts[AcknowledgementType.PERSISTED])
 
     def _count(self, acknowledgement: Acknowledgement) -> None:
         self._counts[acknowledgement.type] += 1

@@ -1,8 +1,8 @@
-"""Runs the application on a socket until it is told to stop, and then lets go of it without losing anything.
+"""Runs the application on a socket until a signal stops it, and then ends without losing anything.
 
-A stop is a drain: no connection is accepted any more; producers are told at the end of their next fragment, once it is
-stored and acknowledged, and go on elsewhere or when we are back; what tasks have heard is committed; then connections
-that are left are cut off. All of it within `server.stop_seconds`; a second signal ends the wait.
+A stop is a drain: no connection is accepted any more; producers are sent an ERROR at the end of their next fragment,
+once it is stored and acknowledged, and go on elsewhere or when we are back; what tasks have found is committed; then
+connections that are left are cut off. All of it within `server.stop_seconds`; a second signal ends the wait.
 """
 
 import signal
@@ -38,7 +38,7 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
 
     Args:
         settings: everything that can be set.
-        on_ready: told where the server is reached from this machine, once requests are answered.
+        on_ready: called with where the server is reached from this machine, once requests are answered.
     """
     certificate = certificate_of(settings)
     scheme = "http" if certificate is None else "https"

@@ -43,12 +43,12 @@ class _Forwarding(logging.Handler):
 
 
 def forward_library_logs() -> None:
-    """Let warnings and worse of libraries come out like our own events, in one style. For a process that is ours."""
+    """Format warnings and worse of libraries like our own events. For a process that is ours."""
     logging.getLogger().handlers[:] = [_Forwarding(logging.WARNING)]
 
 
 def shows_colors(file: TextIO) -> bool:
-    """Tell whether what is written to a file may be colored: it is a terminal that can, and nobody minds (NO_COLOR)."""
+    """Return whether what is written to a file may be colored: a terminal that can, without NO_COLOR."""
     return file.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in _COLORLESS
 
 

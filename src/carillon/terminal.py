@@ -28,7 +28,7 @@ class Table:
 
     Args:
         headings: of the columns.
-        numbers: which of these columns hold numbers, and are justified right.
+        numbers: which of these columns are numbers, and are justified right.
     """
 
     def __init__(self, *headings: str, numbers: Collection[str] = ()) -> None:

@@ -107,7 +107,7 @@ def _names(settings: Settings) -> Iterator[str]:
 
 
 def _is_good(made: Certificate, names: Sequence[str]) -> bool:
-    """Tell whether a certificate that was made earlier is for these names and goes on for a while."""
+    """Return whether a certificate that was made earlier is for these names and goes on for a while."""
     try:
         held = x509.load_pem_x509_certificate(made.certificate.read_bytes())
         if not made.key.exists():

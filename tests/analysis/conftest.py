@@ -11,7 +11,7 @@ import soundfile
 
 from carillon.analysis.tone.averages import PRIOR, judgments
 from carillon.audio import Embedding, Pcm
-from carillon.inference import Habit, Models, Probabilities, Said, Sound, VadState
+from carillon.inference import AcousticJudgment, Models, Probabilities, SpeakerBaseline, VadState, WordsJudgment
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -51,12 +51,14 @@ class LoudnessTone:
     def __init__(self) -> None:
         self.heard: list[int] = []
 
-    def hear(self, speech: Pcm, habit: Habit) -> tuple[Sound, Habit]:
+    def hear(self, speech: Pcm, baseline: SpeakerBaseline) -> tuple[AcousticJudgment, SpeakerBaseline]:
         self.heard.append(len(speech))
         loudness = min(float(np.abs(speech).mean()), 1.0)
-        usual = np.append(habit.mean, np.float32(loudness))[-2:]  # the last two, so that a habit that is lost shows
+        usual = np.append(baseline.mean, np.float32(loudness))[-2:]  # the last two: a lost baseline shows
         negative = loudness * 0.7
-        return Sound((negative, 0.3, 0.7 - negative), float(usual[0])), Habit(habit.seconds + len(speech), usual)
+        return AcousticJudgment((negative, 0.3, 0.7 - negative), float(usual[0])), SpeakerBaseline(
+            baseline.seconds + len(speech), usual
+        )
 
 
 class CountingWords:
@@ -65,10 +67,10 @@ class CountingWords:
     def __init__(self) -> None:
         self.heard: list[int] = []
 
-    def hear(self, speech: Pcm) -> Said:
+    def hear(self, speech: Pcm) -> WordsJudgment:
         self.heard.append(len(speech))
         count = len(speech) // 8_000
-        return Said(" ".join(["word"] * count), count, (0.1, 0.9 - count / 40, count / 40))
+        return WordsJudgment(" ".join(["word"] * count), count, (0.1, 0.9 - count / 40, count / 40))
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import pytest
 import soundfile
 
 from carillon.analysis import (
+    AnalysisSettings,
     IdentificationReady,
-    Settings,
     SpeakerAnalyzer,
     SpeakerChanged,
     ToneAnalyzer,
@@ -72,7 +72,7 @@ def test_the_customer_of_call_1_talks_enough_for_more_than_one_window_of_tone(mo
 
 
 def test_a_handset_that_is_passed_on_is_noticed_and_a_call_of_one_person_is_not(models: Models) -> None:
-    settings = Settings(speaker_change_confidence=0.9)
+    settings = AnalysisSettings(speaker_change_confidence=0.9)
     analyzer = SpeakerAnalyzer(models.vad, models.speaker, 8_000, settings=settings)
     alone = analyzer.push(_channel("call_1", CUSTOMER))
     assert [type(finding) for finding in alone] == [IdentificationReady, VoiceprintReady]

@@ -55,8 +55,8 @@ class Era:
         embedding = np.zeros(256, np.float32)
         embedding[0] = 1.0
         heard = Voiceprint(task_id, domain_id, embedding, np.zeros(1600, np.int16), "model/1", self.clock.now())
-        async with opened(self.settings) as ground, ground.database.transaction() as connection:
-            profiles = Profiles(ground.database, ground.vault, self.settings.place, self.clock)
+        async with opened(self.settings) as data_folder, data_folder.database.transaction() as connection:
+            profiles = Profiles(data_folder.database, data_folder.vault, self.settings.account, self.clock)
             await profiles.keep_voiceprint(connection, heard)
 
 

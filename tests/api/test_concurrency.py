@@ -3,22 +3,22 @@ from typing import Any
 
 import pytest
 
-from carillon.api.concurrency import AnotherCall, Calls
+from carillon.api.concurrency import RequestCounter, RequestInProgress
 from carillon.api.media_pipelines import SpeakerSearchOperations, VoiceToneAnalysisOperations
 from carillon.api.voice import VoiceProfileDomainOperations, VoiceProfileOperations
 from carillon.errors import StateConflict
 
 
 def test_by_default_as_many_may_be_at_work_as_come() -> None:
-    calls = Calls(0)
+    calls = RequestCounter(0)
     with calls.about("vp-1"), calls.about("vp-1"), calls.about("vp-1", "task-1"):
         pass
 
 
 def test_of_two_about_one_resource_the_second_is_told_to_wait() -> None:
-    calls = Calls(1)
+    calls = RequestCounter(1)
     with calls.about("vp-1", "task-1"):
-        with pytest.raises(AnotherCall, match="task-1") as refused, calls.about("vp-2", "task-1"):
+        with pytest.raises(RequestInProgress, match="task-1") as refused, calls.about("vp-2", "task-1"):
             pass
         assert isinstance(refused.value, StateConflict)
         with calls.about("vp-2"):
@@ -28,7 +28,7 @@ def test_of_two_about_one_resource_the_second_is_told_to_wait() -> None:
 
 
 def test_a_call_that_fails_is_over() -> None:
-    calls = Calls(1)
+    calls = RequestCounter(1)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError), calls.about("vp-1"):
             raise ZeroDivisionError
@@ -37,7 +37,7 @@ def test_a_call_that_fails_is_over() -> None:
 
 NOTHING: Any = None
 """Who is refused before anything is done needs no rooms."""
-CHANGES: list[tuple[Callable[[Calls], Any], str, dict[str, str]]] = [
+CHANGES: list[tuple[Callable[[RequestCounter], Any], str, dict[str, str]]] = [
     (lambda calls: VoiceProfileOperations(NOTHING, NOTHING, NOTHING, calls).create, "t", {"SpeakerSearchTaskId": "t"}),
     (
         lambda calls: VoiceProfileOperations(NOTHING, NOTHING, NOTHING, calls).update,
@@ -71,8 +71,8 @@ CHANGES: list[tuple[Callable[[Calls], Any], str, dict[str, str]]] = [
 @pytest.mark.anyio
 @pytest.mark.parametrize(("operation", "busy", "request_"), CHANGES)
 async def test_changes_of_one_resource_take_turns(
-    operation: Callable[[Calls], Any], busy: str, request_: dict[str, str]
+    operation: Callable[[RequestCounter], Any], busy: str, request_: dict[str, str]
 ) -> None:
-    calls = Calls(1)
-    with calls.about(busy), pytest.raises(AnotherCall):
+    calls = RequestCounter(1)
+    with calls.about(busy), pytest.raises(RequestInProgress):
         await operation(calls)(request_)

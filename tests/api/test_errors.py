@@ -5,7 +5,7 @@ import pytest
 import carillon.errors
 from carillon.api.errors import CODES, INTERNAL, NEAREST, SHAPES, AwsError, Family, code_of, shape_of
 from carillon.api.protocol import models
-from carillon.api.protocol.faults import GATEWAY_STATUSES, Spelling
+from carillon.api.protocol.faults import GATEWAY_STATUSES, ErrorFormat
 from carillon.errors import (
     AlreadyExists,
     CarillonError,
@@ -31,10 +31,10 @@ def shapes_of(family: Family) -> set[str]:
     return {shape for service in SERVICES[family] for shape in models.load(service).error_statuses}
 
 
-def spelling(service: str, operation: str) -> Spelling:
+def error_format(service: str, operation: str) -> ErrorFormat:
     model = models.load(service)
     declared = frozenset(shape.name for shape in model.operation(operation).error_shapes)
-    return Spelling(model.family, model.error_statuses, declared)
+    return ErrorFormat(model.family, model.error_statuses, declared)
 
 
 def test_every_root_has_a_row_in_each_family() -> None:
@@ -107,6 +107,6 @@ def test_a_special_word_is_found_before_its_root() -> None:
 def test_an_error_is_sent_as_the_operation_declares_it(
     service: str, operation: str, error: Exception, shape: str, status: int
 ) -> None:
-    spoken = spelling(service, operation)
+    spoken = error_format(service, operation)
     assert spoken.name(error).shape == shape
     assert spoken.status(shape) == status

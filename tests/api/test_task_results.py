@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from carillon.api.voice.task_results import _search_details
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.notifications import EventContext, ProfileMatch, SpeakerSearchStatus, speaker_search_event
 
 AT = datetime(2026, 11, 22, 10, 15, 30, tzinfo=UTC)
@@ -21,7 +21,7 @@ AT = datetime(2026, 11, 22, 10, 15, 30, tzinfo=UTC)
 def test_results_are_in_the_words_of_the_model_however_notifications_spell_them(
     spelled: str, outcome: SpeakerSearchStatus | None, told: str | None
 ) -> None:
-    context = EventContext(Place(), "pipeline", "arn", "task", "arn:stream", 0, None, voiceprint_ready=spelled)
+    context = EventContext(AwsAccount(), "pipeline", "arn", "task", "arn:stream", 0, None, voiceprint_ready=spelled)
     found = speaker_search_event(
         context, SpeakerSearchStatus.IDENTIFIED, AT, matches=[ProfileMatch("vp-1", 0.83), ProfileMatch("vp-2", 0.71)]
     )

@@ -7,7 +7,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from carillon.api.errors import AwsError
-from carillon.api.throttle import Settings, Throttle, family_of
+from carillon.api.throttle import Throttle, ThrottleSettings, family_of
 from carillon.clock import ManualClock
 
 
@@ -22,11 +22,11 @@ def _allowed(throttle: Throttle, caller: str, operation: str, attempts: int) -> 
 
 
 def test_nothing_is_throttled_by_default(clock: ManualClock) -> None:
-    assert _allowed(Throttle(Settings(), clock), "key", "GetSpeakerSearchTask", 10_000) == 10_000
+    assert _allowed(Throttle(ThrottleSettings(), clock), "key", "GetSpeakerSearchTask", 10_000) == 10_000
 
 
 def test_a_rate_is_kept_for_each_caller_and_family(clock: ManualClock) -> None:
-    throttle = Throttle(Settings(speaker_searches=5), clock)
+    throttle = Throttle(ThrottleSettings(speaker_searches=5), clock)
     assert _allowed(throttle, "a", "StartSpeakerSearchTask", 20) == 5
     assert _allowed(throttle, "a", "GetSpeakerSearchTask", 20) == 0
     assert _allowed(throttle, "b", "GetSpeakerSearchTask", 20) == 5
@@ -38,7 +38,7 @@ def test_a_rate_is_kept_for_each_caller_and_family(clock: ManualClock) -> None:
 
 
 def test_too_many_requests_are_told_so(clock: ManualClock) -> None:
-    throttle = Throttle(Settings(profiles=1), clock)
+    throttle = Throttle(ThrottleSettings(profiles=1), clock)
     throttle.check("a", "GetVoiceProfile")
     with pytest.raises(AwsError) as caught:
         throttle.check("a", "GetVoiceProfile")
@@ -46,7 +46,7 @@ def test_too_many_requests_are_told_so(clock: ManualClock) -> None:
 
 
 def test_a_rate_under_one_a_second_still_allows_one(clock: ManualClock) -> None:
-    throttle = Throttle(Settings(domains=0.1), clock)
+    throttle = Throttle(ThrottleSettings(domains=0.1), clock)
     assert _allowed(throttle, "a", "CreateVoiceProfileDomain", 3) == 1
     clock.advance(timedelta(seconds=9))
     assert _allowed(throttle, "a", "CreateVoiceProfileDomain", 3) == 0

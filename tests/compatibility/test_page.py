@@ -25,6 +25,6 @@ def test_the_page_has_exactly_the_operations_of_the_registry() -> None:
 
 
 def test_every_operation_works_for_every_client() -> None:
-    for operation, (modelled, *cells) in rows().items():
-        assert re.fullmatch(r"\d+ refused", modelled), (operation, AGAIN)
+    for operation, (modeled, *cells) in rows().items():
+        assert re.fullmatch(r"\d+ refused", modeled), (operation, AGAIN)
         assert cells == ["passed"] * len(CLIENTS), (operation, AGAIN)

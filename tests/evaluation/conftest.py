@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from carillon.evaluation.conditions import Listened
+from carillon.evaluation.conditions import EmbeddedSpeech
 from carillon.evaluation.pieces import PIECE_SECONDS, SHORT_SECONDS, Hearing, Piece
 
-HEARINGS = (Hearing("wideband"), Hearing("telephone"), Hearing("twin"))
+HEARINGS = (Hearing("wideband"), Hearing("telephone"), Hearing("narrowband"))
 DIMENSIONS = 16
 
 
@@ -23,20 +23,20 @@ class Crowd:
     spread: float = 0.25
 
 
-MakeCrowd = Callable[..., Listened]
+MakeCrowd = Callable[..., EmbeddedSpeech]
 
 
 @pytest.fixture(scope="session")
 def crowd() -> MakeCrowd:
     """Make people; `spread` is how far a piece is from its speaker, 0 for always the same."""
 
-    def make(**of: object) -> Listened:
+    def make(**of: object) -> EmbeddedSpeech:
         return _listened(Crowd(**of))  # type: ignore[arg-type]  # the fields of Crowd
 
     return make
 
 
-def _listened(crowd: Crowd) -> Listened:
+def _listened(crowd: Crowd) -> EmbeddedSpeech:
     generator = np.random.default_rng(crowd.people)
     found: dict[tuple[Hearing, int], list[Piece]] = {
         (h, s): [] for h in HEARINGS for s in (SHORT_SECONDS, PIECE_SECONDS)
@@ -52,4 +52,4 @@ def _listened(crowd: Crowd) -> Listened:
                     unit = (voice / np.linalg.norm(voice)).astype(np.float32)
                     at = (number + crowd.sessions.index(session) * 1_000) * 100 * seconds
                     pieces.append(Piece(name, session, at, at + 100 * seconds, unit))
-    return Listened(found, names)
+    return EmbeddedSpeech(found, names)

@@ -13,7 +13,7 @@ import soxr
 from carillon.evaluation import Decision, SpeakerReport, chosen_lines, evaluate_speaker, show
 from carillon.evaluation.manifest import BadManifest, read_manifest
 from carillon.evaluation.report import page, write_report
-from carillon.inference import Settings
+from carillon.inference import ModelSettings
 
 pytestmark = pytest.mark.usefixtures("embeds_once")
 
@@ -57,7 +57,7 @@ def wideband(tmp_path_factory: pytest.TempPathFactory, recordings: Path) -> Spea
         name = f"{speaker}.wav"
         soundfile.write(folder / name, soxr.resample(samples[: 20 * rate_hz, channel], rate_hz, 16_000), 16_000)
         rows.append((name, speaker))
-    return evaluate_speaker(_write(folder, rows), Settings(), Decision(0.7, 0.5, 10))
+    return evaluate_speaker(_write(folder, rows), ModelSettings(), Decision(0.7, 0.5, 10))
 
 
 def test_people_are_known_apart_on_the_telephone(carillon: Any, people: Path, tmp_path: Path) -> None:
@@ -81,15 +81,15 @@ def test_people_are_known_apart_on_the_telephone(carillon: Any, people: Path, tm
 
 def test_wideband_recordings_are_also_heard_by_telephone_and_across(wideband: SpeakerReport) -> None:
     rows = {(row.band, row.noisy): row for row in wideband.figures if row.seconds == 3}
-    assert set(rows) == {(b, n) for b in ("wideband", "telephone", "cross", "cross, twin") for n in (False, True)}
+    assert set(rows) == {(b, n) for b in ("wideband", "telephone", "cross", "cross, narrowband") for n in (False, True)}
     for row in rows.values():
         assert row.verifying.equal_error_rate < 0.35
     assert rows["wideband", False].verifying.equal_error_rate == 0
-    assert rows["cross", False].open_set is None, "the product never compares without the twin"
+    assert rows["cross", False].open_set is None, "the product compares the narrowband embedding"
 
 
 def test_the_same_folder_gives_the_same_figures(wideband: SpeakerReport) -> None:
-    again = evaluate_speaker(Path(wideband.directory), Settings(), Decision(0.7, 0.5, 10), threads=1)
+    again = evaluate_speaker(Path(wideband.directory), ModelSettings(), Decision(0.7, 0.5, 10), threads=1)
     assert [row.verifying for row in again.figures] == [row.verifying for row in wideband.figures]
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from carillon.evaluation import Calibrated, CalibrationRefused, Needed, write_calibration
-from carillon.evaluation.conditions import Condition, Listened
+from carillon.evaluation.conditions import Condition, EmbeddedSpeech
 from carillon.evaluation.figures import Decision, answers_of, bins_of, figures_of, joined
 from carillon.evaluation.fitting import MOST_OVERLAP, STEEPEST, fit_condition, fit_line
 from carillon.evaluation.measures import calibration_error
 from carillon.evaluation.trials import Pairs, open_searches, pairs_of
-from carillon.inference import CalibrationEntry, Line, read_calibration
+from carillon.inference import CalibrationEntry, CalibrationLine, read_calibration
 
 WIDEBAND = Condition("wideband", False, 5)
 DECISION = Decision(threshold=0.7, known=0.5, limit=10)
@@ -50,7 +50,7 @@ def test_scores_the_wrong_way_round_are_evidence_of_nothing() -> None:
 
 
 def test_what_was_fitted_means_what_it_says_on_other_people(crowd: Any) -> None:
-    fitted = fit_condition(crowd(people=50, spread=0.6), WIDEBAND, Line(60, -5), FEW)
+    fitted = fit_condition(crowd(people=50, spread=0.6), WIDEBAND, CalibrationLine(60, -5), FEW)
     assert fitted.verdict == "fitted"
     assert fitted.held_out is not None
     assert fitted.before is not None
@@ -75,7 +75,7 @@ def test_figures_of_separated_people_are_perfect(crowd: Any) -> None:
 
 def test_errors_are_seen_and_their_interval_holds_them(crowd: Any) -> None:
     comparison = crowd(people=30, spread=0.8).compared(WIDEBAND)
-    figures = figures_of(comparison, Line(20, -10), DECISION)
+    figures = figures_of(comparison, CalibrationLine(20, -10), DECISION)
     assert figures is not None
     low, high = figures.verifying.interval
     assert 0.01 < low < figures.verifying.equal_error_rate < high < 0.2
@@ -121,7 +121,7 @@ def test_a_line_that_is_worse_than_the_one_in_force_is_not_taken(crowd: Any) -> 
     assert fit_condition(listened, WIDEBAND, best, FEW).verdict == "no better"
 
 
-def _calibrated(listened: Listened, in_force: tuple[CalibrationEntry, ...] = ()) -> Calibrated:
+def _calibrated(listened: EmbeddedSpeech, in_force: tuple[CalibrationEntry, ...] = ()) -> Calibrated:
     lengths = [Condition("wideband", False, seconds) for seconds in (3, 5, 10)]
     fits = [fit_condition(listened, condition, None, FEW) for condition in lengths]
     return Calibrated("some-model", len(listened.people), fits, [], in_force)

@@ -6,7 +6,7 @@ import soundfile
 
 from carillon.audio import Pcm
 from carillon.evaluation.conditions import Condition, conditions
-from carillon.evaluation.lines import LINES, Line, over_line, with_losses
+from carillon.evaluation.lines import LINES, PhoneLine, over_line, with_losses
 from carillon.evaluation.pieces import Hearing
 
 
@@ -23,7 +23,7 @@ def _levels(samples: Pcm) -> Pcm:
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_a_line_changes_a_voice_and_leaves_its_words_where_they_were(line: Line, voice: Pcm) -> None:
+def test_a_line_changes_a_voice_and_leaves_its_words_where_they_were(line: PhoneLine, voice: Pcm) -> None:
     heard = over_line(voice, line, "somebody")
     assert heard.shape == voice.shape
     assert heard.dtype == np.float32
@@ -34,7 +34,7 @@ def test_a_line_changes_a_voice_and_leaves_its_words_where_they_were(line: Line,
 
 @pytest.mark.parametrize("line", LINES)
 @pytest.mark.parametrize("length", [1, 479, 8_001])
-def test_a_recording_of_any_length_goes_over_a_line(line: Line, length: int, voice: Pcm) -> None:
+def test_a_recording_of_any_length_goes_over_a_line(line: PhoneLine, length: int, voice: Pcm) -> None:
     assert over_line(voice[:length], line, "short").shape == (length,)
 
 

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from carillon.evaluation.manifest import BadManifest, Recording, read_manifest
+from carillon.evaluation.manifest import BadManifest, ManifestRecording, read_manifest
 
 RATE_HZ = 8_000
 
 
-def _lines(folder: Path, columns: str, *rows: str) -> list[Recording]:
+def _lines(folder: Path, columns: str, *rows: str) -> list[ManifestRecording]:
     """Lines on a file of 4 s, in which each second of a channel has a level of its own: 0.1 and up, left negative."""
     levels = np.repeat(np.arange(1, 5) / 10, RATE_HZ)
     soundfile.write(folder / "a.wav", np.stack([-levels, levels], axis=1), RATE_HZ, "FLOAT")

@@ -3,14 +3,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from carillon.evaluation.conditions import Condition, Listened
+from carillon.evaluation.conditions import Condition, EmbeddedSpeech
 from carillon.evaluation.pieces import PIECE_SECONDS, Hearing
 from carillon.evaluation.trials import MOST_STRETCHES, Comparison, closed_searches, open_searches, pairs_of, voices_of
 
-WIDEBAND, TWIN = Condition("wideband", False, 5), Condition("cross, twin", False, 5)
+WIDEBAND, TWIN = Condition("wideband", False, 5), Condition("cross, narrowband", False, 5)
 
 
-def _compared(listened: Listened, condition: Condition) -> Comparison:
+def _compared(listened: EmbeddedSpeech, condition: Condition) -> Comparison:
     comparison = listened.compared(condition)
     assert comparison is not None
     return comparison
@@ -59,7 +59,7 @@ def test_a_large_folder_is_compared_in_bounded_memory(crowd: Any) -> None:
     assert len(voices_of(*_of(crowd(people=1_300, pieces=2)))) == 2_500
 
 
-def _of(listened: Listened) -> tuple[Any, ...]:
+def _of(listened: EmbeddedSpeech) -> tuple[Any, ...]:
     return listened.pieces, Hearing("wideband"), 5, listened.people
 
 
@@ -86,7 +86,7 @@ def test_people_who_cannot_be_found_again_are_enrolled_like_others(crowd: Any) -
     listened = crowd(people=4, pieces=2)
     key = Hearing("wideband"), 5
     kept = [piece for piece in listened.pieces[key] if piece.speaker < "person 002" or piece.first_frame == 0]
-    comparison = _compared(Listened({key: kept}, listened.people), WIDEBAND)
+    comparison = _compared(EmbeddedSpeech({key: kept}, listened.people), WIDEBAND)
     searches = list(open_searches(comparison))
     assert {search.scores.shape[1] for search in searches} == {2}
     assert {int((search.right >= 0).sum()) for search in searches} == {0, 1, 2}

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from carillon.audio import Pcm
-from carillon.inference import Models, Words
+from carillon.inference import Models, WordsClassifier
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -42,7 +42,7 @@ def bert() -> Pcm:
 
 
 @pytest.fixture(scope="session")
-def words(models: Models) -> Words:
+def words(models: Models) -> WordsClassifier:
     """Speech recognition and sentiment; the development environment has the extra."""
     assert models.words is not None, models.words_missing
     return models.words

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carillon.inference import Models, Settings
+from carillon.inference import Models, ModelSettings
 from carillon.inference.calibration import (
     MOST_CONFIDENT,
     MOST_EVIDENCE,
@@ -133,8 +133,8 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_the_setting_names_the_file_and_another_models_is_refused_at_once(
     written: Callable[..., Path], models: Models
 ) -> None:
-    own = Models(Settings(calibration=str(written(model=f'"{models.speaker.id}"'))))
+    own = Models(ModelSettings(calibration=str(written(model=f'"{models.speaker.id}"'))))
     assert own.speaker.log_likelihood_ratio(0.6, 10, "tel") == pytest.approx(0)
     assert own.speaker.log_likelihood_ratio(0.6, 10, "wb") == models.speaker.log_likelihood_ratio(0.6, 10, "wb")
     with pytest.raises(ModelBroken, match="some-model"):
-        Models(Settings(calibration=str(written())))
+        Models(ModelSettings(calibration=str(written())))

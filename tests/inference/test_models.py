@@ -1,9 +1,9 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from carillon.audio import Pcm
-from carillon.inference import Habit, Models, Settings, Sound
+from carillon.inference import AcousticJudgment, Models, ModelSettings, SpeakerBaseline
 
-DEFAULTS = Settings()
+DEFAULTS = ModelSettings()
 
 
 def test_a_model_is_loaded_once_however_many_threads_ask() -> None:
@@ -20,8 +20,8 @@ def test_everything_can_be_loaded_before_the_first_call() -> None:
 
 
 def test_threads_do_not_disturb_each_other(models: Models, anna: Pcm, bert: Pcm) -> None:
-    def hear(speech: Pcm) -> Sound:
-        return models.tone.hear(speech, Habit())[0]
+    def hear(speech: Pcm) -> AcousticJudgment:
+        return models.tone.hear(speech, SpeakerBaseline())[0]
 
     alone = [hear(anna), hear(bert)]
     with ThreadPoolExecutor(4) as pool:

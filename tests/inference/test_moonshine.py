@@ -5,14 +5,14 @@ import msgspec
 import pytest
 
 from carillon.audio import MODEL_RATE_HZ, Pcm
-from carillon.inference import Catalog, ModelBroken, ModelUnsupported
+from carillon.inference import ModelBroken, ModelCatalog, ModelUnsupported
 from carillon.inference.catalog import Weights
 from carillon.inference.moonshine import Moonshine, _stuck, read_tokens
 
 
 @pytest.fixture(scope="module")
 def weights() -> Weights:
-    return Catalog().find("moonshine-tiny-en", "asr")
+    return ModelCatalog().find("moonshine-tiny-en", "asr")
 
 
 def _tokens(folder: Path, weights: Weights, data: bytes) -> Weights:

@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from carillon.inference import Catalog, ModelBroken
+from carillon.inference import ModelBroken, ModelCatalog
 from carillon.inference.catalog import Weights
 from carillon.inference.sentences import SentenceEncoder, WordPieces
 
@@ -15,7 +15,7 @@ RECORDED = json.loads((Path(__file__).parent / "word_pieces.json").read_text(enc
 
 @pytest.fixture(scope="module")
 def weights() -> Weights:
-    return Catalog().find("all-minilm-l6-v2-int8", "encoder")
+    return ModelCatalog().find("all-minilm-l6-v2-int8", "encoder")
 
 
 @pytest.fixture(scope="module")

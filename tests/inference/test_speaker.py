@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from carillon.audio import Pcm
-from carillon.inference import ModelBroken, Models, Settings, centered
+from carillon.inference import ModelBroken, Models, ModelSettings, centered
 from carillon.inference.catalog import PACKAGED, read_manifest
 
 
@@ -64,7 +64,7 @@ def test_short_telephone_speech_is_heard_twice_and_longer_is_not(tmp_path: Path,
         re.sub("\ntelephone_hz = .*", "", manifest).replace('id = "wespeaker-resnet34-lm-by-band"', 'id = "once"')
     )
     shutil.copy(PACKAGED / "wespeaker_resnet34_lm.onnx", tmp_path)
-    once = Models(Settings(directory=str(tmp_path), speaker="once")).speaker
+    once = Models(ModelSettings(directory=str(tmp_path), speaker="once")).speaker
     short, longer = anna[:79_999], anna[:80_000]
     assert float(models.speaker.embed(short, "tel") @ once.embed(short, "tel")) < 0.99
     np.testing.assert_array_equal(models.speaker.embed(short, "wb"), once.embed(short, "wb"))

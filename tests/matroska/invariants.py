@@ -13,9 +13,9 @@ from carillon.matroska import (
     ClusterTimecode,
     Demuxer,
     DocumentStarted,
-    Event,
     Limits,
     MatroskaError,
+    MatroskaEvent,
     SegmentStarted,
     TagsRead,
     TracksRead,
@@ -40,10 +40,10 @@ def check(data: bytes) -> None:
     check_events(data, whole[0])
 
 
-def demux(pieces: Iterable[bytes]) -> tuple[list[Event], str]:
+def demux(pieces: Iterable[bytes]) -> tuple[list[MatroskaEvent], str]:
     """Return the events, and the error if one ended the stream."""
     demuxer = Demuxer(SMALL)
-    events: list[Event] = []
+    events: list[MatroskaEvent] = []
     held = max(SMALL.max_element_bytes, SMALL.max_header_bytes) + LARGEST_HEADER
     try:
         for piece in pieces:
@@ -55,7 +55,7 @@ def demux(pieces: Iterable[bytes]) -> tuple[list[Event], str]:
     return events, ""
 
 
-def check_events(data: bytes, events: list[Event]) -> None:
+def check_events(data: bytes, events: list[MatroskaEvent]) -> None:
     """See that events are in order, nested as they say, and found in the bytes where they say."""
     cluster: int | None = None
     in_document = in_segment = False

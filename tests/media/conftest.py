@@ -24,17 +24,17 @@ from carillon import config
 from carillon.api import kinesis_video
 from carillon.api.credentials import AccessKey, KeyRing
 from carillon.api.protocol import Api, SignatureVerifier
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import SystemClock
 from carillon.matroska import AUDIO, Block, Muxer, Track, tags_element
-from carillon.media import KinesisVideoClient, Settings
+from carillon.media import KinesisVideoClient, MediaSettings
 from carillon.storage import Database, Vault, metadata
 from carillon.streams import Streams, StreamSettings
 from carillon.tls import BUNDLE, FOLDER, certificate_of
 
 KEY = AccessKey("CRLNTESTTESTTESTTEST", "a secret that only tests know")
 PHONE = Track(1, 1, AUDIO, "", "A_PCM/INT/LIT", b"", 8_000.0, 1, 16)
-SWIFT = Settings(
+SWIFT = MediaSettings(
     connect_seconds=2,
     answer_seconds=2,
     read_seconds=2,
@@ -215,7 +215,7 @@ def cut() -> type[Cut]:
 
 
 @pytest.fixture
-def swift() -> Settings:
+def swift() -> MediaSettings:
     """Pauses too short to notice, deadlines long enough for a busy machine."""
     return SWIFT
 
@@ -256,11 +256,11 @@ async def carillon_url(anyio_backend: str, tmp_path_factory: pytest.TempPathFact
     database = Database(f"sqlite:///{folder / 'carillon.db'}")
     async with database.transaction() as connection:
         await connection.run_sync(metadata.create_all)
-    clock, place = SystemClock(), Place()
+    clock, account = SystemClock(), AwsAccount()
     listener, url = _listener()
-    kept = Streams(database, Vault(bytes(32)), place, clock, folder / "streams", StreamSettings(end_seconds=0.1))
+    kept = Streams(database, Vault(bytes(32)), account, clock, folder / "streams", StreamSettings(end_seconds=0.1))
     async with kept as streams:
-        api = Api(kinesis_video.services(streams, url), SignatureVerifier(KeyRing([KEY]), place.region, clock))
+        api = Api(kinesis_video.services(streams, url), SignatureVerifier(KeyRing([KEY]), account.region, clock))
         async with listening(api, listener):
             yield url
     await database.close()
@@ -273,7 +273,7 @@ def create_stream(carillon_url: str) -> Callable[[str], Awaitable[str]]:
     def create(name: str) -> str:
         client = boto3.client(
             "kinesisvideo",
-            region_name=Place().region,
+            region_name=AwsAccount().region,
             endpoint_url=carillon_url,
             aws_access_key_id=KEY.access_key_id,
             aws_secret_access_key=KEY.secret_access_key,
@@ -364,10 +364,10 @@ def encode() -> Callable[..., Encoded]:
     return encode
 
 
-def make_client(url: str, settings: Settings = SWIFT, **parameters: Any) -> KinesisVideoClient:
+def make_client(url: str, settings: MediaSettings = SWIFT, **parameters: Any) -> KinesisVideoClient:
     credentials = {"access_key_id": KEY.access_key_id, "secret_access_key": KEY.secret_access_key}
     return KinesisVideoClient(
-        endpoint_url=url, region=Place().region, settings=settings, **{**credentials, **parameters}
+        endpoint_url=url, region=AwsAccount().region, settings=settings, **{**credentials, **parameters}
     )
 
 

@@ -13,7 +13,7 @@ from anyio import create_task_group, fail_after, to_thread
 
 from carillon.clock import ManualClock
 from carillon.errors import CarillonError, Transient
-from carillon.media import KinesisVideoClient, NotAuthorized, RequestRefused, Settings, StreamNotFound
+from carillon.media import KinesisVideoClient, MediaSettings, NotAuthorized, RemoteStreamNotFound, RequestRefused
 from carillon.media import StreamUnavailable as Unavailable
 
 pytestmark = pytest.mark.anyio
@@ -50,7 +50,7 @@ async def test_a_body_comes_as_it_was_sent(endpoint: Any, client: KinesisVideoCl
 @pytest.mark.parametrize(
     ("code", "status", "error"),
     [
-        ("ResourceNotFoundException", 404, StreamNotFound),
+        ("ResourceNotFoundException", 404, RemoteStreamNotFound),
         ("NotAuthorizedException", 401, NotAuthorized),
         ("AccessDeniedException", 400, NotAuthorized),
         ("AccessDenied", 400, NotAuthorized),
@@ -89,7 +89,7 @@ async def test_who_can_act_on_a_refusal(
     endpoint.handlers[path] = refuse
     with pytest.raises(error) as raised:
         await read(client)
-    assert (code or str(status)) in str(raised.value) or error is StreamNotFound
+    assert (code or str(status)) in str(raised.value) or error is RemoteStreamNotFound
     assert isinstance(raised.value, Transient) == (error is Unavailable)
 
 
@@ -115,7 +115,7 @@ async def test_an_endpoint_that_does_not_serve_the_stream_is_forgotten(
 
 
 async def test_an_endpoint_is_remembered_for_a_while(
-    endpoint: Any, client_of: ClientOf, clock: ManualClock, swift: Settings
+    endpoint: Any, client_of: ClientOf, clock: ManualClock, swift: MediaSettings
 ) -> None:
     async with client_of(endpoint.url, replace(swift, endpoint_minutes=45), clock=clock) as client:
         for _ in range(3):
@@ -153,7 +153,7 @@ async def test_a_body_that_breaks_off_says_so(endpoint: Any, client: KinesisVide
 
 @pytest.mark.parametrize("path", ["/getDataEndpoint", "/describeStream", "/getMedia"])
 async def test_a_peer_that_never_answers_is_given_up(
-    endpoint: Any, client_of: ClientOf, swift: Settings, path: str
+    endpoint: Any, client_of: ClientOf, swift: MediaSettings, path: str
 ) -> None:
     async def hang(request: Any) -> None:
         await request.hang()
@@ -165,7 +165,7 @@ async def test_a_peer_that_never_answers_is_given_up(
 
 
 async def test_a_body_that_falls_silent_is_given_up(
-    endpoint: Any, client_of: ClientOf, media: Any, swift: Settings
+    endpoint: Any, client_of: ClientOf, media: Any, swift: MediaSettings
 ) -> None:
     async def stall(request: Any) -> None:
         await request.start()
@@ -294,7 +294,7 @@ async def test_a_client_may_be_entered_again(endpoint: Any, client_of: ClientOf)
 async def test_our_own_server_is_understood(carillon_url: str, client_of: ClientOf) -> None:
     async with client_of(carillon_url) as client:
         assert not await client.has_stream(ARN)
-        with pytest.raises(StreamNotFound):
+        with pytest.raises(RemoteStreamNotFound):
             await client.data_endpoint(ARN, "GET_MEDIA")
         with pytest.raises(RequestRefused, match="InvalidArgumentException"):
             await client.data_endpoint("no such name/", "PUT_MEDIA")
@@ -335,6 +335,6 @@ async def test_moto_is_understood(moto_url: str, client_of: ClientOf) -> None:
         assert await client.has_stream(made["StreamARN"])
         assert not await client.has_stream(ARN)
         assert (await client.data_endpoint("call", "PUT_MEDIA")).startswith("https://")
-        with pytest.raises(StreamNotFound):
+        with pytest.raises(RemoteStreamNotFound):
             await client.data_endpoint("nothing", "GET_MEDIA")
     video.close()

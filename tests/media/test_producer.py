@@ -18,10 +18,10 @@ from carillon.media import (
     AcknowledgementType,
     FragmentParser,
     KinesisVideoClient,
+    MediaSettings,
     NotAuthorized,
     PutMediaRefused,
-    Settings,
-    StreamNotFound,
+    RemoteStreamNotFound,
     StreamUnavailable,
     UnreadableRecording,
     as_live,
@@ -85,7 +85,7 @@ def ear() -> Ear:
 
 
 @pytest.fixture
-def send(client: KinesisVideoClient, swift: Settings, ear: Ear) -> Send:
+def send(client: KinesisVideoClient, swift: MediaSettings, ear: Ear) -> Send:
     """Send a document to the endpoint; never for ever."""
 
     async def send(
@@ -123,7 +123,7 @@ async def test_the_document_arrives_as_it_was_made(endpoint: Any, send: Send, ea
 
 
 async def test_relative_timecodes_say_what_they_count_from(
-    endpoint: Any, client: KinesisVideoClient, swift: Settings
+    endpoint: Any, client: KinesisVideoClient, swift: MediaSettings
 ) -> None:
     endpoint.handlers["/putMedia"] = acknowledge_all
     at = datetime(2026, 3, 1, 12, 0, 0, 5_000, UTC)
@@ -155,7 +155,7 @@ async def test_each_piece_is_sent_before_the_next_is_made_and_heard_of_at_once(e
 @pytest.mark.parametrize(
     ("code", "status", "error"),
     [
-        ("ResourceNotFoundException", 404, StreamNotFound),
+        ("ResourceNotFoundException", 404, RemoteStreamNotFound),
         ("NotAuthorizedException", 401, NotAuthorized),
         ("ExpiredTokenException", 403, NotAuthorized),
         ("InvalidArgumentException", 400, PutMediaRefused),
@@ -438,7 +438,7 @@ async def test_a_plain_iterator_will_do(endpoint: Any, send: Send) -> None:
 
 
 async def test_our_own_server_acknowledges_each_fragment(
-    carillon_url: str, create_stream: Any, client_of: Any, swift: Settings, ear: Ear, a_call: Any
+    carillon_url: str, create_stream: Any, client_of: Any, swift: MediaSettings, ear: Ear, a_call: Any
 ) -> None:
     path, _ = a_call(seconds=3)
     await create_stream("acknowledged")
@@ -451,7 +451,7 @@ async def test_our_own_server_acknowledges_each_fragment(
 
 
 async def test_our_own_server_keeps_what_was_whole_before_the_maker_failed(
-    carillon_url: str, create_stream: Any, client_of: Any, swift: Settings, ear: Ear
+    carillon_url: str, create_stream: Any, client_of: Any, swift: MediaSettings, ear: Ear
 ) -> None:
     arn = await create_stream("torn")
     clusters = [MUXER.cluster(second * 1_000, [Block(1, second * 1_000, b"ab")]) for second in range(3)]
@@ -478,11 +478,11 @@ async def test_our_own_server_keeps_what_was_whole_before_the_maker_failed(
 
 
 async def test_mistakes_are_understood_from_our_own_server(
-    carillon_url: str, create_stream: Any, client_of: Any, swift: Settings
+    carillon_url: str, create_stream: Any, client_of: Any, swift: MediaSettings
 ) -> None:
     await create_stream("refused")
     async with client_of(carillon_url) as client:
-        with pytest.raises(StreamNotFound):
+        with pytest.raises(RemoteStreamNotFound):
             await put_media(client, "missing", Maker(b"x").document(), lambda _: None, settings=swift)
         with pytest.raises(PutMediaRefused, match="INVALID_MKV_DATA"):
             await put_media(client, "refused", Maker(b"no Matroska").document(), lambda _: None, settings=swift)

@@ -30,13 +30,13 @@ from carillon.media import (
     KinesisVideoClient,
     MediaEncrypted,
     MediaInterrupted,
+    MediaSettings,
     Newest,
     NotAuthorized,
     Oldest,
     Position,
+    RemoteStreamNotFound,
     RequestRefused,
-    Settings,
-    StreamNotFound,
     StreamUnavailable,
     as_live,
     put_media,
@@ -79,7 +79,7 @@ class Tape:
     async def get_media(self, stream_arn: str, selector: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[bytes]]:
         self.selectors.append(selector)
         if len(self.selectors) > len(self.connections):
-            raise StreamNotFound(stream_arn)
+            raise RemoteStreamNotFound(stream_arn)
         connection = self.connections[len(self.selectors) - 1]
         if connection.refusal is not None:
             raise connection.refusal
@@ -99,11 +99,11 @@ class Tape:
         self.pauses.append(seconds)
         await checkpoint()
 
-    async def read(self, start: Position = NEWEST, settings: Settings | None = None) -> list[Any]:
+    async def read(self, start: Position = NEWEST, settings: MediaSettings | None = None) -> list[Any]:
         """The fragments that a reader makes of it, until the stream is gone."""
         reader = FragmentReader(ARN, start, self, settings, clock=self.clock, wait=self.wait)
         *found, end = await collect(reader)
-        assert end is StreamNotFound
+        assert end is RemoteStreamNotFound
         return found
 
 
@@ -163,7 +163,7 @@ async def test_it_tells_while_nobody_can_say_whether_there_are_fragments(media: 
         told.append(reader.is_unreachable)
 
     reader = FragmentReader(ARN, NEWEST, tape, wait=wait)
-    assert await collect(reader) == [1, 2, StreamNotFound]
+    assert await collect(reader) == [1, 2, RemoteStreamNotFound]
     assert told[:3] == [True, False, True]
 
 
@@ -363,7 +363,7 @@ async def test_a_reader_that_is_closed_closes_its_connection(media: Any) -> None
 
 
 @pytest.fixture
-def read(client: KinesisVideoClient, swift: Settings) -> Callable[..., Awaitable[list[Any]]]:
+def read(client: KinesisVideoClient, swift: MediaSettings) -> Callable[..., Awaitable[list[Any]]]:
     """Read from the endpoint, with next to no pauses."""
 
     async def read(most: int | None = None) -> list[Any]:
@@ -412,7 +412,7 @@ async def test_every_way_to_break_off_costs_no_fragment(endpoint: Any, read: Any
 
 
 async def test_a_connection_that_stays_open_and_silent_is_replaced(
-    endpoint: Any, client_of: Any, media: Any, swift: Settings
+    endpoint: Any, client_of: Any, media: Any, swift: MediaSettings
 ) -> None:
     async def stall_once(request: Any) -> None:
         await request.start()
@@ -432,7 +432,7 @@ async def test_a_connection_that_stays_open_and_silent_is_replaced(
 @pytest.mark.parametrize(
     ("code", "status", "error"),
     [
-        ("ResourceNotFoundException", 404, StreamNotFound),
+        ("ResourceNotFoundException", 404, RemoteStreamNotFound),
         ("InvalidArgumentException", 400, RequestRefused),
     ],
 )
@@ -480,7 +480,7 @@ async def test_what_is_no_kinesis_video_stream_is_refused(endpoint: Any, client:
 
     for handler, error in ((lie, MatroskaError), (exaggerate, FragmentTooLarge)):
         endpoint.handlers["/getMedia"] = handler
-        reader = FragmentReader(ARN, NEWEST, client, Settings(max_fragment_bytes=10))
+        reader = FragmentReader(ARN, NEWEST, client, MediaSettings(max_fragment_bytes=10))
         with pytest.raises(error):
             await anext(reader.fragments())
 
@@ -494,7 +494,7 @@ async def test_an_interruption_is_told_once_and_its_end_too(media: Any) -> None:
 
 
 async def test_a_call_that_is_sent_to_our_own_server_is_heard_while_it_is_spoken(
-    carillon_url: str, create_stream: Any, client_of: Any, swift: Settings, a_call: Any
+    carillon_url: str, create_stream: Any, client_of: Any, swift: MediaSettings, a_call: Any
 ) -> None:
     path, samples = a_call(seconds=4.25)
     arn = await create_stream("heard")
@@ -528,7 +528,7 @@ async def test_a_call_that_is_sent_to_our_own_server_is_heard_while_it_is_spoken
 
 
 async def test_a_call_in_opus_comes_through_our_own_server_as_it_was_encoded(
-    carillon_url: str, create_stream: Any, client_of: Any, swift: Settings, encode: Any, babble: Any
+    carillon_url: str, create_stream: Any, client_of: Any, swift: MediaSettings, encode: Any, babble: Any
 ) -> None:
     encoded = encode("libopus", babble(5, 48_000, 2), 48_000)
     muxer = Muxer(encoded.track)

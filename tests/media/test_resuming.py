@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from carillon.matroska import AUDIO, Block, Muxer, Track
-from carillon.media import KinesisVideoClient, NotAuthorized, Settings, send_media
+from carillon.media import KinesisVideoClient, MediaSettings, NotAuthorized, send_media
 from carillon.media.resuming import Unconfirmed
 
 TRACK = Track(1, 1, AUDIO, "call", "A_PCM/INT/LIT", b"", 8_000.0, 1, 16)
@@ -65,7 +65,7 @@ def test_more_waits_while_too_much_is_not_confirmed() -> None:
 @pytest.mark.anyio
 @pytest.mark.parametrize("denials", [1, 2])
 async def test_a_request_that_is_denied_in_mid_call_is_signed_anew_once(
-    endpoint: Any, client: KinesisVideoClient, swift: Settings, cut: Any, denials: int
+    endpoint: Any, client: KinesisVideoClient, swift: MediaSettings, cut: Any, denials: int
 ) -> None:
     """A clock that is set between the signature and its check makes it look as if it were of another time."""
     received = json.dumps({"EventType": "RECEIVED", "FragmentNumber": "1", "FragmentTimecode": 0}).encode() + b"\n"

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 import pytest
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.notifications import Event, EventContext, SpeakerSearchStatus, speaker_search_event
 
 ACCOUNT = "123456789012"  # moto's
@@ -94,7 +94,7 @@ def make_event() -> Callable[..., Event]:
 
     def make(number: int = 0, task_id: str = "3f2f6c0e-6a0a-4a55-8a1b-0f5e5a7d1c11") -> Event:
         context = EventContext(
-            place=Place(account=ACCOUNT),
+            account=AwsAccount(id=ACCOUNT),
             pipeline_id="7c1d7e52-0f0b-4a8e-8a55-3f2b9c6d1e90",
             pipeline_arn=f"arn:aws:chime:us-east-1:{ACCOUNT}:media-pipeline/7c1d7e52-0f0b-4a8e-8a55-3f2b9c6d1e90",
             task_id=task_id,

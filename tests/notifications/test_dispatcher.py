@@ -16,15 +16,24 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from carillon.clock import ManualClock, SystemClock
-from carillon.notifications import Dispatcher, Event, EventRefused, Outbox, Sender, SendFailed, Settings, SinkTarget
-from carillon.notifications.deliveries import Deliveries, Outcome
+from carillon.notifications import (
+    Dispatcher,
+    Event,
+    EventRefused,
+    NotificationSettings,
+    Outbox,
+    Sender,
+    SendFailed,
+    SinkTarget,
+)
+from carillon.notifications.deliveries import Deliveries, DeliveryOutcome
 from carillon.notifications.sending import pause
 from carillon.storage import Database, DatabaseBusy
 
 pytestmark = pytest.mark.anyio
 
 MakeEvent = Callable[..., Event]
-QUICK = Settings(first_retry_seconds=0.01, longest_retry_seconds=0.05, send_seconds=0.5, poll_seconds=0.05)
+QUICK = NotificationSettings(first_retry_seconds=0.01, longest_retry_seconds=0.05, send_seconds=0.5, poll_seconds=0.05)
 A = SinkTarget("A", "arn:a")
 B = SinkTarget("B", "arn:b")
 
@@ -90,14 +99,16 @@ class Hanging(Recorder):
 
 @pytest.fixture
 def outbox(database: Database) -> Outbox:
-    return Outbox(database, SystemClock(), Settings(longest_retry_seconds=600))  # the longest of all that are set here
+    return Outbox(
+        database, SystemClock(), NotificationSettings(longest_retry_seconds=600)
+    )  # the longest of all that are set here
 
 
 @asynccontextmanager
 async def dispatching(
     outbox: Outbox,
     senders: Mapping[str, Sender] | None,
-    settings: Settings = QUICK,
+    settings: NotificationSettings = QUICK,
     clock: Any = None,
     jitter: Callable[[], float] = lambda: 0.5,
 ) -> AsyncIterator[None]:
@@ -155,7 +166,7 @@ async def test_events_reach_every_target_in_the_order_of_time(
 
 async def test_an_event_leaves_at_once(outbox: Outbox, post: Callable[..., Any], make_event: MakeEvent) -> None:
     a = Recorder()
-    async with dispatching(outbox, {"A": a}, Settings(poll_seconds=600)):
+    async with dispatching(outbox, {"A": a}, NotificationSettings(poll_seconds=600)):
         for number in range(5):
             await post(make_event(number))
             with fail_after(120):  # the poll would come later
@@ -229,19 +240,19 @@ async def test_a_crash_between_delivery_and_note_delivers_again_under_the_same_i
     outbox: Outbox, post: Callable[..., Any], make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a = Recorder()
-    real = Deliveries.settle
+    real = Deliveries.record
     noting = anyio.Event()
 
-    async def crash(self: Deliveries, outcomes: list[Outcome]) -> None:
+    async def crash(self: Deliveries, outcomes: list[DeliveryOutcome]) -> None:
         noting.set()
         raise DatabaseBusy
 
-    monkeypatch.setattr(Deliveries, "settle", crash)
+    monkeypatch.setattr(Deliveries, "record", crash)
     async with dispatching(outbox, {"A": a}):
         (posted,) = await post(make_event())
         with fail_after(120):
             await noting.wait()
-    monkeypatch.setattr(Deliveries, "settle", real)
+    monkeypatch.setattr(Deliveries, "record", real)
     async with dispatching(outbox, {"A": a}):
         await a.until(2)
         await settled(outbox)
@@ -253,7 +264,7 @@ async def test_a_delivery_cut_in_the_middle_is_made_again_and_those_before_it_ar
 ) -> None:
     events = [make_event(number) for number in range(4)]
     cut = Hanging(events[2].id)
-    async with dispatching(outbox, {"A": cut}, Settings(send_seconds=60)):
+    async with dispatching(outbox, {"A": cut}, NotificationSettings(send_seconds=60)):
         await post(*events)
         with fail_after(120):
             await cut.hangs.wait()
@@ -268,7 +279,7 @@ async def test_a_delivery_cut_in_the_middle_is_made_again_and_those_before_it_ar
 async def test_a_restart_tries_at_once_whatever_was_waiting(
     outbox: Outbox, post: Callable[..., Any], make_event: MakeEvent
 ) -> None:
-    patient = Settings(first_retry_seconds=600, longest_retry_seconds=600)
+    patient = NotificationSettings(first_retry_seconds=600, longest_retry_seconds=600)
     dead = Refusing(down=True)
 
     async def all_wait() -> bool:
@@ -286,7 +297,7 @@ async def test_a_restart_tries_at_once_whatever_was_waiting(
 async def test_a_clock_that_is_set_delays_no_delivery(
     database: Database, clock: ManualClock, make_event: MakeEvent, by: timedelta
 ) -> None:
-    settings = Settings(first_retry_seconds=0.01, longest_retry_seconds=60, poll_seconds=0.05)
+    settings = NotificationSettings(first_retry_seconds=0.01, longest_retry_seconds=60, poll_seconds=0.05)
     outbox, sink = Outbox(database, clock, settings), Refusing(down=True)
     async with dispatching(outbox, {"A": sink}, settings, clock):
         async with database.transaction() as connection:
@@ -322,7 +333,7 @@ async def test_tasks_go_side_by_side_and_each_keeps_its_order(
 async def test_what_has_failed_for_a_week_is_set_aside_with_its_last_reason(
     database: Database, make_event: MakeEvent, clock: ManualClock
 ) -> None:
-    outbox = Outbox(database, clock, Settings(retention_days=30))
+    outbox = Outbox(database, clock, NotificationSettings(retention_days=30))
     dead = Refusing(down=True)
     async with database.transaction() as connection:
         await outbox.post(connection, make_event(), [A])
@@ -354,7 +365,7 @@ class Choosy(Recorder):
 async def test_an_event_that_is_never_taken_is_set_aside_at_once_and_keeps_nobody(
     outbox: Outbox, post: Callable[..., Any], make_event: MakeEvent
 ) -> None:
-    patient = Settings(first_retry_seconds=600, longest_retry_seconds=600)
+    patient = NotificationSettings(first_retry_seconds=600, longest_retry_seconds=600)
     events = [make_event(number) for number in range(10)]  # of one task: in order
     choosy = Choosy(events[0].id, events[4].id, events[9].id)
     async with dispatching(outbox, {"A": choosy}, patient):
@@ -377,7 +388,7 @@ async def test_an_event_that_is_never_taken_is_set_aside_at_once_and_keeps_nobod
 async def test_one_event_that_fails_for_ever_keeps_no_newer_one_waiting(
     outbox: Outbox, post: Callable[..., Any], make_event: MakeEvent
 ) -> None:
-    patient = Settings(first_retry_seconds=600, longest_retry_seconds=600)
+    patient = NotificationSettings(first_retry_seconds=600, longest_retry_seconds=600)
     poison, *good = [make_event(number) for number in range(6)]
     picky = Refusing(poison.id)
     async with dispatching(outbox, {"A": picky}, patient):
@@ -393,7 +404,7 @@ async def test_one_event_that_fails_for_ever_keeps_no_newer_one_waiting(
 async def test_something_new_ends_the_pause_of_a_silent_target(
     outbox: Outbox, post: Callable[..., Any], make_event: MakeEvent
 ) -> None:
-    patient = Settings(first_retry_seconds=0.01, longest_retry_seconds=600)
+    patient = NotificationSettings(first_retry_seconds=0.01, longest_retry_seconds=600)
     dead = Refusing(down=True)
     async with dispatching(outbox, {"A": dead}, patient, jitter=lambda: 1e6):  # pauses of an hour and more
         await post(*[make_event(number) for number in range(2)])
@@ -446,7 +457,7 @@ async def test_the_age_of_the_oldest_is_what_it_is_when_it_is_asked_for(
     def age() -> float | None:
         return REGISTRY.get_sample_value("carillon_outbox_oldest_seconds")
 
-    async with dispatching(outbox, {"A": hanging}, Settings(send_seconds=60), clock):
+    async with dispatching(outbox, {"A": hanging}, NotificationSettings(send_seconds=60), clock):
         assert await to_thread.run_sync(age) == 0
         async with database.transaction() as connection:
             await outbox.post(connection, make_event(), [A])
@@ -486,7 +497,7 @@ async def test_a_kind_that_nobody_knows_stops_nothing(
 async def test_a_busy_database_delays_and_loses_nothing(
     outbox: Outbox, post: Callable[..., Any], make_event: MakeEvent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = {"due": 0, "settle": 0, "newest": 0, "next_due_in": 0}
+    calls = {"due": 0, "record": 0, "newest": 0, "next_due_in": 0}
 
     def stumbling(name: str) -> None:
         real = getattr(Deliveries, name)
@@ -510,7 +521,7 @@ async def test_a_busy_database_delays_and_loses_nothing(
     assert a.ids == ids
 
 
-async def test_lanes_end_with_their_work_and_open_again(
+async def test_queues_end_with_their_work_and_open_again(
     outbox: Outbox, post: Callable[..., Any], make_event: MakeEvent
 ) -> None:
     a = Recorder()
@@ -520,7 +531,7 @@ async def test_lanes_end_with_their_work_and_open_again(
         for number in range(3):
             await post(make_event(number))
             await a.until(number + 1)
-            await eventually(lambda: not dispatcher._lanes)
+            await eventually(lambda: not dispatcher._queues)
         group.cancel_scope.cancel()
 
 
@@ -544,8 +555,8 @@ async def test_deliveries_are_counted(outbox: Outbox, post: Callable[..., Any], 
     [(1, 0.25, 0.5), (2, 0.5, 1), (5, 4, 8), (8, 30, 60), (1_000_000, 30, 60)],
 )
 def test_pauses_double_up_to_a_limit(failures: int, shortest: float, longest: float) -> None:
-    assert pause(Settings(), failures, lambda: 0.0) == timedelta(seconds=shortest)
-    assert pause(Settings(), failures, lambda: 1.0) == timedelta(seconds=longest)
+    assert pause(NotificationSettings(), failures, lambda: 0.0) == timedelta(seconds=shortest)
+    assert pause(NotificationSettings(), failures, lambda: 1.0) == timedelta(seconds=longest)
 
 
 async def test_a_closed_port_beside_a_living_queue_over_the_real_wire(
@@ -559,7 +570,7 @@ async def test_a_closed_port_beside_a_living_queue_over_the_real_wire(
         url = sqs.create_queue(QueueName="beside-a-closed-port")["QueueUrl"]
         alive = SinkTarget("SqsQueueSink", "arn:aws:sqs:us-east-1:123456789012:beside-a-closed-port")
         dead = SinkTarget("SnsTopicSink", "arn:aws:sns:us-east-1:123456789012:any")
-        async with dispatching(outbox, None, Settings(first_retry_seconds=0.02, poll_seconds=600)):
+        async with dispatching(outbox, None, NotificationSettings(first_retry_seconds=0.02, poll_seconds=600)):
             ids = await post(make_event(1), make_event(2), to=(dead, alive))
             await settled(outbox, alive)
             third = make_event(3)
@@ -577,7 +588,7 @@ async def test_stopping_is_quick_even_while_everything_hangs(
 ) -> None:
     silent = Hanging(down=True)
     with move_on_after(120) as scope:
-        async with dispatching(outbox, {"A": silent}, Settings(send_seconds=600)):
+        async with dispatching(outbox, {"A": silent}, NotificationSettings(send_seconds=600)):
             await post(make_event())
             await silent.hangs.wait()
     assert not scope.cancelled_caught

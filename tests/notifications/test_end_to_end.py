@@ -44,7 +44,7 @@ def test_every_sink_hears_every_answer(
         AWS_ENDPOINT_URL_LAMBDA=functions.url,
         AWS_ACCESS_KEY_ID="test",
         AWS_SECRET_ACCESS_KEY="test",
-        CARILLON_PLACE_ACCOUNT=ACCOUNT,
+        CARILLON_ACCOUNT_ID=ACCOUNT,
     )
     pipelines = server.client("chime-sdk-media-pipelines")
     domain = server.client("chime-sdk-voice").create_voice_profile_domain(

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.notifications import (
     ElementStatus,
     Event,
@@ -40,7 +40,7 @@ UUID_1 = UUID("6f7d3b1e-8a52-4a0b-9a7a-2f6f0f7d5c01")
 
 
 def context(task_id: str, role: str | None = "CUSTOMER", **more: str) -> EventContext:
-    return EventContext(Place(), PIPELINE, PIPELINE_ARN, task_id, STREAM_ARN, 1, role, **more)
+    return EventContext(AwsAccount(), PIPELINE, PIPELINE_ARN, task_id, STREAM_ARN, 1, role, **more)
 
 
 def same(event: Event, expected: str) -> None:
@@ -303,7 +303,13 @@ def test_a_report_without_windows_is_a_mistake_of_ours() -> None:
 def state_change(event_type: PipelineEventType, **more: Any) -> Event:
     at = datetime(2026, 11, 22, 10, 15, 31, 250_000, tzinfo=UTC)
     return pipeline_event(
-        Place(), pipeline_id=PIPELINE, pipeline_arn=PIPELINE_ARN, event_type=event_type, at=at, event_id=UUID_1, **more
+        AwsAccount(),
+        pipeline_id=PIPELINE,
+        pipeline_arn=PIPELINE_ARN,
+        event_type=event_type,
+        at=at,
+        event_id=UUID_1,
+        **more,
     )
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from carillon.clock import ManualClock
-from carillon.notifications import Event, Outbox, Settings, SinkTarget
+from carillon.notifications import Event, NotificationSettings, Outbox, SinkTarget
 from carillon.storage import Database
 
 pytestmark = pytest.mark.anyio
@@ -88,7 +88,7 @@ async def test_old_events_are_deleted_and_what_they_still_owed_is_given_up(
 async def test_a_delivery_may_be_given_up_before_its_event_is_deleted(
     database: Database, make_event: MakeEvent, clock: ManualClock
 ) -> None:
-    outbox = Outbox(database, clock, Settings(drop_after_days=1))
+    outbox = Outbox(database, clock, NotificationSettings(drop_after_days=1))
     await post(outbox, database, make_event(), targets=(QUEUE,))
     clock.advance(timedelta(days=1))
     assert await outbox.sweep() == 0

@@ -2,17 +2,19 @@
 
 import pytest
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.pipelines import BrokenRule, Element, ElementKind, Elements
 from carillon.pipelines.elements import check_elements
-from carillon.pipelines.pipelines import Settings
+from carillon.pipelines.pipelines import PipelineSettings
 
-PLACE = Place("us-east-1", "111122223333")
+PLACE = AwsAccount("us-east-1", "111122223333")
 
 
 def _check(arn: str, sink_accounts: str) -> None:
     elements = Elements((Element(ElementKind.VOICE_ANALYTICS), Element(ElementKind.SQS_QUEUE, arn)))
-    check_elements(elements, PLACE, strict=False, accounts=Settings(sink_accounts=sink_accounts).other_sink_accounts)
+    check_elements(
+        elements, PLACE, strict=False, accounts=PipelineSettings(sink_accounts=sink_accounts).other_sink_accounts
+    )
 
 
 def test_sinks_of_listed_accounts_are_let_in_and_of_no_other() -> None:

@@ -3,7 +3,7 @@ from datetime import timedelta
 import anyio
 import pytest
 
-from carillon.arns import MalformedArn, Place
+from carillon.arns import AwsAccount, MalformedArn
 from carillon.clock import ManualClock
 from carillon.pipelines import (
     BrokenRule,
@@ -27,11 +27,11 @@ from carillon.pipelines import (
     WrongPipelineState,
 )
 from carillon.pipelines.states import TRANSITIONS
-from carillon.storage import Claim, Database, TokenReused, TokenSpent, Vault
+from carillon.storage import Database, IdempotencyToken, TokenReused, TokenSpent, Vault
 
 pytestmark = pytest.mark.anyio
 
-PLACE = Place()
+PLACE = AwsAccount()
 ARN = "arn:aws:chime:us-east-1:111122223333:media-insights-pipeline-configuration/demo"
 ROLE_ARN = "arn:aws:iam::111122223333:role/x"
 STREAM = "arn:aws:kinesisvideo:us-east-1:111122223333:stream/call/1732270000000"
@@ -52,7 +52,7 @@ def pipelines(database: Database, vault: Vault, clock: ManualClock) -> Pipelines
     return Pipelines(database, vault, PLACE, clock, OneStream())
 
 
-async def made(pipelines: Pipelines, claim: Claim | None = None, stream_arn: str = STREAM) -> Pipeline:
+async def made(pipelines: Pipelines, claim: IdempotencyToken | None = None, stream_arn: str = STREAM) -> Pipeline:
     page = await pipelines.configurations.page("", 1)
     configuration = page[0] if page else await pipelines.configurations.create("demo", ROLE_ARN, ELEMENTS)
     source = StreamSource(stream_arn, 2, {0: Role.CUSTOMER, 1: Role.AGENT})
@@ -75,7 +75,7 @@ async def test_a_configuration_name_is_taken_once(pipelines: Pipelines) -> None:
 
 
 async def test_a_token_makes_one_configuration_even_when_requests_race(pipelines: Pipelines) -> None:
-    claim = Claim("CreateMediaInsightsPipelineConfiguration", "token-1", {"name": "demo"})
+    claim = IdempotencyToken("CreateMediaInsightsPipelineConfiguration", "token-1", {"name": "demo"})
     found: set[str] = set()
 
     async def create() -> None:
@@ -86,7 +86,9 @@ async def test_a_token_makes_one_configuration_even_when_requests_race(pipelines
             group.start_soon(create)
     assert len(found) == 1
     with pytest.raises(TokenReused):
-        await pipelines.configurations.create("b", ROLE_ARN, ELEMENTS, Claim(claim.scope, "token-1", {"name": "b"}))
+        await pipelines.configurations.create(
+            "b", ROLE_ARN, ELEMENTS, IdempotencyToken(claim.scope, "token-1", {"name": "b"})
+        )
 
 
 @pytest.mark.parametrize(
@@ -229,14 +231,14 @@ async def test_an_ended_pipeline_is_listed_for_an_hour_and_read_for_a_week(
 
 
 async def test_a_token_is_spent_once_what_it_made_is_deleted(pipelines: Pipelines, database: Database) -> None:
-    claim = Claim("CreateMediaInsightsPipeline", "token-1", {})
+    claim = IdempotencyToken("CreateMediaInsightsPipeline", "token-1", {})
     pipeline = await made(pipelines, claim)
     async with database.transaction() as connection:
         await pipelines.move(connection, pipeline, PipelineState.STOPPED)
         await pipelines.forget(connection, pipeline)
     with pytest.raises(TokenSpent):
         await made(pipelines, claim)
-    claim = Claim("CreateMediaInsightsPipelineConfiguration", "token-1", {})
+    claim = IdempotencyToken("CreateMediaInsightsPipelineConfiguration", "token-1", {})
     configuration = await pipelines.configurations.create("once", ROLE_ARN, ELEMENTS, claim)
     await pipelines.configurations.delete("once")
     # One that has the other's id for a name is still another.
@@ -246,7 +248,7 @@ async def test_a_token_is_spent_once_what_it_made_is_deleted(pipelines: Pipeline
 
 
 async def test_a_token_is_looked_at_before_what_the_request_names(pipelines: Pipelines, database: Database) -> None:
-    claim = Claim("CreateMediaInsightsPipeline", "token-1", {})
+    claim = IdempotencyToken("CreateMediaInsightsPipeline", "token-1", {})
     pipeline = await made(pipelines, claim)
     async with database.transaction() as connection:
         await pipelines.move(connection, pipeline, PipelineState.STOPPED)

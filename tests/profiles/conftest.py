@@ -7,10 +7,10 @@ from uuid import UUID
 import numpy as np
 import pytest
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.audio import Embedding
 from carillon.clock import ManualClock
-from carillon.profiles import Band, Domain, Profiles, Settings, Voiceprint
+from carillon.profiles import Band, Domain, Profiles, ProfileSettings, Voiceprint
 from carillon.storage import Database, Vault
 
 MODEL = "resnet34-lm/1"
@@ -33,9 +33,9 @@ def open_profiles(database: Database, vault: Vault, clock: ManualClock) -> Calla
     """Open the room once more: another process, or other settings. Ids count up within each."""
     rooms = count(0)
 
-    def another(settings: Settings | None = None) -> Profiles:
+    def another(settings: ProfileSettings | None = None) -> Profiles:
         numbers = count(next(rooms) * 1_000 + 1)
-        return Profiles(database, vault, Place(), clock, settings, new_id=lambda: UUID(int=next(numbers)))
+        return Profiles(database, vault, AwsAccount(), clock, settings, new_id=lambda: UUID(int=next(numbers)))
 
     return another
 
@@ -58,10 +58,17 @@ def hear(profiles: Profiles, database: Database, clock: ManualClock) -> Callable
     """Keep a voiceprint of an imaginary speaker, as a task would."""
 
     async def keep(
-        task_id: str, domain_id: str, seed: int, model_id: str = MODEL, band: Band = "tel", twin: int | None = None
+        task_id: str,
+        domain_id: str,
+        seed: int,
+        model_id: str = MODEL,
+        band: Band = "tel",
+        narrowband: int | None = None,
     ) -> None:
         speech = np.random.default_rng(seed).integers(-9_000, 9_000, 1_600, dtype=np.int16)
-        heard = Voiceprint(task_id, domain_id, _voice(seed), speech, model_id, clock.now(), band, twin and _voice(twin))
+        heard = Voiceprint(
+            task_id, domain_id, _voice(seed), speech, model_id, clock.now(), band, narrowband and _voice(narrowband)
+        )
         async with database.transaction() as connection:
             await profiles.keep_voiceprint(connection, heard)
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from carillon.clock import ManualClock
 from carillon.errors import NotFound
-from carillon.profiles import DomainNotFound, ProfileNotFound, Profiles, Settings
+from carillon.profiles import DomainNotFound, ProfileNotFound, Profiles, ProfileSettings
 from carillon.storage import Database
 
 pytestmark = pytest.mark.anyio
@@ -157,7 +157,7 @@ async def test_a_deleted_domain_is_gone_at_once_however_much_is_left_to_overwrit
     ):
         with pytest.raises(NotFound):
             await gone
-    async with open_profiles(Settings(max_domains=1)) as later:
+    async with open_profiles(ProfileSettings(max_domains=1)) as later:
         await later.create_domain("room for another", None, KEY)
         clock.advance(timedelta(days=4 * 366))  # all of it is due as well
         await later.sweep()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.audio import Band, Embedding
 from carillon.clock import ManualClock
 from carillon.profiles import BulkProfiles, OpenVoice, Profile, Profiles
@@ -30,17 +30,17 @@ async def nothing(connection: AsyncConnection, profile: Profile) -> None:
 
 @pytest.fixture
 def enroll(database: Database, vault: Vault, clock: ManualClock) -> Callable:
-    bulk = BulkProfiles(database, vault, Place(), clock)
+    bulk = BulkProfiles(database, vault, AwsAccount(), clock)
 
     async def make(
         domain_id: str,
         degrees: float,
         band: Band = "tel",
-        twin: float | None = None,
+        narrowband: float | None = None,
         model: str = "m",
         to: str | None = None,
     ) -> str:
-        by_telephone = None if twin is None else at(twin)
+        by_telephone = None if narrowband is None else at(narrowband)
         voice = OpenVoice("headset" if to else "", band, model, at(degrees), by_telephone, np.zeros(9, np.int16))
         if to is None:
             return (await bulk.enroll(domain_id, voice, nothing)).id
@@ -51,14 +51,14 @@ def enroll(database: Database, vault: Vault, clock: ManualClock) -> Callable:
 
 @pytest.fixture
 def profiles(database: Database, vault: Vault, clock: ManualClock) -> Profiles:
-    return Profiles(database, vault, Place(), clock)
+    return Profiles(database, vault, AwsAccount(), clock)
 
 
 async def test_profiles_are_compared_over_the_channel_that_both_were_heard_over(
     profiles: Profiles, enroll: Callable
 ) -> None:
     domain_id = (await profiles.create_domain("callers", None, KMS_KEY)).id
-    wide = await enroll(domain_id, 0, "wb", twin=20)
+    wide = await enroll(domain_id, 0, "wb", narrowband=20)
     bare = await enroll(domain_id, 10, "wb")
     phone = await enroll(domain_id, 50)
     other = await enroll(domain_id, 60)

@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 
 from carillon import storage
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import ManualClock
 from carillon.profiles import Profiles
 from carillon.profiles.sealing import seal
@@ -55,7 +55,7 @@ async def test_profiles_of_one_voice_become_profiles_of_several(
             ):
                 await connection.execute(sa.text(statement), values)
         await migrate(database)
-        profiles = Profiles(database, vault, Place(), clock)
+        profiles = Profiles(database, vault, AwsAccount(), clock)
         (found,) = await profiles.search("vpd-1", embedding, MODEL)
         assert (found.profile_id, found.channel) == ("vp-1", "tel")
         assert [profile.id for profile in await profiles.profiles("vpd-1")] == ["vp-1", "vp-2"]

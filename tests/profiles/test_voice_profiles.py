@@ -15,7 +15,7 @@ from carillon.profiles import (
     Profile,
     ProfileNotFound,
     Profiles,
-    Settings,
+    ProfileSettings,
     Swept,
     TooManyProfiles,
     Voiceprint,
@@ -171,7 +171,7 @@ async def test_a_sweep_wipes_expired_voiceprints_and_later_forgets_them(
 
 
 async def test_the_quota_of_profiles_holds(open_profiles: Callable[..., Profiles], domain: Domain, hear: Hear) -> None:
-    room = open_profiles(Settings(max_profiles_per_domain=1))
+    room = open_profiles(ProfileSettings(max_profiles_per_domain=1))
     await hear("task-1", domain.id, 1)
     await hear("task-2", domain.id, 2)
     first = await room.enroll("task-1")

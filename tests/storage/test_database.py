@@ -6,7 +6,7 @@ import anyio
 import pytest
 import sqlalchemy as sa
 
-from carillon.storage import Database, DatabaseBusy, Settings
+from carillon.storage import Database, DatabaseBusy, DatabaseSettings
 
 pytestmark = pytest.mark.anyio
 
@@ -45,7 +45,7 @@ async def test_writers_queue_instead_of_failing(database: Database) -> None:
 
 
 async def test_a_writer_that_waits_too_long_is_told_to_come_back(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'x.db'}", Settings(wait_seconds=0.05))
+    database = Database(f"sqlite:///{tmp_path / 'x.db'}", DatabaseSettings(wait_seconds=0.05))
 
     async def write() -> None:
         with pytest.raises(DatabaseBusy):
@@ -61,7 +61,7 @@ async def test_a_writer_that_waits_too_long_is_told_to_come_back(tmp_path: Path)
 
 async def test_a_writer_in_another_process_is_waited_for_without_keeping_anybody_else(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
-    database = Database(f"sqlite:///{path}", Settings(wait_seconds=5))
+    database = Database(f"sqlite:///{path}", DatabaseSettings(wait_seconds=5))
     other = sqlite3.connect(path, isolation_level=None)
     done: list[str] = []
 
@@ -91,7 +91,7 @@ async def test_a_writer_in_another_process_is_waited_for_without_keeping_anybody
 
 async def test_a_writer_in_another_process_that_does_not_stop_is_told_of(tmp_path: Path) -> None:
     path = tmp_path / "x.db"
-    database = Database(f"sqlite:///{path}", Settings(wait_seconds=0.05))
+    database = Database(f"sqlite:///{path}", DatabaseSettings(wait_seconds=0.05))
     other = sqlite3.connect(path, isolation_level=None)
     try:
         async with database.reading() as connection:

@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.clock import ManualClock
 from carillon.errors import AlreadyExists, NotFound
-from carillon.storage import Claim, Database, TokenReused, TokenSpent, idempotency, made_before, make_once
+from carillon.storage import Database, IdempotencyToken, TokenReused, TokenSpent, idempotency, made_before, make_once
 
 pytestmark = pytest.mark.anyio
 
-CLAIM = Claim("StartSpeakerSearchTask/p1", "token-1", {"a": 1, "b": [2]})
+CLAIM = IdempotencyToken("StartSpeakerSearchTask/p1", "token-1", {"a": 1, "b": [2]})
 
 
 class NameTaken(AlreadyExists):
@@ -28,7 +28,7 @@ class Room:
         self.database = database
         self.clock = clock
 
-    async def make(self, resource_id: str, claim: Claim | None = CLAIM, name: str | None = None) -> str:
+    async def make(self, resource_id: str, claim: IdempotencyToken | None = CLAIM, name: str | None = None) -> str:
         async def insert(connection: AsyncConnection) -> str:
             if (await connection.execute(sa.text("SELECT 1 FROM things WHERE name = :name"), {"name": name})).first():
                 raise NameTaken("The name is taken.")
@@ -57,7 +57,7 @@ async def room(database: Database, clock: ManualClock) -> Room:
 
 async def test_a_new_token_makes_something_and_names_it_from_then_on(room: Room) -> None:
     assert await room.make("1") == "1"
-    same = Claim(CLAIM.scope, CLAIM.token, {"b": [2], "a": 1})
+    same = IdempotencyToken(CLAIM.scope, CLAIM.token, {"b": [2], "a": 1})
     assert await room.make("2", same) == "1"
     async with room.database.reading() as connection:
         assert await made_before(connection, same, room.clock.now(), room.find) == "1"
@@ -67,8 +67,8 @@ async def test_a_new_token_makes_something_and_names_it_from_then_on(room: Room)
 async def test_a_token_is_bound_to_its_parameters_and_its_scope(room: Room) -> None:
     await room.make("1")
     with pytest.raises(TokenReused, match="token-1"):
-        await room.make("2", Claim(CLAIM.scope, CLAIM.token, {"a": 2}))
-    assert await room.make("3", Claim("other", CLAIM.token, {"a": 2})) == "3"
+        await room.make("2", IdempotencyToken(CLAIM.scope, CLAIM.token, {"a": 2}))
+    assert await room.make("3", IdempotencyToken("other", CLAIM.token, {"a": 2})) == "3"
 
 
 async def test_a_token_is_forgotten_after_a_day_and_may_serve_again(room: Room) -> None:
@@ -76,7 +76,7 @@ async def test_a_token_is_forgotten_after_a_day_and_may_serve_again(room: Room) 
     room.clock.advance(timedelta(hours=24) - timedelta(microseconds=1))
     assert await room.make("2") == "1"
     room.clock.advance(timedelta(microseconds=1))
-    again = Claim(CLAIM.scope, CLAIM.token, {"other": True})
+    again = IdempotencyToken(CLAIM.scope, CLAIM.token, {"other": True})
     assert await room.make("2", again) == "2"
     assert await room.make("3", again) == "2"
 
@@ -141,7 +141,7 @@ async def test_a_race_that_is_lost_to_the_same_token_finds_what_was_made(
     assert await room.make("2", name="same") == "1"
     blind_once()
     with pytest.raises(TokenReused):
-        await room.make("3", Claim(CLAIM.scope, CLAIM.token, {"a": 2}), name="same")
+        await room.make("3", IdempotencyToken(CLAIM.scope, CLAIM.token, {"a": 2}), name="same")
     assert await room.ids() == ["1"]
 
 

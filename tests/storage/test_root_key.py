@@ -12,7 +12,7 @@ import pytest
 from anyio import to_thread
 
 import carillon.app  # noqa: F401 - every room declares its tables
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import SystemClock
 from carillon.profiles import Profiles
 from carillon.storage import Database, RootKeyUnusable, Vault, check_root_key, migrate, unlock
@@ -66,7 +66,7 @@ def path(tmp_path: Path) -> Path:
 
 
 async def add_domain(database: Database, vault: Vault) -> None:
-    async with Profiles(database, vault, Place(), SystemClock()) as profiles:
+    async with Profiles(database, vault, AwsAccount(), SystemClock()) as profiles:
         await profiles.create_domain("callers", None, KMS_KEY)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import ManualClock
 from carillon.matroska import AUDIO, Block, Muxer, Track
 from carillon.storage import Database, Vault
@@ -83,7 +83,7 @@ def make_streams(
     """Make the room, as often as a test restarts it."""
 
     def make(settings: StreamSettings) -> Streams:
-        return Streams(database, vault, Place(), clock, tmp_path / "streams", settings)
+        return Streams(database, vault, AwsAccount(), clock, tmp_path / "streams", settings)
 
     return make
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import SystemClock
 from carillon.storage import Database, Vault
 from carillon.streams import Earliest, Streams, StreamSettings, tables
@@ -23,7 +23,7 @@ PROCESS = """
 import json, sys
 from pathlib import Path
 import anyio
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import SystemClock
 from carillon.storage import Database, Vault
 from carillon.streams import AckEventType, Streams, StreamSettings
@@ -49,7 +49,8 @@ async def listen(recording):
 
 async def main():
     database = Database(f"sqlite:///{folder / 'carillon.db'}")
-    async with Streams(database, Vault(bytes(32)), Place(), SystemClock(), folder / "streams", settings) as streams:
+    parts = database, Vault(bytes(32)), AwsAccount(), SystemClock()
+    async with Streams(*parts, folder / "streams", settings) as streams:
         async with anyio.create_task_group() as group:
             for name in ("one", "two", "three", "four"):
                 group.start_soon(produce, streams, name)
@@ -74,7 +75,7 @@ async def test_what_was_persisted_is_there_in_order_after_every_kill(
     storage: StreamSettings, producer: Any, database: Database, tmp_path: Path, stored_names: Callable[[], list[str]]
 ) -> None:
     def start() -> Streams:
-        return Streams(database, Vault(bytes(32)), Place(), SystemClock(), tmp_path / "streams", storage)
+        return Streams(database, Vault(bytes(32)), AwsAccount(), SystemClock(), tmp_path / "streams", storage)
 
     (tmp_path / "header").write_bytes(producer.header)
     (tmp_path / "clusters").write_bytes(b"".join(producer.fragment(index, blocks=2) for index in range(200)))

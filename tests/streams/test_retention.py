@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from anyio import wait_all_tasks_blocked
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import ManualClock
 from carillon.storage import Database, Vault
 from carillon.streams import (
@@ -353,7 +353,7 @@ async def test_several_servers_share_a_bucket(
     shared = replace(settings, cache_bytes=0, **bucket.settings)
 
     def node(folder: str) -> Streams:
-        return Streams(database, vault, Place(), clock, tmp_path / folder, shared)
+        return Streams(database, vault, AwsAccount(), clock, tmp_path / folder, shared)
 
     async with node("one") as one, node("two") as two:
         stream = await one.create("call", retention_hours=1)
@@ -386,8 +386,8 @@ async def test_two_databases_do_not_take_each_others_objects_for_strays(
     other = Database(f"sqlite:///{tmp_path / 'other.db'}")
     async with other.transaction() as connection:
         await connection.run_sync(tables.streams.metadata.create_all)
-    mine = Streams(database, Vault(bytes(32)), Place(), clock, tmp_path, shared)
-    theirs = Streams(other, Vault(bytes([1] * 32)), Place(), clock, tmp_path, shared)
+    mine = Streams(database, Vault(bytes(32)), AwsAccount(), clock, tmp_path, shared)
+    theirs = Streams(other, Vault(bytes([1] * 32)), AwsAccount(), clock, tmp_path, shared)
     async with mine, theirs:
         stream = await theirs.create("call", retention_hours=1)
         await write(theirs, stream, producer.body(1))

@@ -15,13 +15,13 @@ import soundfile
 from anyio import Event, fail_after, sleep
 from structlog.testing import capture_logs
 
-from carillon.analysis import Settings as AnalysisSettings
+from carillon.analysis import AnalysisSettings
 from carillon.api.access import Explanations
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.audio import Embedding, Pcm
 from carillon.clock import ManualClock
 from carillon.errors import CarillonError
-from carillon.inference import Habit, Models, Sound, VadState
+from carillon.inference import AcousticJudgment, Models, SpeakerBaseline, VadState
 from carillon.matroska import AUDIO, BlockRead, Track
 from carillon.media import After, Fragment, Newest, Oldest, Position
 from carillon.notifications import Event as Notification
@@ -38,22 +38,22 @@ from carillon.pipelines import (
     StreamSource,
 )
 from carillon.profiles import Profiles
-from carillon.storage import Claim, Database, Vault
+from carillon.storage import Database, IdempotencyToken, Vault
 from carillon.tasks import (
     Analyses,
     Enrollment,
     Identifier,
     Lifecycle,
-    Settings,
     StartTask,
     Supervisor,
     Task,
     Tasks,
+    TaskSettings,
     TaskStore,
 )
 from carillon.tasks.model import TaskState
 
-PLACE = Place()
+PLACE = AwsAccount()
 STREAM = "arn:aws:kinesisvideo:us-east-1:111122223333:stream/call/1732270000000"
 OTHER_STREAM = "arn:aws:kinesisvideo:us-east-1:111122223333:stream/other/1732270000001"
 STEREO = Track(1, 1, AUDIO, "", "A_PCM/INT/LIT", b"", 8_000.0, 2, 16)
@@ -210,8 +210,8 @@ class QuickModels:
     def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: str) -> float:
         return 20.0 * score - 10.0
 
-    def hear(self, speech: Pcm, habit: Habit) -> tuple[Sound, Habit]:
-        return Sound((0.1, 0.6, 0.3), 0.5), habit
+    def hear(self, speech: Pcm, baseline: SpeakerBaseline) -> tuple[AcousticJudgment, SpeakerBaseline]:
+        return AcousticJudgment((0.1, 0.6, 0.3), 0.5), baseline
 
 
 @pytest.fixture(scope="session")
@@ -242,7 +242,7 @@ class Room:
     clock: ManualClock
     models: Any
     open_stream: Callable[[str, Position], Any]
-    settings: Settings = field(default_factory=lambda: Settings(silence_seconds=2, housekeeping_seconds=1000))
+    settings: TaskSettings = field(default_factory=lambda: TaskSettings(silence_seconds=2, housekeeping_seconds=1000))
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     newest_position: Callable[[str], Awaitable[str | None]] | None = None
 
@@ -372,7 +372,7 @@ def _start(
     token: str | None = None,
     parameters: Mapping[str, Any] | None = None,
 ) -> StartTask:
-    claim = Claim(f"Start/{pipeline.id}", token, parameters or {}) if token else None
+    claim = IdempotencyToken(f"Start/{pipeline.id}", token, parameters or {}) if token else None
     return StartTask(pipeline.id, SourceRequest(stream, channel, after), claim)
 
 

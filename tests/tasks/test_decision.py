@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from carillon.profiles import Channel, Likeness, Match
+from carillon.audio import BandPair
+from carillon.profiles import Likeness, VoiceMatch
 from carillon.tasks import Candidate, decide
 from carillon.tasks.decision import plausible
 
@@ -12,12 +13,12 @@ KNOWN = 0.5
 class Scores:
     """A cosine counts twenty times itself on one channel, ten times across."""
 
-    def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: Channel) -> float:
+    def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: BandPair) -> float:
         return score * (10 if channel == "cross" else 20)
 
 
-def match(profile_id: str, score: float, channel: Channel = "tel", size: int = 100) -> Match:
-    return Match(profile_id, score, channel, size)
+def match(profile_id: str, score: float, channel: BandPair = "tel", size: int = 100) -> VoiceMatch:
+    return VoiceMatch(profile_id, score, channel, size)
 
 
 def test_nobody_found_is_nobody() -> None:
@@ -50,7 +51,7 @@ def test_the_same_cosine_says_less_in_a_larger_domain() -> None:
 class Telephone:
     """Much as the shipped model scores 10 s by telephone; a cosine of 0.5 says nothing."""
 
-    def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: Channel) -> float:
+    def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: BandPair) -> float:
         return min(max(36.4 * score - 18.1, -13.8), 13.8)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from carillon.clock import ManualClock
 from carillon.media import Fragment
-from carillon.tasks import Settings, TaskState
+from carillon.tasks import TaskSettings, TaskState
 from carillon.tasks.lag import Lag
 
 pytestmark = pytest.mark.anyio
@@ -95,7 +95,7 @@ async def test_tasks_that_cannot_keep_up_fall_behind_say_so_and_lose_nothing(
         return len(await room.told(tone)) == 4 and _shown() == 0
 
     monkeypatch.setattr(models, "push", slow)
-    room = quick_room.again(settings=Settings(silence_seconds=60))
+    room = quick_room.again(settings=TaskSettings(silence_seconds=60))
     pipeline = await room.pipeline()
     search, tone = await room.search(pipeline), await room.tone(pipeline)
     async with room.running():

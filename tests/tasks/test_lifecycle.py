@@ -11,7 +11,7 @@ from carillon.clock import ManualClock
 from carillon.notifications import Outbox
 from carillon.pipelines import PipelineNotFound, PipelineState
 from carillon.storage import DatabaseBusy
-from carillon.tasks import Settings, Supervisor, TaskNotFound, TaskState
+from carillon.tasks import Supervisor, TaskNotFound, TaskSettings, TaskState
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import ACTIVE, ENDED, TRANSITIONS
 from carillon.tasks.runner import Runner
@@ -79,7 +79,7 @@ async def test_a_pipeline_ends_when_it_should_and_fails_if_every_task_did(room: 
 async def test_a_pipeline_is_stopped_eight_hours_after_its_creation(
     room: Any, clock: ManualClock, state: PipelineState
 ) -> None:
-    room = room.again(settings=Settings(silence_seconds=1_000_000))
+    room = room.again(settings=TaskSettings(silence_seconds=1_000_000))
     pipeline = await room.pipeline()
     task = await room.tone(pipeline) if state is not PipelineState.NOT_STARTED else None
     await room.set_state(pipeline, state)
@@ -238,7 +238,7 @@ async def test_a_pipeline_that_is_gone_is_nothing_to_end(room: Any) -> None:
 
 async def test_without_an_event_bus_state_changes_can_still_be_read_back(room: Any) -> None:
     parts = (room.database, room.pipelines, room.store, room.profiles, room.outbox)
-    lifecycle = Lifecycle(*parts, room.lifecycle._place, room.clock)
+    lifecycle = Lifecycle(*parts, room.lifecycle._account, room.clock)
     pipeline = await room.pipeline()
     await room.set_state(pipeline, PipelineState.STOPPING)
     assert await lifecycle.end_if_over(pipeline)

@@ -8,9 +8,9 @@ import pytest
 from anyio import Event, create_task_group, fail_after, wait_all_tasks_blocked
 
 from carillon.clock import ManualClock, StallDetector
-from carillon.media import After, Newest, Oldest, Position, StreamNotFound
-from carillon.tasks.listener import Heard, Listener
+from carillon.media import After, Newest, Oldest, Position, RemoteStreamNotFound
 from carillon.tasks.reading import StreamReading
+from carillon.tasks.subscription import LastFragment, StreamSubscription
 
 pytestmark = pytest.mark.anyio
 
@@ -25,9 +25,9 @@ class Ear:
         self.done = Event()
         self.go_on = Event()
         self.go_on.set()
-        self.listener: Listener | None = None
+        self.listener: StreamSubscription | None = None
 
-    async def listen(self, reading: StreamReading, position: Position, had: Heard | None = None) -> None:
+    async def listen(self, reading: StreamReading, position: Position, had: LastFragment | None = None) -> None:
         async with reading.listening(position, had) as self.listener:
             listener = self.listener
             async for fragment in listener.fragments:
@@ -151,11 +151,11 @@ async def test_a_stream_that_cannot_be_read_ends_its_tasks_and_says_why(
             group.start_soon(reading.run)
             group.start_soon(ear.listen, reading, Newest())
             await wait_all_tasks_blocked()
-            tape.fail(StreamNotFound(ARN))
+            tape.fail(RemoteStreamNotFound(ARN))
             await ear.done.wait()
             group.cancel_scope.cancel()
     assert ear.listener is not None
-    assert isinstance(ear.listener.failure, StreamNotFound)
+    assert isinstance(ear.listener.failure, RemoteStreamNotFound)
     assert reading.is_read  # a stream that cannot be read counts as silent
     clock.advance(timedelta(seconds=7))
     assert reading.quiet_seconds == 7
@@ -328,7 +328,7 @@ async def test_who_resumes_is_not_given_again_what_it_had(
 ) -> None:
     resumed = Ear()
     tape.record(10)
-    had = Heard(6, clock.now() + timedelta(seconds=6))
+    had = LastFragment(6, clock.now() + timedelta(seconds=6))
     with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
@@ -346,7 +346,7 @@ async def test_a_stream_that_could_not_be_read_is_tried_again_for_the_next_task(
     with fail_after(120):
         async with create_task_group() as group:
             group.start_soon(reading.run)
-            tape.fail(StreamNotFound(ARN))
+            tape.fail(RemoteStreamNotFound(ARN))
             group.start_soon(refused.listen, reading, Newest())
             await refused.done.wait()
             reading.watch()

@@ -11,10 +11,10 @@ from anyio import sleep_forever, wait_all_tasks_blocked
 from carillon.api.access import read_trail
 from carillon.clock import ManualClock
 from carillon.matroska import AUDIO, Track
-from carillon.media import Fragment, FragmentNotFound, Position, StreamNotFound
+from carillon.media import Fragment, FragmentNotFound, Position, RemoteStreamNotFound
 from carillon.pipelines import Element, ElementKind, PipelineState, WrongPipelineState
 from carillon.storage import Database
-from carillon.tasks import Settings, TaskState, TaskStore
+from carillon.tasks import TaskSettings, TaskState, TaskStore
 
 pytestmark = pytest.mark.anyio
 
@@ -148,7 +148,7 @@ async def test_a_stopped_task_says_so_with_what_it_did_not_reach(quick_room: Any
 async def test_failures_of_stopped_tasks_can_be_left_out_but_not_those_of_calls_that_end(
     quick_room: Any, tape: Any, noise: Any, clock: ManualClock
 ) -> None:
-    room = quick_room.again(settings=Settings(silence_seconds=2, failure_events_on_stop=False))
+    room = quick_room.again(settings=TaskSettings(silence_seconds=2, failure_events_on_stop=False))
     pipeline = await room.pipeline()
     async with room.running():
         search, tone = await room.search(pipeline), await room.tone(pipeline)
@@ -250,7 +250,7 @@ async def test_a_stream_that_cannot_be_read_fails_its_tasks_and_then_the_pipelin
         search = await room.search(pipeline)
         tape.play(noise[: 16 * SECOND])
         await room.until_told(search, "IdentificationNoMatchesFound")
-        tape.fail(StreamNotFound("call"))
+        tape.fail(RemoteStreamNotFound("call"))
         ended = await room.until_ended(pipeline)
     assert ended.state is PipelineState.FAILED
     assert await room.told(search) == ["IdentificationNoMatchesFound", "VoiceprintGenerationFailure"]
@@ -269,7 +269,7 @@ async def test_a_pipeline_of_which_one_task_went_well_does_not_fail(
         await room.stop(tone)
         await room.until_state(tone, TaskState.STOPPED)
         search = await room.search(pipeline)
-        tape.fail(StreamNotFound("call"))
+        tape.fail(RemoteStreamNotFound("call"))
         await room.until_state(search, TaskState.FAILED)
         assert (await room.pipelines.find(pipeline.id)).state is PipelineState.IN_PROGRESS
         clock.advance(timedelta(seconds=3))  # nobody reads the stream any more: it counts as silent
@@ -381,7 +381,9 @@ async def test_silence_of_a_stream_that_no_task_listens_to_ends_the_call_unless_
     def open_stream(stream_arn: str, position: Position) -> Any:
         return Silence() if stream_arn == OTHER_STREAM else tape.open(stream_arn, position)
 
-    room = room.again(open_stream=open_stream, settings=Settings(silence_seconds=2, watch_unused_streams=is_watched))
+    room = room.again(
+        open_stream=open_stream, settings=TaskSettings(silence_seconds=2, watch_unused_streams=is_watched)
+    )
     pipeline = await room.pipeline(STREAM, OTHER_STREAM)
     async with room.running():
         tone = await room.tone(pipeline)

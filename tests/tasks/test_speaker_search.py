@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from carillon.analysis import Settings as AnalysisSettings
+from carillon.analysis import AnalysisSettings
 from carillon.api.access import read_trail
 from carillon.audio import Embedding, Pcm
 from carillon.inference import VadState
 from carillon.profiles import Voiceprint
-from carillon.tasks import Settings
+from carillon.tasks import TaskSettings
 from carillon.tasks.model import TaskState
 
 RATE_HZ = 8_000
@@ -53,7 +53,7 @@ async def domain(quick_room: Any) -> Any:
     voice[0] = 1
     speech = np.zeros(16_000, np.int16)
     async with room.database.transaction() as connection:
-        known = Voiceprint("known", domain.id, voice, speech, "quick", room.clock.now(), band="tel", twin=None)
+        known = Voiceprint("known", domain.id, voice, speech, "quick", room.clock.now(), band="tel", narrowband=None)
         await room.profiles.keep_voiceprint(connection, known)
     profile = await room.profiles.enroll("known")
     return domain, profile.id
@@ -61,7 +61,7 @@ async def domain(quick_room: Any) -> Any:
 
 def _room(quick_room: Any, analysis: AnalysisSettings) -> Any:
     return quick_room.again(
-        models=TwoVoices(), analysis=analysis, settings=Settings(silence_seconds=2, housekeeping_seconds=1000)
+        models=TwoVoices(), analysis=analysis, settings=TaskSettings(silence_seconds=2, housekeeping_seconds=1000)
     )
 
 

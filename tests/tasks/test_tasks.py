@@ -21,15 +21,14 @@ from carillon.pipelines import (
     StreamSource,
     WrongPipelineState,
 )
-from carillon.profiles import DomainNotFound, Voiceprint, VoiceprintExpired, VoiceprintNotFound
+from carillon.profiles import DomainNotFound, ForeignDomain, Voiceprint, VoiceprintExpired, VoiceprintNotFound
 from carillon.storage import TokenReused
 from carillon.tasks import (
     DomainInUse,
-    DomainUnknown,
-    Settings,
     TaskConflict,
     TaskKind,
     TaskNotFound,
+    TaskSettings,
     TaskState,
     VoiceKnown,
     VoiceprintPending,
@@ -129,9 +128,9 @@ async def test_a_task_needs_its_feature_channel_and_domain(room: Any) -> None:
     pipeline = await room.pipeline()
     with pytest.raises(MalformedArn):
         await room.search(pipeline, domain_arn="arn")
-    with pytest.raises(DomainUnknown):
+    with pytest.raises(ForeignDomain):
         await room.search(pipeline, domain_arn=f"arn:aws:chime:eu-west-1:111122223333:voice-profile-domain/{NOBODY}")
-    with pytest.raises(DomainUnknown):
+    with pytest.raises(ForeignDomain):
         await room.search(pipeline, domain_arn=pipeline.arn)
     with pytest.raises(DomainNotFound):
         await room.search(pipeline, domain_arn=f"arn:aws:chime:us-east-1:111122223333:voice-profile-domain/{NOBODY}")
@@ -281,7 +280,7 @@ async def test_a_day_after_the_call_a_voiceprint_has_expired(room: Any, clock: M
 async def test_a_voice_that_its_domain_knows_is_enrolled_again_only_if_settings_allow_it(
     known_voices: str, quick_room: Any, call: Any, logged: list[Any]
 ) -> None:
-    room = quick_room.again(settings=Settings(known_voices=known_voices))
+    room = quick_room.again(settings=TaskSettings(known_voices=known_voices))
     pipeline = await room.pipeline()
     domain = await room.domain()
     first, second = [await room.search(pipeline, channel, domain_arn=domain.arn) for channel in (0, 1)]

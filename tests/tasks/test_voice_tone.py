@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from carillon.analysis import Settings as AnalysisSettings
+from carillon.analysis import AnalysisSettings
 from carillon.audio import Pcm
-from carillon.inference import Habit, Said, Sound
+from carillon.inference import AcousticJudgment, SpeakerBaseline, WordsJudgment
 from carillon.matroska import AUDIO, Track
 from carillon.storage import Database
-from carillon.tasks import Settings, TaskState
+from carillon.tasks import TaskSettings, TaskState
 
 pytestmark = pytest.mark.anyio
 
@@ -34,9 +34,9 @@ class Listening:
         self.vad, self.speaker, self.tone, self.words = models.vad, models.speaker, models.tone, self
         self.count = 0
 
-    def hear(self, speech: Pcm) -> Said:
+    def hear(self, speech: Pcm) -> WordsJudgment:
         self.count += 1
-        return Said(SAID, 7, (0.9, 0.08, 0.02))
+        return WordsJudgment(SAID, 7, (0.9, 0.08, 0.02))
 
 
 class Souring:
@@ -44,9 +44,11 @@ class Souring:
 
     id = "souring"
 
-    def hear(self, _: Pcm, habit: Habit) -> tuple[Sound, Habit]:
-        negative = min(0.9, 0.1 + 0.2 * habit.seconds)
-        return Sound((negative, 0.95 - negative, 0.05), 0.5), Habit(habit.seconds + 1, habit.mean)
+    def hear(self, _: Pcm, baseline: SpeakerBaseline) -> tuple[AcousticJudgment, SpeakerBaseline]:
+        negative = min(0.9, 0.1 + 0.2 * baseline.seconds)
+        return AcousticJudgment((negative, 0.95 - negative, 0.05), 0.5), SpeakerBaseline(
+            baseline.seconds + 1, baseline.mean
+        )
 
 
 async def heard(room: Any, tape: Any, samples: Any, **more: Any) -> list[Any]:
@@ -227,5 +229,5 @@ async def test_settings_of_the_analysis_are_those_of_every_task(quick_room: Any,
 
 
 def test_admitted_languages_are_told_apart_by_commas() -> None:
-    assert Settings().languages == ()
-    assert Settings(tone_languages="de-DE, pl-PL,").languages == ("de-DE", "pl-PL")
+    assert TaskSettings().languages == ()
+    assert TaskSettings(tone_languages="de-DE, pl-PL,").languages == ("de-DE", "pl-PL")

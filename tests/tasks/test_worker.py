@@ -15,7 +15,7 @@ from carillon.clock import ManualClock
 from carillon.matroska import AUDIO, Track
 from carillon.profiles import Profiles
 from carillon.storage import DatabaseBusy
-from carillon.tasks import Settings, TaskState, TaskStore
+from carillon.tasks import TaskSettings, TaskState, TaskStore
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import Checkpoint, CheckpointUnreadable
 
@@ -66,7 +66,7 @@ def stutter(monkeypatch: pytest.MonkeyPatch, owner: type, name: str, times: int)
 async def test_a_busy_database_is_asked_again(
     room: Any, tape: Any, call: Any, monkeypatch: pytest.MonkeyPatch, owner: type, name: str
 ) -> None:
-    room = room.again(settings=Settings(silence_seconds=1))
+    room = room.again(settings=TaskSettings(silence_seconds=1))
     pipeline = await room.pipeline()
     search = await room.search(pipeline)
     calls = stutter(monkeypatch, owner, name, times=2)
@@ -80,7 +80,7 @@ async def test_a_busy_database_is_asked_again(
 async def test_a_database_that_stays_busy_interrupts_a_task_which_then_goes_on_from_its_checkpoint(
     room: Any, tape: Any, call: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = room.again(settings=Settings(silence_seconds=1))
+    room = room.again(settings=TaskSettings(silence_seconds=1))
     pipeline = await room.pipeline()
     async with room.running():
         search, tone = await room.search(pipeline), await room.tone(pipeline)
@@ -129,7 +129,7 @@ async def test_both_tasks_of_a_leg_have_the_detector_asked_once(
 async def test_of_a_commit_that_nobody_confirmed_the_database_knows_whether_it_happened(
     room: Any, tape: Any, call: Any, monkeypatch: pytest.MonkeyPatch, is_committed: bool
 ) -> None:
-    room = room.again(settings=Settings(silence_seconds=1, commit_seconds=0.3))
+    room = room.again(settings=TaskSettings(silence_seconds=1, commit_seconds=0.3))
     commit, hung = TaskStore.commit, []
 
     async def hang_once(self: TaskStore, pipeline: Any, task: Any, outcome: Any, *rest: Any, **more: Any) -> bool:
@@ -271,7 +271,7 @@ async def test_speech_from_before_a_gap_counts(room: Any, tape: Any, call: Any) 
 
 
 async def test_leniently_a_call_is_heard_at_the_rate_that_it_has(room: Any, tape: Any, call: Any) -> None:
-    room = room.again(settings=Settings(silence_seconds=2, rate_mismatch="lenient", checkpoint_seconds=1))
+    room = room.again(settings=TaskSettings(silence_seconds=2, rate_mismatch="lenient", checkpoint_seconds=1))
     pipeline = await room.pipeline()
     async with room.running():
         search = await room.search(pipeline)
@@ -292,7 +292,7 @@ async def _heard(room: Any, task: Any, milliseconds: int) -> bool:
 
 
 async def test_a_call_in_aac_goes_on_in_another_process(room: Any, tape: Any, call: Any) -> None:
-    room = room.again(settings=Settings(silence_seconds=2, checkpoint_seconds=1))
+    room = room.again(settings=TaskSettings(silence_seconds=2, checkpoint_seconds=1))
     track, packets = _aac(call[: 25 * SECOND])
     fragments = [packets[at : at + 8] for at in range(0, len(packets), 8)]  # of 1.024 s
     pipeline = await room.pipeline()

@@ -15,7 +15,7 @@ from carillon.errors import InvalidRequest
 from carillon.profiles import OpenVoice, Profile, TooManyProfiles
 from carillon.voices import work
 from carillon.voices.archive import ArchiveBroken, read_archive, writing_archive
-from carillon.voices.room import Room, room
+from carillon.voices.tools import VoiceTools, room
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("embeds_once")]
 
@@ -42,7 +42,7 @@ async def nothing(*_: Any) -> None:
 
 
 @pytest.fixture
-async def a_room(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Room]:
+async def a_room(tmp_path: Path, anyio_backend: str) -> AsyncIterator[VoiceTools]:
     chosen = config.load(tmp_path / "data", {"profiles": {"max_profiles_per_domain": 45}}, environment={})
     async with opened(chosen):
         pass
@@ -50,7 +50,7 @@ async def a_room(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Room]:
         yield made
 
 
-async def new_domain(a_room: Room, voices: int = 0) -> str:
+async def new_domain(a_room: VoiceTools, voices: int = 0) -> str:
     domain_id = (await a_room.profiles.create_domain("callers", None, KMS_KEY)).id
     for number in range(voices):
         await a_room.bulk.enroll(domain_id, voice(number)[1], nothing)
@@ -66,7 +66,7 @@ async def peak_bytes(doing: Callable[[], Awaitable[Any]]) -> int:
         tracemalloc.stop()
 
 
-async def test_export_and_import_take_no_more_memory_for_more_voices(a_room: Room, tmp_path: Path) -> None:
+async def test_export_and_import_take_no_more_memory_for_more_voices(a_room: VoiceTools, tmp_path: Path) -> None:
     few, many = await new_domain(a_room, 10), await new_domain(a_room, 40)
     into = [await new_domain(a_room), await new_domain(a_room)]
     exporting, importing = [], []
@@ -80,7 +80,7 @@ async def test_export_and_import_take_no_more_memory_for_more_voices(a_room: Roo
     assert len(await a_room.profiles.profiles(into[1])) == 40
 
 
-async def test_what_came_in_before_an_import_broke_off_is_told_and_stays(a_room: Room, tmp_path: Path) -> None:
+async def test_what_came_in_before_an_import_broke_off_is_told_and_stays(a_room: VoiceTools, tmp_path: Path) -> None:
     path = tmp_path / "voices"
     with writing_archive(path, PASSPHRASE) as archive:
         for number in range(50):  # more than the domain may hold
@@ -93,7 +93,7 @@ async def test_what_came_in_before_an_import_broke_off_is_told_and_stays(a_room:
     assert len(await a_room.profiles.profiles(domain_id)) == 45
 
 
-async def test_an_export_that_breaks_off_leaves_no_file(a_room: Room, tmp_path: Path) -> None:
+async def test_an_export_that_breaks_off_leaves_no_file(a_room: VoiceTools, tmp_path: Path) -> None:
     domain_id = await new_domain(a_room, 2)
     async with a_room.database.transaction() as connection:
         await connection.exec_driver_sql("UPDATE enrollment_speech SET speech = x'00' WHERE number = 2")
@@ -103,7 +103,7 @@ async def test_an_export_that_breaks_off_leaves_no_file(a_room: Room, tmp_path: 
     assert names(tmp_path) == before
 
 
-async def test_an_archive_that_cannot_be_written_is_told_in_one_line(a_room: Room, tmp_path: Path) -> None:
+async def test_an_archive_that_cannot_be_written_is_told_in_one_line(a_room: VoiceTools, tmp_path: Path) -> None:
     domain_id = await new_domain(a_room)
     with pytest.raises(InvalidRequest, match="cannot be written: No such file"):
         await work.export(a_room, domain_id, tmp_path / "nowhere" / "voices", PASSPHRASE)
@@ -131,7 +131,7 @@ def test_an_archive_with_anything_behind_its_end_is_refused(tmp_path: Path) -> N
         list(read_archive(path, PASSPHRASE))
 
 
-async def test_voices_that_another_domain_has_do_not_count_as_there_already(a_room: Room, tmp_path: Path) -> None:
+async def test_voices_that_another_domain_has_do_not_count_as_there_already(a_room: VoiceTools, tmp_path: Path) -> None:
     has_them, has_not = await new_domain(a_room, 2), await new_domain(a_room)
     path = tmp_path / "voices"
     await work.export(a_room, has_them, path, PASSPHRASE)

@@ -16,7 +16,7 @@ from carillon.app import prepare
 from carillon.cli import app
 from carillon.commands.voices import PASSPHRASE_VARIABLE, PassphraseWeak
 from carillon.voices.archive import ArchiveBroken
-from carillon.voices.room import room
+from carillon.voices.tools import room
 
 pytestmark = pytest.mark.usefixtures("embeds_once")
 

@@ -3,7 +3,7 @@
     python training/speaker/calibrate.py DIR [--write]
 
 DIR has a manifest.csv (path, speaker, source) with speechocean762 and LibriSpeech, both CC BY 4.0; rows of any other
-source are left out. Everybody's speech is heard by the product's own gate, wideband, by telephone, and as its twin.
+source are left out. Everybody's speech goes through the product's own gate, in wideband, by telephone, and narrowband.
 
 A center is what all voices of a band have in common: the mean over people, corpora and hearings, each corpus and each
 hearing counting the same. One is subtracted from every embedding of wideband speech, the other from every one of a
@@ -27,9 +27,9 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from carillon.audio import Band, Embedding, Pcm
-from carillon.evaluation.conditions import Condition, Listened, conditions, listen
-from carillon.evaluation.fitting import Fitted, Needed, Quality, fit_line, halves, quality_of
-from carillon.evaluation.manifest import Recording, read_manifest
+from carillon.evaluation.conditions import Condition, EmbeddedSpeech, conditions, listen
+from carillon.evaluation.fitting import FitQuality, Fitted, Needed, fit_line, halves, quality_of
+from carillon.evaluation.manifest import ManifestRecording, read_manifest
 from carillon.evaluation.measures import equal_error_rate
 from carillon.evaluation.pieces import PIECE_SECONDS, Hearing
 from carillon.evaluation.tables import as_toml, entries_of
@@ -44,7 +44,7 @@ SAME_PERSON: Final = {"so762_1228": "so762_0960"}
 the next highest of 3,321 pairs of names has 0.67. The first is left out."""
 HEARINGS: Final[Mapping[Band, Sequence[Hearing]]] = {
     "wb": (Hearing("wideband"),),
-    "tel": (Hearing("telephone"), Hearing("twin")),
+    "tel": (Hearing("telephone"), Hearing("narrowband")),
 }
 
 Centers: TypeAlias = Mapping[Band, Embedding]
@@ -70,7 +70,7 @@ def main() -> int:
     return 0
 
 
-def clean(recordings: Sequence[Recording]) -> list[Recording]:
+def clean(recordings: Sequence[ManifestRecording]) -> list[ManifestRecording]:
     """Return those that a shipped number may be made from, each person once."""
     return [
         recording
@@ -79,7 +79,7 @@ def clean(recordings: Sequence[Recording]) -> list[Recording]:
     ]
 
 
-def listen_raw(recordings: Sequence[Recording]) -> Listened:
+def listen_raw(recordings: Sequence[ManifestRecording]) -> EmbeddedSpeech:
     """Embed everybody with the model as it is, nothing subtracted."""
     wanted = [Condition(of.compared, noisy, of.seconds) for of in _calibrated() for noisy in (False, True)]
     models = Models()
@@ -96,13 +96,16 @@ class _Bare:
         return self._encoder.uncentered(speech, band)
 
 
-def centers_of(listened: Listened, people: Sequence[int], recordings: Sequence[Recording]) -> Centers:
+def centers_of(listened: EmbeddedSpeech, people: Sequence[int], recordings: Sequence[ManifestRecording]) -> Centers:
     """Return the mean of some people's voices for each band: over each corpus and hearing, then over those."""
     return {band: _center(listened, people, recordings, hearings) for band, hearings in HEARINGS.items()}
 
 
 def _center(
-    listened: Listened, people: Sequence[int], recordings: Sequence[Recording], hearings: Sequence[Hearing]
+    listened: EmbeddedSpeech,
+    people: Sequence[int],
+    recordings: Sequence[ManifestRecording],
+    hearings: Sequence[Hearing],
 ) -> Embedding:
     source = {recording.speaker: _source(recording) for recording in recordings}
     names = {listened.people[number] for number in people}
@@ -119,16 +122,18 @@ def _center(
     return center
 
 
-def recentered(listened: Listened, centers: Centers) -> Listened:
+def recentered(listened: EmbeddedSpeech, centers: Centers) -> EmbeddedSpeech:
     """Subtract its band's center from every embedding."""
     moved = {}
     for (hearing, seconds), pieces in listened.pieces.items():
         center = centers["wb" if hearing.carried == "wideband" else "tel"]
         moved[hearing, seconds] = [replace(piece, embedding=centered(piece.embedding, center)) for piece in pieces]
-    return Listened(moved, listened.people)
+    return EmbeddedSpeech(moved, listened.people)
 
 
-def _fitted(listened: Listened, moved: Listened, condition: Condition, recordings: Sequence[Recording]) -> Fitted:
+def _fitted(
+    listened: EmbeddedSpeech, moved: EmbeddedSpeech, condition: Condition, recordings: Sequence[ManifestRecording]
+) -> Fitted:
     """Fit one length and channel to everybody, if there are enough people; `moved` is `listened`, centered."""
     clean_pairs, pairs = pairs_of(_compared(moved, condition)), _pairs(moved, condition, None)
     if clean_pairs is None or pairs is None:
@@ -147,7 +152,9 @@ def _fitted(listened: Listened, moved: Listened, condition: Condition, recording
     )
 
 
-def _held_out(listened: Listened, condition: Condition, recordings: Sequence[Recording]) -> Quality | None:
+def _held_out(
+    listened: EmbeddedSpeech, condition: Condition, recordings: Sequence[ManifestRecording]
+) -> FitQuality | None:
     """Measure centers and lines of half of the people on the other half, both ways round for several halvings."""
     tests = []
     for half, others in halves(len(listened.people)):
@@ -157,7 +164,7 @@ def _held_out(listened: Listened, condition: Condition, recordings: Sequence[Rec
     return quality_of(tests)
 
 
-def _pairs(listened: Listened, condition: Condition, people: Numbers | None) -> Pairs | None:
+def _pairs(listened: EmbeddedSpeech, condition: Condition, people: Numbers | None) -> Pairs | None:
     """Return the pairs of a condition as recorded and with noise, together; of some people, None for all."""
     found = []
     for noisy in (False, True):
@@ -167,7 +174,7 @@ def _pairs(listened: Listened, condition: Condition, people: Numbers | None) -> 
     return one + other if one and other else None
 
 
-def _compared(listened: Listened, condition: Condition) -> Comparison:
+def _compared(listened: EmbeddedSpeech, condition: Condition) -> Comparison:
     comparison = listened.compared(condition)
     assert comparison is not None  # everybody was heard for as long in every way
     return comparison
@@ -177,7 +184,7 @@ def _calibrated() -> list[Condition]:
     return [condition for condition in conditions(noisy=(False,)) if condition.channel]
 
 
-def _told(fit: Fitted, listened: Listened) -> str:
+def _told(fit: Fitted, listened: EmbeddedSpeech) -> str:
     """Return a line of figures; the equal error rate also without the center."""
     comparison = listened.compared(fit.condition)
     pairs = pairs_of(comparison) if comparison else None
@@ -204,7 +211,7 @@ def _manifest(text: str, centers: Centers, tables: str, people: int) -> str:
     return f"{head}\n\n{about}{tables}"
 
 
-def _source(recording: Recording) -> str:
+def _source(recording: ManifestRecording) -> str:
     return next(source for source in SOURCES if recording.labels["source"].startswith(source))
 
 

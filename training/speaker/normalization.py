@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from calibrate import SOURCES, centers_of, clean, listen_raw, recentered
 
-from carillon.evaluation.conditions import Condition, Listened
+from carillon.evaluation.conditions import Condition, EmbeddedSpeech
 from carillon.evaluation.fitting import halves
 from carillon.evaluation.manifest import read_manifest
 from carillon.evaluation.measures import equal_error_rate, minimum_detection_cost
@@ -28,7 +28,7 @@ from carillon.evaluation.trials import pairs_of, voices_of
 
 CONDITIONS: Final = tuple(
     Condition(compared, False, seconds)
-    for compared in ("wideband", "telephone", "cross, twin")
+    for compared in ("wideband", "telephone", "cross, narrowband")
     for seconds in (3, 5, 10)
 )
 HIGHEST: Final = 20
@@ -50,7 +50,7 @@ def main(directory: Path) -> int:
         centers = centers_of(listened, cohort.tolist(), recordings)
         centered = recentered(listened, centers)
         one: Voices = np.mean(list(centers.values()), axis=0)
-        ways: Mapping[str, tuple[Listened, npt.NDArray[np.int64] | None]] = {
+        ways: Mapping[str, tuple[EmbeddedSpeech, npt.NDArray[np.int64] | None]] = {
             "cosine": (listened, None),
             "one center": (recentered(listened, dict.fromkeys(centers, one)), None),
             "centered": (centered, None),
@@ -69,7 +69,7 @@ def main(directory: Path) -> int:
 
 
 def _errors(
-    listened: Listened, condition: Condition, test: npt.NDArray[np.int64], cohort: npt.NDArray[np.int64] | None
+    listened: EmbeddedSpeech, condition: Condition, test: npt.NDArray[np.int64], cohort: npt.NDArray[np.int64] | None
 ) -> tuple[float, float] | None:
     comparison = listened.compared(condition)
     assert comparison is not None
@@ -86,11 +86,11 @@ def _errors(
     return equal_error_rate(pairs.genuine, pairs.impostor), minimum_detection_cost(pairs.genuine, pairs.impostor, PRIOR)
 
 
-def _embeddings(listened: Listened, hearing: Hearing, condition: Condition) -> Voices:
+def _embeddings(listened: EmbeddedSpeech, hearing: Hearing, condition: Condition) -> Voices:
     return voices_of(listened.pieces, hearing, condition.seconds, listened.people).embeddings
 
 
-def _cohort(listened: Listened, hearing: Hearing, people: npt.NDArray[np.int64]) -> Voices:
+def _cohort(listened: EmbeddedSpeech, hearing: Hearing, people: npt.NDArray[np.int64]) -> Voices:
     """Return one voice of each person of the cohort: the mean of all pieces of 5 s."""
     voices = voices_of(listened.pieces, hearing, 5, listened.people)
     means = [voices.embeddings[voices.speaker == number].mean(axis=0) for number in people if number in voices.speaker]

@@ -1,4 +1,4 @@
-"""How well speech is accounted for: against the labelled turns of calls, and on what is no speech at all.
+"""How well speech is accounted for: against the labeled turns of calls, and on what is no speech at all.
 
     python training/speech/accounting.py DIR [--noise DIR] [--collar 0.25]
 
@@ -26,7 +26,7 @@ import soundfile
 from sounds import RATE_HZ, sounds
 
 from carillon.analysis import VadModel
-from carillon.analysis.speech import FRAME_SECONDS, Heard, SpeechGate
+from carillon.analysis.speech import FRAME_SECONDS, JudgedFrames, SpeechGate
 from carillon.analysis.speech.telephone import through_telephone
 from carillon.audio import Pcm
 from carillon.inference import Models
@@ -51,12 +51,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Frames of a channel, by what they are labelled and judged."""
+    """Frames of a channel, by what they are labeled and judged."""
 
-    labelled: int
+    labeled: int
     missed: int
     sound: int
-    """Labelled, and not a pause."""
+    """Labeled, and not a pause."""
     missed_sound: int
     other: int
     false: int
@@ -66,7 +66,7 @@ class Account:
 
     def row(self) -> str:
         """Return the shares in percent."""
-        shares = ((self.missed, self.labelled), (self.missed_sound, self.sound), (self.false, self.other))
+        shares = ((self.missed, self.labeled), (self.missed_sound, self.sound), (self.false, self.other))
         return "".join(f"{100 * part / max(whole, 1):10.1f} %" for part, whole in shares)
 
 
@@ -104,19 +104,19 @@ def of_calls(folder: Path, vad: VadModel, collar: float) -> Iterator[tuple[str, 
             yield row["path"], channel, account_of(heard, [turn for turn in turns if turn.channel == channel], collar)
 
 
-def account_of(heard: Heard, turns: Iterable[Turn], collar: float) -> Account:
+def account_of(heard: JudgedFrames, turns: Iterable[Turn], collar: float) -> Account:
     """Hold what was judged against the turns of that channel."""
     is_speech, decibels = heard.is_speech, _decibels(heard)
     middle = (np.arange(len(is_speech)) + 0.5) * FRAME_SECONDS
-    is_labelled, is_edge = np.zeros(len(is_speech), np.bool_), np.zeros(len(is_speech), np.bool_)
+    is_labeled, is_edge = np.zeros(len(is_speech), np.bool_), np.zeros(len(is_speech), np.bool_)
     for turn in turns:
-        is_labelled |= (middle >= turn.start) & (middle < turn.end)
+        is_labeled |= (middle >= turn.start) & (middle < turn.end)
         is_edge |= (np.abs(middle - turn.start) < collar) | (np.abs(middle - turn.end) < collar)
-    in_turn, outside = is_labelled & ~is_edge, ~is_labelled & ~is_edge
+    in_turn, outside = is_labeled & ~is_edge, ~is_labeled & ~is_edge
     speech_db = 10 * np.log10(np.mean(10 ** (decibels[is_speech] / 10))) if is_speech.any() else 0.0
     in_sound = in_turn & (decibels > speech_db - SOUND_DB)
     return Account(
-        labelled=_count(in_turn),
+        labeled=_count(in_turn),
         missed=_count(in_turn & ~is_speech),
         sound=_count(in_sound),
         missed_sound=_count(in_sound & ~is_speech),
@@ -149,14 +149,14 @@ def recorded(folder: Path | None) -> dict[str, Pcm]:
     return {f"recorded: {kind} ({len(parts)})": np.concatenate(parts) for kind, parts in kinds.items()}
 
 
-def judged(samples: Pcm, rate_hz: int, vad: VadModel) -> Heard:
+def judged(samples: Pcm, rate_hz: int, vad: VadModel) -> JudgedFrames:
     """Return the whole of (n,) samples as the product hears it."""
     gate = SpeechGate(vad, rate_hz)
     parts = (gate.push(samples), gate.end())
-    return Heard(0, np.concatenate([it.frames for it in parts]), np.concatenate([it.is_speech for it in parts]))
+    return JudgedFrames(0, np.concatenate([it.frames for it in parts]), np.concatenate([it.is_speech for it in parts]))
 
 
-def _decibels(heard: Heard) -> npt.NDArray[np.float64]:
+def _decibels(heard: JudgedFrames) -> npt.NDArray[np.float64]:
     power = np.mean((heard.frames / 32_768.0) ** 2, axis=1)
     decibels: npt.NDArray[np.float64] = 10 * np.log10(power + 1e-12)
     return decibels

@@ -28,7 +28,7 @@ corpora that it never heard come first. Do not decide anything about a person by
 | | EmoGator (Apache-2.0): 602 vocal bursts of 257 people |
 | | speechocean762 and LibriSpeech (both CC BY 4.0): 134 people reading English aloud, taken for neutral |
 | | all of it also in rooms, before other microphones, with noise (ESC-10, CC BY 3.0), at other speeds, by telephone |
-| Licence | Apache-2.0 |
+| License | Apache-2.0 |
 | Made by | `training/tone/train.py` |
 
 How to read the figures: UAR is the mean recall of the tones that occur (three: guessing gives 33 %); each clip is heard
@@ -45,8 +45,8 @@ The same at the start of a call, when nothing is known of how the person usually
 
 Limits: three classes only; surprise and boredom were never heard; single acted sentences, and laughs and sobs for most
 of what is positive; language, age, accent and recording shift it; people whose kind of reading it never heard are
-called negative more often (see the rows of speechocean762 and LibriSpeech, corpus not heard). A habit holds the means
-of what was heard of a person: treat stored states as biometric data, as carillon does.
+called negative more often (see the rows of speechocean762 and LibriSpeech, corpus not heard). A baseline is the mean of
+what was heard of a person: treat stored states as biometric data, as carillon does.
 """
 
 

@@ -24,7 +24,18 @@ from check import check
 
 from carillon.evaluation.manifest import read_manifest
 from carillon.inference.tone import LABELS
-from carillon.training.tone import CHANGES, DEFAULT, LIGHT, Labelled, Listener, Name, hear, table, train, write_head
+from carillon.training.tone import (
+    CHANGES,
+    DEFAULT,
+    LIGHT,
+    FeatureExtractor,
+    LabeledRecording,
+    Name,
+    hear,
+    table,
+    train,
+    write_head,
+)
 
 _ATTRIBUTION: Final = (
     "Trained for carillon on EmoDB (CC0 1.0), EmoGator (F. W. Buhl, Apache-2.0), speechocean762 and LibriSpeech (CC BY "
@@ -43,19 +54,19 @@ HEADS: Final = {
 READINGS_OF_A_SPEAKER: Final = 3
 
 
-def acted(directories: Sequence[Path]) -> list[Labelled]:
+def acted(directories: Sequence[Path]) -> list[LabeledRecording]:
     """Return all recordings whose tone is one of the three."""
     rows = [row for folder in directories for row in read_manifest(folder, ("corpus", "valence", "commercial_use"))]
-    return [Labelled.of(row) for row in rows if row.labels["valence"] in LABELS]
+    return [LabeledRecording.of(row) for row in rows if row.labels["valence"] in LABELS]
 
 
-def calm(directory: Path) -> list[Labelled]:
+def calm(directory: Path) -> list[LabeledRecording]:
     """Return the first few recordings of every reader, taken for neutral."""
-    chosen: dict[str, list[Labelled]] = {}
+    chosen: dict[str, list[LabeledRecording]] = {}
     for row in read_manifest(directory, ("source",)):
         corpus = "librispeech" if row.labels["source"].startswith("LibriSpeech") else "speechocean762"
-        labelled = Labelled(row, corpus, LABELS.index("neutral"), "read")
-        chosen.setdefault(row.speaker, []).append(labelled)
+        labeled = LabeledRecording(row, corpus, LABELS.index("neutral"), "read")
+        chosen.setdefault(row.speaker, []).append(labeled)
     return [item for own in chosen.values() for item in own[:READINGS_OF_A_SPEAKER]]
 
 
@@ -70,12 +81,12 @@ def main() -> None:
     arguments = parser.parse_args()
     started = time.monotonic()
 
-    listener = Listener(arguments.noise, arguments.cache)
-    labelled = acted(arguments.acted)
-    may_learn = [item.recording.labels["commercial_use"] == "yes" for item in labelled]
-    learned = [item for item, may in zip(labelled, may_learn, strict=True) if may] + calm(arguments.calm)
+    listener = FeatureExtractor(arguments.noise, arguments.cache)
+    labeled = acted(arguments.acted)
+    may_learn = [item.recording.labels["commercial_use"] == "yes" for item in labeled]
+    learned = [item for item, may in zip(labeled, may_learn, strict=True) if may] + calm(arguments.calm)
     clips = hear(listener, learned, CHANGES)
-    others = hear(listener, [item for item, may in zip(labelled, may_learn, strict=True) if not may], ())
+    others = hear(listener, [item for item, may in zip(labeled, may_learn, strict=True) if not may], ())
     print(f"heard {len(clips.tones)} to learn from and {len(others.tones)} others, {time.monotonic() - started:.0f} s")
     for name, recipe in HEADS.items():
         trained = train(clips, recipe, others=others)

@@ -19,7 +19,7 @@ from train import CHANGES, acted, calm
 
 from carillon.analysis.tone.averages import HALF_SECONDS, MOST_JUDGMENTS, PRIOR
 from carillon.evaluation.measures import calibration_error, reliability
-from carillon.training.tone import DEFAULT, Clips, Listener, hear
+from carillon.training.tone import DEFAULT, Clips, FeatureExtractor, hear
 from carillon.training.tone.calibrating import calibrate, merged, softmax
 from carillon.training.tone.clips import Array, Labels
 from carillon.training.tone.heads import fit
@@ -63,12 +63,12 @@ def main() -> None:
     parser.add_argument("--noise", type=Path, required=True)
     parser.add_argument("--cache", type=Path)
     arguments = parser.parse_args()
-    listener = Listener(arguments.noise, arguments.cache)
-    labelled = acted(arguments.acted)
-    may = [item.recording.labels["commercial_use"] == "yes" for item in labelled]
-    learned = [item for item, is_clean in zip(labelled, may, strict=True) if is_clean] + calm(arguments.calm)
+    listener = FeatureExtractor(arguments.noise, arguments.cache)
+    labeled = acted(arguments.acted)
+    may = [item.recording.labels["commercial_use"] == "yes" for item in labeled]
+    learned = [item for item, is_clean in zip(labeled, may, strict=True) if is_clean] + calm(arguments.calm)
     clips = hear(listener, learned, CHANGES)
-    others = hear(listener, [item for item, is_clean in zip(labelled, may, strict=True) if not is_clean], ())
+    others = hear(listener, [item for item, is_clean in zip(labeled, may, strict=True) if not is_clean], ())
     before = histories_of(clips)
     people = merged([(scores_of(fit(clips.where(~fold), DEFAULT), clips, before), fold) for fold in dealt(clips, 3)])
     calibration = calibrate(clips, people, np.isin(clips.corpora, DEFAULT.calm))

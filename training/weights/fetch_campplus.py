@@ -7,7 +7,7 @@ What it tells is (1, 256): the embedding, L2 norm 1, (192,); then mean and stand
 first convolutions hear, (32,) each, which the embedding no longer knows: it was made to forget how something is said.
 
 Needs onnx and torch, which nothing else here does; see training/requirements.in. Files that are exported anew may
-differ in bytes with another torch. Licence of the weights: Apache-2.0.
+differ in bytes with another torch. License of the weights: Apache-2.0.
 """
 
 import sys

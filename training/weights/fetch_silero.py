@@ -7,7 +7,7 @@ The wheel's own exports hear one window of 32 ms at a time: most of their cost i
 Here all windows of a stretch go through what remembers nothing (spectrum, four convolutions) together, each convolution
 one product of matrices, and only the LSTM goes on window by window. What is left out is what a window of 32 ms cannot
 reach: the last convolution sees a single column, so its outer taps see padding alone.
-Needs onnx; see training/requirements.in. Licence: MIT.
+Needs onnx; see training/requirements.in. License: MIT.
 """
 
 import sys

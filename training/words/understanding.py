@@ -20,8 +20,8 @@ import soundfile
 import soxr
 
 from carillon.audio import MODEL_RATE_HZ, Pcm
-from carillon.inference import Settings
-from carillon.inference.catalog import Catalog
+from carillon.inference import ModelSettings
+from carillon.inference.catalog import ModelCatalog
 from carillon.inference.moonshine import Moonshine
 
 THRESHOLDS: Final = (-0.45, -0.55, -0.65, -0.75, -0.85, -1.0)
@@ -68,7 +68,7 @@ def main() -> None:
         "English, backwards": [samples[::-1].copy() for samples in read_aloud],
         "sounds": some(data / "noise", "*/*.flac"),
     }
-    transcriber = Moonshine(Catalog().find(Settings().asr, "asr"))
+    transcriber = Moonshine(ModelCatalog().find(ModelSettings().asr, "asr"))
     print(f"{'share believed from':36}", *(f"{threshold:7}" for threshold in THRESHOLDS))
     for kind, recordings in kinds.items():
         cut = [samples[:MOST_SAMPLES] for samples in recordings if len(samples) >= MODEL_RATE_HZ // 2]

@@ -8,7 +8,7 @@ Must not know tasks, profiles or what a notification looks like. Start reading a
 """
 
 from carillon.analysis.packing import StateUnreadable
-from carillon.analysis.settings import Settings
+from carillon.analysis.settings import AnalysisSettings
 from carillon.analysis.speaker import (
     EarlyIdentificationReady,
     IdentificationReady,
@@ -21,7 +21,7 @@ from carillon.analysis.speaker import (
     UnfitSpeech,
     VoiceprintReady,
     embed_speech,
-    twin_embedding,
+    narrowband_embedding,
 )
 from carillon.analysis.speech import SpeechGate, UnsupportedRate, VadModel, speech_of
 from carillon.analysis.tone import (
@@ -38,10 +38,10 @@ from carillon.analysis.tone import (
 )
 
 __all__ = [
+    "AnalysisSettings",
     "EarlyIdentificationReady",
     "IdentificationReady",
     "Label",
-    "Settings",
     "SpeakerAnalyzer",
     "SpeakerChanged",
     "SpeakerFinding",
@@ -64,6 +64,6 @@ __all__ = [
     "VoiceprintReady",
     "WordsModel",
     "embed_speech",
+    "narrowband_embedding",
     "speech_of",
-    "twin_embedding",
 ]

@@ -9,7 +9,7 @@ from carillon.bounds import Share
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class AnalysisSettings:
     """How speech is told from silence, and how much of it each stage needs. The times are those of Amazon Chime SDK."""
 
     speech_start_probability: Share = 0.5
@@ -27,15 +27,13 @@ class Settings:
     least_signal_to_noise_db: Annotated[float, Meta(ge=-100, le=100)] = 3.0
     """How much louder than the noise between the words speech must be to know somebody by it."""
     least_agreement: Annotated[float, Meta(ge=-1, le=1)] = 0.25
-    """How alike, as a cosine, any two pieces of 5 s must sound to be of one voice. Of speechocean762 none is refused
-    (the least was 0.35, in noise); two different people stay below it in four of five cases in wideband, and in two of
-    five by telephone."""
+    """How alike, as a cosine, any two pieces of 5 s must sound to be of one voice (docs/speaker-search.md)."""
     early_confidence: Share = 0.0
     """From 2 s of speech on, before there is enough to identify the caller, an event tells voice profiles of at least
-    this confidence: an extension. 0 means never; 0.97 names no more strangers than the identification does."""
+    this confidence: an extension. 0 means never (docs/speaker-search.md has what values do)."""
     speaker_change_confidence: Share = 0.0
     """Once the caller was identified, an event tells when somebody else speaks, at least so surely: an extension, for
-    which the task goes on to the end of the call. 0 means never; 0.9 is what was measured."""
+    which the task goes on to the end of the call. 0 means never (docs/speaker-search.md)."""
     tone_seconds: Annotated[float, Meta(ge=0.5, le=600)] = 10.0
     """Speech that is needed before tone is reported at all."""
     tone_every_seconds: Annotated[int, Meta(ge=1, le=3_600)] = 5

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from carillon.errors import StateConflict
 
 
-class AnotherCall(StateConflict):
+class RequestInProgress(StateConflict):
     """Another request about the same resource is still being answered."""
 
     def __init__(self, resource: str) -> None:
         super().__init__(f"Another request about {resource} is being answered. Ask again in a moment.")
 
 
-class Calls:
+class RequestCounter:
     """Counts the requests of this process that are changing a resource.
 
     AWS: 1 for each voice profile domain, voice profile, speaker search task and voice tone analysis task. Heeded where
@@ -40,7 +40,7 @@ class Calls:
             return
         busy = next((resource for resource in resources if self._now[resource] >= self._most), None)
         if busy is not None:
-            raise AnotherCall(busy)
+            raise RequestInProgress(busy)
         self._now.update(resources)
         try:
             yield

@@ -12,7 +12,7 @@ from carillon.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ThrottleSettings:
     """How often and how much at once clients may ask; 0 means as much as they like.
 
     Requests a second are of one access key, and of one family of operations.
@@ -59,7 +59,7 @@ class _Bucket:
 class Throttle:
     """Counts requests by caller and family."""
 
-    def __init__(self, settings: Settings, clock: Clock) -> None:
+    def __init__(self, settings: ThrottleSettings, clock: Clock) -> None:
         self._burst_seconds = settings.burst_seconds
         self._clock = clock
         self._rates: Mapping[str, float] = {

@@ -6,7 +6,7 @@ from carillon.commands.options import DataDir, Json
 
 
 def doctor(data_dir: DataDir = None, as_json: Json = False) -> None:
-    """Say what this installation is made of, and what stands in its way; it changes nothing."""
+    """Show what this installation is made of, and what stands in its way; it changes nothing."""
     import anyio
 
     from carillon import config

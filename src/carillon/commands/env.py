@@ -3,11 +3,11 @@
 import shlex
 import sys
 
-from carillon.commands.options import DataDir, Endpoint, Json
+from carillon.commands.options import DataDir, EndpointOption, Json
 from carillon.terminal import print_json
 
 
-def env(data_dir: DataDir = None, endpoint: Endpoint = None, as_json: Json = False) -> None:
+def env(data_dir: DataDir = None, endpoint: EndpointOption = None, as_json: Json = False) -> None:
     """Print the AWS_* variables that point any AWS SDK and CLI here: eval "$(carillon env)"."""
     from carillon import config
     from carillon.environment import exports

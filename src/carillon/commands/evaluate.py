@@ -1,4 +1,4 @@
-"""`carillon eval` and `carillon calibrate`: how right the models are on labelled speech, and what scores mean there."""
+"""`carillon eval` and `carillon calibrate`: how right the models are on labeled speech, and what scores mean there."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,33 +6,37 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from carillon.commands.options import DataDir, Json, Labelled, Threads, Where, Without
+from carillon.commands.options import DataDir, Json, LabeledOption, Threads, Where, Without
 
 if TYPE_CHECKING:
-    from carillon.inference import Settings as InferenceSettings
+    from carillon.inference import ModelSettings as InferenceSettings
 
-evaluate = typer.Typer(help="Measure how right the models are on a folder of labelled speech.", no_args_is_help=True)
+evaluate = typer.Typer(help="Measure how right the models are on a folder of labeled speech.", no_args_is_help=True)
 
-Report = Annotated[
+ReportOption = Annotated[
     Path | None,
     typer.Option(help="A folder to write figures and plots to, of calls a page each.", file_okay=False),
 ]
 Across = Annotated[
     str, typer.Option(help="Compare a person's speech only across values of this column: emotion.", metavar="COLUMN")
 ]
-Lines = Annotated[bool, typer.Option("--lines", help="Also hear GSM-FR, AMR-NB, Opus at 8 kb/s and lost packets.")]
-ToneHead = Annotated[str | None, typer.Option("--model", help="Id of the tone model. Default: that of the settings.")]
-Words = Annotated[bool, typer.Option(help="Listen to what is said too, as far as the settings do.")]
+LinesOption = Annotated[
+    bool, typer.Option("--lines", help="Also hear GSM-FR, AMR-NB, Opus at 8 kb/s and lost packets.")
+]
+ToneHeadOption = Annotated[
+    str | None, typer.Option("--model", help="Id of the tone model. Default: that of the settings.")
+]
+WordsOption = Annotated[bool, typer.Option(help="Listen to what is said too, as far as the settings do.")]
 
 
 @evaluate.command("speaker")
 def evaluate_speaker(
-    directory: Labelled,
+    directory: LabeledOption,
     where: Where = None,
     without: Without = None,
     across: Across = "session",
-    lines: Lines = False,
-    report: Report = None,
+    lines: LinesOption = False,
+    report: ReportOption = None,
     threads: Threads = 2,
     as_json: Json = False,
 ) -> None:
@@ -62,12 +66,12 @@ def evaluate_speaker(
 
 @evaluate.command("tone")
 def evaluate_tone(
-    directory: Labelled,
+    directory: LabeledOption,
     where: Where = None,
     without: Without = None,
-    report: Report = None,
-    model: ToneHead = None,
-    words: Words = True,
+    report: ReportOption = None,
+    model: ToneHeadOption = None,
+    words: WordsOption = True,
     threads: Threads = 2,
     as_json: Json = False,
 ) -> None:
@@ -90,10 +94,10 @@ def evaluate_tone(
 
 @evaluate.command("calls")
 def evaluate_calls(
-    directory: Labelled,
-    report: Report = None,
-    model: ToneHead = None,
-    words: Words = True,
+    directory: LabeledOption,
+    report: ReportOption = None,
+    model: ToneHeadOption = None,
+    words: WordsOption = True,
     threads: Threads = 2,
     as_json: Json = False,
 ) -> None:
@@ -112,7 +116,7 @@ def evaluate_calls(
 
 
 def calibrate(
-    directory: Labelled,
+    directory: LabeledOption,
     out: Annotated[
         Path | None, typer.Option(help="The file to write. Default: calibration.toml in the data folder.")
     ] = None,

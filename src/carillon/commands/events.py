@@ -22,7 +22,7 @@ def events(
     import anyio
 
     from carillon import config
-    from carillon.events import Wanted, show
+    from carillon.events import EventFilter, show
 
-    wanted = Wanted(task, read_since(since), undelivered)
+    wanted = EventFilter(task, read_since(since), undelivered)
     anyio.run(show, config.load(data_dir), wanted, follow, as_json)

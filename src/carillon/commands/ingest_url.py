@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from carillon.commands.options import DataDir, Endpoint, Json
+from carillon.commands.options import DataDir, EndpointOption, Json
 from carillon.terminal import print_json
 
 
@@ -22,7 +22,7 @@ def ingest_url(
     key: Annotated[
         str | None, typer.Option(help="Id of the access key on whose behalf; disabling it withdraws the URL.")
     ] = None,
-    endpoint: Endpoint = None,
+    endpoint: EndpointOption = None,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:

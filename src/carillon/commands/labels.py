@@ -1,4 +1,4 @@
-"""`carillon corpus`, `label` and `train`: labelled speech, and a tone head that learns from it."""
+"""`carillon corpus`, `label` and `train`: labeled speech, and a tone head that learns from it."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from carillon.commands.options import Json, Labelled, Threads
+from carillon.commands.options import Json, LabeledOption, Threads
 
 label = typer.Typer(help="Say how your own recordings sound, to train on and to measure by.", no_args_is_help=True)
-train = typer.Typer(help="Train a model on your own labelled recordings.", no_args_is_help=True)
+train = typer.Typer(help="Train a model on your own labeled recordings.", no_args_is_help=True)
 
 
 class CorpusName(StrEnum):
@@ -24,7 +24,7 @@ class CorpusName(StrEnum):
 
 @label.command("calls")
 def label_calls(
-    directory: Labelled,
+    directory: LabeledOption,
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 takes one that is free.", min=0, max=65535)] = 0,
     browser: Annotated[bool, typer.Option(help="Open the browser.")] = True,
     threads: Threads = 2,
@@ -47,7 +47,7 @@ def corpus(
     ],
     as_json: Json = False,
 ) -> None:
-    """Write DIR/manifest.csv for a published corpus of emotional speech, with what its licence allows."""
+    """Write DIR/manifest.csv for a published corpus of emotional speech, with what its license allows."""
     from carillon.corpora import write_corpus
 
     write_corpus(name.value, directory, as_json=as_json)
@@ -55,7 +55,7 @@ def corpus(
 
 @train.command("tone")
 def train_tone(
-    directory: Labelled,
+    directory: LabeledOption,
     out: Annotated[Path, typer.Option(file_okay=False, help="The folder to write the head, its card and figures to.")],
     name: Annotated[str, typer.Option(help="Id of the head.")] = "own-tone-head",
     light: Annotated[bool, typer.Option(help="Hear less: judging tone costs a third of it.")] = False,
@@ -68,13 +68,13 @@ def train_tone(
 ) -> None:
     """Train a tone head on DIR/manifest.csv (path, speaker, corpus, valence), and measure it on people held out.
 
-    Perhaps also emotion, licence and commercial_use, as `carillon corpus`
+    Perhaps also emotion, license and commercial_use, as `carillon corpus`
     writes them. Needs carillon-voice[training] and takes minutes.
     """
     from carillon.training import require
 
     require()
-    from carillon.training.tone.own import Wanted
+    from carillon.training.tone.own import HeadRequest
     from carillon.training.tone.own import train_tone as run
 
-    run(directory, out, Wanted(name, light), noises=noise, threads=threads, as_json=as_json)
+    run(directory, out, HeadRequest(name, light), noises=noise, threads=threads, as_json=as_json)

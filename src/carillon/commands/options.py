@@ -27,13 +27,13 @@ DataDir = Annotated[
     Path | None,
     typer.Option(help="Folder of the database, streams and keys. Default: CARILLON_DATA_DIR or ~/.carillon."),
 ]
-Endpoint = Annotated[
+EndpointOption = Annotated[
     str | None, typer.Option(help="Base URL of the server. Default: from its settings.", callback=base_url)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 JsonLines = Annotated[bool, typer.Option("--json", help="Print JSON, an object a line.")]
 
-Labelled = Annotated[
+LabeledOption = Annotated[
     Path, typer.Argument(exists=True, file_okay=False, metavar="DIR", help="Folder of the recordings.")
 ]
 Where = Annotated[

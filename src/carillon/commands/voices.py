@@ -17,7 +17,7 @@ from carillon.terminal import Table, print_json, progress
 
 if TYPE_CHECKING:
     from carillon.tasks import Candidate
-    from carillon.voices.room import Room
+    from carillon.voices.tools import VoiceTools
 
 profiles = typer.Typer(help="Show and look after the voices of a domain.", no_args_is_help=True)
 
@@ -27,8 +27,8 @@ _LEAST_PASSPHRASE: Final = 12
 Files = Annotated[
     list[Path], typer.Argument(help="Recordings: wav, flac, mp3, ogg, ...", exists=True, dir_okay=False, metavar="FILE")
 ]
-Domain = Annotated[str, typer.Option(help="Id or ARN of the voice profile domain.")]
-Channel = Annotated[int, typer.Option(help="Which channel of each recording to listen to.", min=0, max=1)]
+DomainOption = Annotated[str, typer.Option(help="Id or ARN of the voice profile domain.")]
+ChannelOption = Annotated[int, typer.Option(help="Which channel of each recording to listen to.", min=0, max=1)]
 
 
 class PassphraseWeak(InvalidRequest):
@@ -39,12 +39,12 @@ class PassphraseWeak(InvalidRequest):
 
 
 def identify(
-    files: Files, domain: Domain, channel: Channel = 0, data_dir: DataDir = None, as_json: Json = False
+    files: Files, domain: DomainOption, channel: ChannelOption = 0, data_dir: DataDir = None, as_json: Json = False
 ) -> None:
-    """Say whose voice is in recordings: every candidate, with the cosine and what was made of it."""
+    """Show whose voice is in recordings: every candidate, with the cosine and what was made of it."""
     from carillon.voices import work
 
-    async def work_in(opened: "Room") -> bool:
+    async def work_in(opened: "VoiceTools") -> bool:
         found = await opened.domain(domain)
         table = Table("recording", "voice profile", "channel", "cosine", "log ratio", "confidence")
         went_well = True
@@ -67,13 +67,15 @@ def identify(
 
 def enroll(
     files: Files,
-    domain: Domain,
+    domain: DomainOption,
     profile: Annotated[str | None, typer.Option(help="Add to this profile instead of making one for each.")] = None,
-    label: Annotated[str, typer.Option(help="With --profile: how it was heard, such as headset or meeting.")] = "",
+    label: Annotated[
+        str, typer.Option(help="With --profile: what it was recorded with, such as headset or meeting.")
+    ] = "",
     refuse_known: Annotated[
         bool, typer.Option("--refuse-known", help="Add no voice that the domain knows already, as another profile.")
     ] = False,
-    channel: Channel = 0,
+    channel: ChannelOption = 0,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
@@ -83,7 +85,7 @@ def enroll(
     if label and profile is None:
         raise InvalidRequest("A label tells the voices of one profile apart: give --profile too.")
 
-    async def work_in(opened: "Room") -> bool:
+    async def work_in(opened: "VoiceTools") -> bool:
         found = await opened.domain(domain)
         table = Table("recording", "voice profile", "known already as")
         went_well = True
@@ -107,7 +109,7 @@ def enroll(
 
 
 @profiles.command("list")
-def show_all(domain: Domain, data_dir: DataDir = None, as_json: Json = False) -> None:
+def show_all(domain: DomainOption, data_dir: DataDir = None, as_json: Json = False) -> None:
     """Show the voice profiles of a domain."""
     import anyio
 
@@ -118,11 +120,11 @@ def show_all(domain: Domain, data_dir: DataDir = None, as_json: Json = False) ->
 
 
 @profiles.command("re-embed")
-def re_embed(domain: Domain, data_dir: DataDir = None, as_json: Json = False) -> None:
+def re_embed(domain: DomainOption, data_dir: DataDir = None, as_json: Json = False) -> None:
     """Make embeddings anew from the encrypted enrollment audio, after another speaker model was chosen."""
     from carillon.voices import work
 
-    async def work_in(opened: "Room") -> bool:
+    async def work_in(opened: "VoiceTools") -> bool:
         found = await opened.domain(domain)
         with progress("embedding") as advance:
             changed = await work.re_embed(opened, found.id, advance)
@@ -135,7 +137,7 @@ def re_embed(domain: Domain, data_dir: DataDir = None, as_json: Json = False) ->
 
 @profiles.command("export")
 def export(
-    domain: Domain,
+    domain: DomainOption,
     file: Annotated[Path, typer.Argument(help="A new file.", metavar="FILE")],
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -148,7 +150,7 @@ def export(
 
     passphrase = _passphrase(confirm=True)
 
-    async def work_in(opened: "Room") -> bool:
+    async def work_in(opened: "VoiceTools") -> bool:
         count = await work.export(opened, (await opened.domain(domain)).id, file, passphrase)
         _say(f"{count} voice(s) written to {file}.", {"written": count, "path": str(file)}, as_json)
         return True
@@ -158,7 +160,7 @@ def export(
 
 @profiles.command("import")
 def take_in(
-    domain: Domain,
+    domain: DomainOption,
     file: Annotated[Path, typer.Argument(help="An archive.", exists=True, dir_okay=False, metavar="FILE")],
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -171,7 +173,7 @@ def take_in(
 
     passphrase = _passphrase(confirm=False)
 
-    async def work_in(opened: "Room") -> bool:
+    async def work_in(opened: "VoiceTools") -> bool:
         came, present = await work.take_in(opened, (await opened.domain(domain)).id, file, passphrase)
         said = f"{came} voice(s) came in; {present} were there already."
         _say(said, {"came": came, "present": present}, as_json)
@@ -182,7 +184,7 @@ def take_in(
 
 @profiles.command("duplicates")
 def duplicates(
-    domain: Domain,
+    domain: DomainOption,
     least: Annotated[float, typer.Option(help="Show pairs from this confidence on.", min=0.0, max=1.0)] = 0.5,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -190,7 +192,7 @@ def duplicates(
     """Show pairs of profiles that may be one person, surest first."""
     from carillon.voices import work
 
-    async def work_in(opened: "Room") -> bool:
+    async def work_in(opened: "VoiceTools") -> bool:
         pairs = await work.duplicates(opened, (await opened.domain(domain)).id, least)
         table = Table("voice profile", "and", "cosine", "confidence")
         for pair in pairs:
@@ -215,7 +217,7 @@ def _printed(table: Table, as_json: bool) -> Iterator[None]:
 
 
 def _say_fault(fault: str | None) -> bool:
-    """Say what is wrong with a recording, if anything is; return whether nothing is."""
+    """Write what is wrong with a recording, if anything is; return whether nothing is."""
     if fault is not None:
         sys.stderr.write(f"carillon: {fault}\n")
     return fault is None
@@ -229,11 +231,11 @@ def _ids(known: "Sequence[Candidate]") -> str:
     return ", ".join(f"{one.profile_id} ({one.confidence:.2f})" for one in known)
 
 
-def _run(data_dir: Path | None, work_in: "Callable[[Room], Awaitable[bool]]") -> None:
+def _run(data_dir: Path | None, work_in: "Callable[[VoiceTools], Awaitable[bool]]") -> None:
     import anyio
 
     from carillon import config
-    from carillon.voices.room import room
+    from carillon.voices.tools import room
 
     async def run() -> bool:
         async with room(config.load(data_dir)) as opened:

@@ -29,7 +29,7 @@ class ServerSilent(CarillonError):
 
 
 @dataclass(frozen=True, slots=True)
-class RunningServer:
+class ServerProcess:
     """A server process that answers requests."""
 
     url: str
@@ -39,7 +39,7 @@ class RunningServer:
 @asynccontextmanager
 async def running_server(
     data_dir: Path, environment: Mapping[str, str], python: str = sys.executable
-) -> AsyncIterator[RunningServer]:
+) -> AsyncIterator[ServerProcess]:
     """Start `carillon serve --port 0`, wait for its ready line, and stop it with SIGTERM when the block is left.
 
     Its log goes to `server.log` in the data folder.
@@ -57,7 +57,7 @@ async def running_server(
             url = await _ready_url(process)
             if url is None:
                 raise ServerSilent(log.read_text())
-            yield RunningServer(url, process.pid)
+            yield ServerProcess(url, process.pid)
         except get_cancelled_exc_class():
             process.kill()  # somebody pressed Ctrl-C: what is in its folder goes with the folder
             raise

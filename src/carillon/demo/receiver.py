@@ -42,7 +42,7 @@ class Inbox:
         return [item for item in self.received if item["detail"].get("taskId") == task_id]
 
     async def wait_for(self, task_id: str, *statuses: str, seconds: float, count: int = 1) -> dict[str, Any]:
-        """Wait until a task has told one of these statuses so often; return the last's detail, empty if it is late."""
+        """Wait until a task has published one of these statuses so often; return the last detail, or {} if late."""
         with move_on_after(seconds):
             async with self._changed:
                 while True:

@@ -36,7 +36,7 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Tell whether every expectation holds."""
+        """Return whether every expectation holds."""
         return all(expectation.holds for expectation in self.expectations)
 
     def to_json(self) -> dict[str, Any]:

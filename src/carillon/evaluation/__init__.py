@@ -1,4 +1,4 @@
-"""How right the models are, measured on labelled recordings: the figures behind every claim about voices.
+"""How right the models are, measured on labeled recordings: the figures behind every claim about voices.
 
 Uses exactly what a live call uses, the speech gate and the models, on files instead of a stream; knows no tasks and no
 domains. A folder has a `manifest.csv`; see `manifest.py` for its columns. Start reading at `speaker.py` or at `tone/`;
@@ -6,7 +6,7 @@ domains. A folder has a `manifest.csv`; see `manifest.py` for its columns. Start
 """
 
 from carillon.evaluation.calibrating import Calibrated, CalibrationRefused, calibrate, write_calibration
-from carillon.evaluation.calls import BadCall, CallHeard, follow_calls, show_calls, write_pages
+from carillon.evaluation.calls import BadCall, CallAnalysis, follow_calls, show_calls, write_pages
 from carillon.evaluation.figures import Decision
 from carillon.evaluation.fitting import Fitted, Needed
 from carillon.evaluation.histogram import histogram
@@ -21,7 +21,7 @@ __all__ = [
     "BadManifest",
     "Calibrated",
     "CalibrationRefused",
-    "CallHeard",
+    "CallAnalysis",
     "Decision",
     "Fitted",
     "Needed",

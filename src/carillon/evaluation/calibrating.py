@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from carillon.audio import BandPair
 from carillon.errors import InvalidRequest
 from carillon.evaluation.conditions import Condition, conditions, listen
 from carillon.evaluation.fitting import Fitted, Needed, fit_condition
-from carillon.evaluation.manifest import Recording
+from carillon.evaluation.manifest import ManifestRecording
 from carillon.evaluation.tables import as_toml, entries_of
 from carillon.evaluation.trials import Pairs, pairs_of
-from carillon.inference import CalibrationEntry, Channel, Models, line_of, read_calibration
+from carillon.inference import CalibrationEntry, Models, line_of, read_calibration
 from carillon.storage.files import replace_file
 
 
@@ -35,7 +36,7 @@ class Calibrated:
 
 
 def calibrate(
-    recordings: Sequence[Recording], models: Models, needed: Needed, search_seconds: float, *, threads: int = 2
+    recordings: Sequence[ManifestRecording], models: Models, needed: Needed, search_seconds: float, *, threads: int = 2
 ) -> Calibrated:
     """Fit every length and channel that the recordings have enough of.
 
@@ -53,7 +54,7 @@ def calibrate(
     wanted = [condition for condition in conditions(noisy=(False,)) if condition.channel]
     listened = listen(recordings, speaker, models.vad, wanted, threads)
     fits = []
-    scores: dict[Channel, tuple[Condition, Pairs]] = {}
+    scores: dict[BandPair, tuple[Condition, Pairs]] = {}
     for condition in sorted(wanted, key=lambda condition: -abs(condition.seconds - search_seconds)):
         assert condition.channel is not None  # or it would not be wanted
         in_force = line_of(speaker.calibration, condition.seconds, condition.channel)

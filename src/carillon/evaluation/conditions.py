@@ -10,16 +10,15 @@ import numpy.typing as npt
 
 from carillon.analysis.speaker import Embedder
 from carillon.analysis.speech import VadModel
-from carillon.audio import Embedding
-from carillon.evaluation.lines import Line
-from carillon.evaluation.manifest import BadManifest, Recording
+from carillon.audio import BandPair, Embedding
+from carillon.evaluation.lines import PhoneLine
+from carillon.evaluation.manifest import BadManifest, ManifestRecording
 from carillon.evaluation.pieces import PIECE_SECONDS, Hearing, Piece, Pieces, pieces_of
 from carillon.evaluation.trials import Comparison, compared, voices_of
-from carillon.inference import Channel
 
-Compared: TypeAlias = Literal["wideband", "telephone", "cross", "cross, twin"]
-"""Both wideband; both telephone; wideband enrolled and telephone searched; the same with the twin of what was enrolled,
-which is how the product compares across channels."""
+Compared: TypeAlias = Literal["wideband", "telephone", "cross", "cross, narrowband"]
+"""Both wideband; both telephone; wideband enrolled and telephone searched; the same with the narrowband embedding of
+what was enrolled, which is how the product compares across channels."""
 
 LENGTHS: Final = (3, 5, 10, 20)
 _LEAST_PEOPLE: Final = 2
@@ -34,11 +33,11 @@ class Condition:
     """With noise at 10 dB on both sides."""
     seconds: int
     """Of speech on each side."""
-    line: Line | None = None
+    line: PhoneLine | None = None
     """What the searched side came over; enrolled is by telephone."""
 
     @property
-    def channel(self) -> Channel | None:
+    def channel(self) -> BandPair | None:
         """Return the name of its calibration; None for what the product never does."""
         return _CHANNELS[self.compared]
 
@@ -49,21 +48,23 @@ class Condition:
         return Hearing(enrolled, self.noisy), Hearing(searched, self.noisy, self.line)
 
 
-_CHANNELS: Final[Mapping[Compared, Channel | None]] = {
+_CHANNELS: Final[Mapping[Compared, BandPair | None]] = {
     "wideband": "wb",
     "telephone": "tel",
     "cross": None,
-    "cross, twin": "cross",
+    "cross, narrowband": "cross",
 }
-_SIDES: Final[Mapping[Compared, tuple[Literal["wideband", "telephone", "twin"], Literal["wideband", "telephone"]]]] = {
+_SIDES: Final[
+    Mapping[Compared, tuple[Literal["wideband", "telephone", "narrowband"], Literal["wideband", "telephone"]]]
+] = {
     "wideband": ("wideband", "wideband"),
     "telephone": ("telephone", "telephone"),
     "cross": ("wideband", "telephone"),
-    "cross, twin": ("twin", "telephone"),
+    "cross, narrowband": ("narrowband", "telephone"),
 }
 
 
-class Listened:
+class EmbeddedSpeech:
     """Everybody's embeddings in every hearing that some conditions need, and the comparisons that they allow."""
 
     def __init__(self, pieces: Pieces, people: Sequence[str]) -> None:
@@ -88,15 +89,19 @@ class Listened:
         return compared(enrolled, voices_of(self.pieces, searched_as, condition.seconds, self.people))
 
 
-def conditions(*, noisy: Sequence[bool], lines: Sequence[Line] = ()) -> list[Condition]:
+def conditions(*, noisy: Sequence[bool], lines: Sequence[PhoneLine] = ()) -> list[Condition]:
     """Return every condition, in the order of reports."""
     plain = [Condition(compared, is_noisy, seconds) for compared in _SIDES for is_noisy in noisy for seconds in LENGTHS]
     return plain + [Condition("telephone", False, seconds, line) for line in lines for seconds in LENGTHS]
 
 
 def listen(
-    recordings: Sequence[Recording], embedder: Embedder, vad: VadModel, wanted: Sequence[Condition], threads: int
-) -> Listened:
+    recordings: Sequence[ManifestRecording],
+    embedder: Embedder,
+    vad: VadModel,
+    wanted: Sequence[Condition],
+    threads: int,
+) -> EmbeddedSpeech:
     """Embed everybody's speech in every way that some conditions need.
 
     Args:
@@ -115,7 +120,7 @@ def listen(
     with ThreadPoolExecutor(threads) as pool:
         pieces = pieces_of(recordings, hearings, embedder, vad, pool)
     _require(max((_twice_heard(said) for said in pieces.values()), default=0), len(people))
-    return Listened(pieces, people)
+    return EmbeddedSpeech(pieces, people)
 
 
 def _require(usable: int, people: int) -> None:

@@ -19,7 +19,7 @@ from carillon.evaluation.measures import (
     reliability,
 )
 from carillon.evaluation.trials import Comparison, Pairs, Search, closed_searches, open_searches, pairs_of
-from carillon.inference import MOST_EVIDENCE, Line, posteriors
+from carillon.inference import MOST_EVIDENCE, CalibrationLine, posteriors
 
 TARGET_PRIOR: Final = 0.01
 """Of minDCF: one pair in a hundred is of one person."""
@@ -120,7 +120,7 @@ class Answers:
     is_known: Flags  # (n,) the person is in the domain
 
 
-def figures_of(comparison: Comparison, line: Line | None, decision: Decision) -> Figures | None:
+def figures_of(comparison: Comparison, line: CalibrationLine | None, decision: Decision) -> Figures | None:
     """Measure a comparison; None without a pair of one person and one of two.
 
     Args:
@@ -144,17 +144,17 @@ def figures_of(comparison: Comparison, line: Line | None, decision: Decision) ->
     )
 
 
-def log_ratios(line: Line, scores: Scores) -> Scores:
-    """Return what `Line.at` returns, of many cosines at once."""
+def log_ratios(line: CalibrationLine, scores: Scores) -> Scores:
+    """Return what `CalibrationLine.at` returns, of many cosines at once."""
     return np.clip(line.a * scores + line.b, -MOST_EVIDENCE, MOST_EVIDENCE)
 
 
-def cost_of(line: Line, pairs: Pairs) -> float:
+def cost_of(line: CalibrationLine, pairs: Pairs) -> float:
     """Return Cllr of pairs, in bits."""
     return log_ratio_cost(log_ratios(line, pairs.genuine), log_ratios(line, pairs.impostor))
 
 
-def answers_of(search: Search, line: Line, decision: Decision) -> Answers:
+def answers_of(search: Search, line: CalibrationLine, decision: Decision) -> Answers:
     """Answer searches as the product does: by the confidence of the best candidate."""
     best = np.argsort(-search.scores, axis=1, kind="stable")[:, : decision.limit]
     ratios = log_ratios(line, np.take_along_axis(search.scores, best, axis=1).astype(np.float64))
@@ -185,7 +185,7 @@ def equal_error_interval(pairs: Pairs) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _verifying(pairs: Pairs, line: Line | None) -> Verifying:
+def _verifying(pairs: Pairs, line: CalibrationLine | None) -> Verifying:
     return Verifying(
         genuine_pairs=len(pairs.genuine),
         impostor_pairs=len(pairs.impostor),
@@ -207,7 +207,7 @@ def _identifying(comparison: Comparison) -> Identifying:
     return Identifying(enrolled, len(rank), float(np.mean(rank == 1)), float(np.mean(rank <= _FIRST_TEN)))
 
 
-def _answers(comparison: Comparison, line: Line, decision: Decision) -> tuple[list[Answers], int]:
+def _answers(comparison: Comparison, line: CalibrationLine, decision: Decision) -> tuple[list[Answers], int]:
     answers, size = [], 0
     for search in open_searches(comparison):
         answers.append(answers_of(search, line, decision))

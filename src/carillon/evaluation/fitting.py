@@ -12,11 +12,11 @@ from typing import Final, Literal, TypeAlias
 
 import numpy as np
 
-from carillon.evaluation.conditions import Condition, Listened
+from carillon.evaluation.conditions import Condition, EmbeddedSpeech
 from carillon.evaluation.figures import Decision, answers_of, bins_of, cost_of, joined
 from carillon.evaluation.measures import Scores, calibration_error, equal_error_rate
 from carillon.evaluation.trials import Comparison, Numbers, Pairs, open_searches, pairs_of
-from carillon.inference import Line
+from carillon.inference import CalibrationLine
 
 STEEPEST: Final = 60.0
 """Natural logarithm of the odds per unit of cosine."""
@@ -43,7 +43,7 @@ class Needed:
 
 
 @dataclass(frozen=True, slots=True)
-class Quality:
+class FitQuality:
     """How good lines are on people whom they were not fitted to."""
 
     cllr: float
@@ -63,7 +63,7 @@ class Fitted:
 
     condition: Condition
     verdict: Verdict
-    line: Line | None
+    line: CalibrationLine | None
     """None unless it was fitted."""
     people: int = 0
     """With two stretches that may be compared."""
@@ -71,25 +71,27 @@ class Fitted:
     impostor_pairs: int = 0
     equal_error_rate: float | None = None
     """None without pairs."""
-    held_out: Quality | None = None
+    held_out: FitQuality | None = None
     """Fitted to half of the people and tested on the other half, ten times; None if that cannot be done."""
-    before: Quality | None = None
+    before: FitQuality | None = None
     """Of the line that is in force, on the same people; None if there is none."""
 
 
-def fit_line(pairs: Pairs) -> Line:
+def fit_line(pairs: Pairs) -> CalibrationLine:
     """Fit a line to pairs: rising, no steeper than `STEEPEST`."""
     scores = np.concatenate([pairs.genuine, pairs.impostor])
     truth = np.concatenate([np.ones(len(pairs.genuine)), np.zeros(len(pairs.impostor))])
     weights = np.where(truth == 1, 0.5 / len(pairs.genuine), 0.5 / len(pairs.impostor))
     a, b = _newton(scores, truth, weights, steepest=None)
     if 0.0 <= a <= STEEPEST:
-        return Line(a, b)
+        return CalibrationLine(a, b)
     a = min(max(a, 0.0), STEEPEST)
-    return Line(a, _newton(scores, truth, weights, steepest=a)[1])
+    return CalibrationLine(a, _newton(scores, truth, weights, steepest=a)[1])
 
 
-def fit_condition(listened: Listened, condition: Condition, in_force: Line | None, needed: Needed) -> Fitted:
+def fit_condition(
+    listened: EmbeddedSpeech, condition: Condition, in_force: CalibrationLine | None, needed: Needed
+) -> Fitted:
     """Fit a line for one length and channel, or say why not.
 
     Args:
@@ -137,7 +139,7 @@ def halves(people: int) -> Iterator[tuple[Numbers, Numbers]]:
         yield other, one
 
 
-def quality_of(tests: Sequence[tuple[Line, Comparison]]) -> Quality | None:
+def quality_of(tests: Sequence[tuple[CalibrationLine, Comparison]]) -> FitQuality | None:
     """Measure each line on its own comparison, all together; None if there is nobody to compare or to search for."""
     costs, answers = [], []
     for line, comparison in tests:
@@ -146,7 +148,7 @@ def quality_of(tests: Sequence[tuple[Line, Comparison]]) -> Quality | None:
             costs.append(cost_of(line, pairs))
             answers += [answers_of(search, line, _EVEN) for search in islice(open_searches(comparison), _SPLITS)]
     together = joined(answers)
-    return Quality(float(np.mean(costs)), calibration_error(bins_of(together, _EVEN))) if together else None
+    return FitQuality(float(np.mean(costs)), calibration_error(bins_of(together, _EVEN))) if together else None
 
 
 def _newton(scores: Scores, truth: Scores, weights: Scores, steepest: float | None) -> tuple[float, float]:

@@ -8,8 +8,8 @@ import numpy as np
 from carillon.audio import Pcm
 from carillon.media.lossy import LossyCodec, through_codec
 
-Line: TypeAlias = Literal["GSM-FR", "AMR-NB", "Opus", "5 % lost"]
-LINES: Final[tuple[Line, ...]] = get_args(Line)
+PhoneLine: TypeAlias = Literal["GSM-FR", "AMR-NB", "Opus", "5 % lost"]
+LINES: Final[tuple[PhoneLine, ...]] = get_args(PhoneLine)
 
 _PACKET: Final = 160  # 20 ms at 8 kHz
 _LOST_SHARE: Final = 0.05
@@ -18,7 +18,7 @@ _FADE: Final = 0.8
 """How loud each 10 ms of a gap are, beside those before; the first are as loud as the voice."""
 
 
-def over_line(samples: Pcm, line: Line, name: str) -> Pcm:
+def over_line(samples: Pcm, line: PhoneLine, name: str) -> Pcm:
     """Return (n,) samples in [-1, 1] at 8 kHz as a line would deliver them; the same for the same name.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A folder of labelled recordings: `manifest.csv` with a line for each file, paths relative to the folder.
+"""A folder of labeled recordings: `manifest.csv` with a line for each file, paths relative to the folder.
 
 Every manifest has `path` and `speaker`. Four optional columns are understood: `session` tells which recordings of one
 person were made in one sitting; `start` and `end`, in seconds, and `channel`, left or right, tell which part of a file
@@ -27,7 +27,7 @@ class BadManifest(InvalidRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FilePart:
     """Which part of a file a line is about."""
 
     begin_seconds: float = 0.0
@@ -37,20 +37,20 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Recording:
+class ManifestRecording:
     """One line of a manifest."""
 
     path: Path
     speaker: str
     labels: dict[str, str]
     """Every column, by name."""
-    part: Part = Part()
+    part: FilePart = FilePart()
     """All of the file, unless the line says otherwise."""
 
     @property
     def name(self) -> str:
         """Return what tells it from all others of the manifest, wherever the folder lies."""
-        return self.labels["path"] if self.part == Part() else f"{self.labels['path']} {self.part}"
+        return self.labels["path"] if self.part == FilePart() else f"{self.labels['path']} {self.part}"
 
     @property
     def session(self) -> str:
@@ -73,14 +73,16 @@ class Recording:
                     samples = block[max(begin - at, 0) : None if end >= at + len(block) else max(round(end) - at, 0)]
                     kept.append(samples.mean(axis=1) if channel is None else channel_of(samples, channel))
                     at += len(block)
-                if at <= begin and self.part != Part():
+                if at <= begin and self.part != FilePart():
                     raise BadManifest(f"{self.path} ends at {at / sound.rate_hz:.1f} s, before the part of its line.")
                 return np.concatenate(kept), sound.rate_hz
         except UnreadableRecording as error:
             raise BadManifest(str(error)) from error
 
 
-def read_manifest(directory: Path, columns: Sequence[str], chosen: Mapping[str, str] | None = None) -> list[Recording]:
+def read_manifest(
+    directory: Path, columns: Sequence[str], chosen: Mapping[str, str] | None = None
+) -> list[ManifestRecording]:
     """Read a folder's manifest.
 
     Args:
@@ -106,7 +108,7 @@ def read_manifest(directory: Path, columns: Sequence[str], chosen: Mapping[str, 
     if missing:
         raise BadManifest(f"{file} needs at least one line and the columns {', '.join(missing)}.")
     recordings = [
-        Recording(directory / row["path"], row["speaker"], row, _part(file, row))
+        ManifestRecording(directory / row["path"], row["speaker"], row, _part(file, row))
         for row in rows
         if all(row[column] == value for column, value in chosen.items())
     ]
@@ -121,7 +123,7 @@ def read_manifest(directory: Path, columns: Sequence[str], chosen: Mapping[str, 
     return recordings
 
 
-def _part(file: Path, row: Mapping[str, str]) -> Part:
+def _part(file: Path, row: Mapping[str, str]) -> FilePart:
     channel = row.get("channel") or None
     if channel not in (None, *CHANNELS):
         raise BadManifest(f"{file}: the channel must be left or right, not {channel!r}.")
@@ -131,7 +133,7 @@ def _part(file: Path, row: Mapping[str, str]) -> Part:
         raise BadManifest(f"{file}: start and end must be seconds: {error}.") from error
     if not 0 <= begin < end:
         raise BadManifest(f"{file}: {row['path']} cannot begin at {begin} s and end at {end} s.")
-    return Part(begin, end, None if channel is None else CHANNELS.index(channel))
+    return FilePart(begin, end, None if channel is None else CHANNELS.index(channel))
 
 
 def chosen_lines(texts: Sequence[str]) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 
 from carillon.audio import MODEL_RATE_HZ, Pcm
-from carillon.evaluation.manifest import Recording
+from carillon.evaluation.manifest import ManifestRecording
 
 NOISE_DB: Final = 10.0
 """Level of a recording over its noise."""
@@ -29,7 +29,7 @@ class Noise:
         recordings: where the babble comes from; up to 24 people are kept, 10 s of each.
     """
 
-    def __init__(self, recordings: Sequence[Recording]) -> None:
+    def __init__(self, recordings: Sequence[ManifestRecording]) -> None:
         first = {recording.speaker: recording for recording in reversed(recordings)}
         names = np.random.default_rng(len(first)).permutation(sorted(first))[:_POOL]
         self._talk: Mapping[str, Pcm] = {str(name): _short(first[str(name)]) for name in names}
@@ -47,7 +47,7 @@ class Noise:
         return mixed
 
 
-def _short(recording: Recording) -> Pcm:
+def _short(recording: ManifestRecording) -> Pcm:
     samples, rate_hz = recording.read()
     short: Pcm = soxr.resample(samples[: _POOL_SECONDS * rate_hz], rate_hz, MODEL_RATE_HZ)
     return short

@@ -17,18 +17,18 @@ import numpy.typing as npt
 
 from carillon.analysis.speaker import Embedder, embed_piece
 from carillon.analysis.speech import FRAME_SAMPLES, SpeechGate, VadModel
-from carillon.analysis.speech.telephone import RATE_HZ, through_telephone, twin_of
+from carillon.analysis.speech.telephone import RATE_HZ, narrowband_of, through_telephone
 from carillon.audio import MODEL_RATE_HZ, Embedding, Pcm16
-from carillon.evaluation.lines import Line, over_line
-from carillon.evaluation.manifest import Recording
+from carillon.evaluation.lines import PhoneLine, over_line
+from carillon.evaluation.manifest import ManifestRecording
 from carillon.evaluation.noise import Noise
 from carillon.evaluation.progress import tracked
 
-Band: TypeAlias = Literal["wideband", "telephone"]
-Carried: TypeAlias = Literal["wideband", "telephone", "twin"]
+BandName: TypeAlias = Literal["wideband", "telephone"]
+Carried: TypeAlias = Literal["wideband", "telephone", "narrowband"]
 """How speech came: as recorded at more than 8 kHz, by telephone, or wideband passed through a telephone afterwards."""
 
-BANDS: Final[tuple[Band, ...]] = ("wideband", "telephone")
+BANDS: Final[tuple[BandName, ...]] = ("wideband", "telephone")
 SHORT_SECONDS: Final = 3
 PIECE_SECONDS: Final = 5
 _MOST_SECONDS: Final = 80
@@ -45,7 +45,7 @@ class Hearing:
 
     carried: Carried
     noisy: bool = False
-    line: Line | None = None
+    line: PhoneLine | None = None
     """What a telephone call came over; None for the telephone alone."""
 
 
@@ -72,7 +72,7 @@ class _Speech:
 
 
 def pieces_of(
-    recordings: Sequence[Recording],
+    recordings: Sequence[ManifestRecording],
     hearings: Sequence[Hearing],
     embedder: Embedder,
     vad: VadModel,
@@ -85,7 +85,7 @@ def pieces_of(
     Raises:
         BadManifest: a recording cannot be read.
     """
-    by_speaker: dict[str, list[Recording]] = defaultdict(list)
+    by_speaker: dict[str, list[ManifestRecording]] = defaultdict(list)
     for recording in recordings:
         by_speaker[recording.speaker].append(recording)
     noise = Noise(recordings) if any(hearing.noisy for hearing in hearings) else None
@@ -98,7 +98,7 @@ def pieces_of(
 
 
 def _embedded(
-    recordings: Sequence[Recording],
+    recordings: Sequence[ManifestRecording],
     hearings: Sequence[Hearing],
     embedder: Embedder,
     vad: VadModel,
@@ -111,13 +111,13 @@ def _embedded(
     for session in sessions:
         numbered = [(number, r) for number, r in enumerate(recordings) if r.session == session]
         for hearing in hearings:
-            if hearing.carried == "twin":
+            if hearing.carried == "narrowband":
                 continue
             speech = _speech(numbered, hearing, vad, noise, most_seconds * MODEL_RATE_HZ)
             ways: list[tuple[Hearing, Callable[[Pcm16], Pcm16]]] = [(hearing, _as_heard)]
-            twin = Hearing("twin", hearing.noisy)
-            if hearing.carried == "wideband" and twin in hearings:
-                ways.append((twin, twin_of))
+            narrowband = Hearing("narrowband", hearing.noisy)
+            if hearing.carried == "wideband" and narrowband in hearings:
+                ways.append((narrowband, narrowband_of))
             for way, heard in ways:
                 for seconds in (SHORT_SECONDS, PIECE_SECONDS):
                     found[way, seconds] += [
@@ -128,7 +128,11 @@ def _embedded(
 
 
 def _speech(
-    numbered: Sequence[tuple[int, Recording]], hearing: Hearing, vad: VadModel, noise: Noise | None, most_samples: int
+    numbered: Sequence[tuple[int, ManifestRecording]],
+    hearing: Hearing,
+    vad: VadModel,
+    noise: Noise | None,
+    most_samples: int,
 ) -> _Speech:
     """Return up to so much of the speech of some recordings, one after the other."""
     samples, frames, total = [np.zeros(0, np.int16)], [np.zeros(0, np.int64)], 0

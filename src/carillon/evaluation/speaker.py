@@ -15,15 +15,16 @@ import numpy as np
 
 from carillon.analysis.speaker import Embedder
 from carillon.analysis.speech import VadModel
-from carillon.evaluation.conditions import Compared, Condition, Listened, conditions, listen
+from carillon.audio import BandPair
+from carillon.evaluation.conditions import Compared, Condition, EmbeddedSpeech, conditions, listen
 from carillon.evaluation.figures import Curves, Decision, Identifying, OpenSet, Verifying, figures_of, log_ratios
-from carillon.evaluation.lines import LINES, Line
-from carillon.evaluation.manifest import Recording, read_manifest
+from carillon.evaluation.lines import LINES, PhoneLine
+from carillon.evaluation.manifest import ManifestRecording, read_manifest
 from carillon.evaluation.pieces import Hearing
-from carillon.inference import CalibrationEntry, Channel, Models, Settings, line_of
+from carillon.inference import CalibrationEntry, Models, ModelSettings, line_of
 
 _ALL_SECONDS: Final = 20
-_HEARD_BEST: Final[tuple[tuple[Hearing, Channel], ...]] = ((Hearing("wideband"), "wb"), (Hearing("telephone"), "tel"))
+_HEARD_BEST: Final[tuple[tuple[Hearing, BandPair], ...]] = ((Hearing("wideband"), "wb"), (Hearing("telephone"), "tel"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,7 +34,7 @@ class SpeakerFigures:
     band: Compared
     noisy: bool
     """With noise at 10 dB on both sides."""
-    line: Line | None
+    line: PhoneLine | None
     """What the searched side came over, beyond a telephone."""
     seconds: int
     """Of speech on each side."""
@@ -86,7 +87,7 @@ class SpeakerReport:
 
 def evaluate_speaker(
     directory: Path,
-    settings: Settings,
+    settings: ModelSettings,
     decision: Decision,
     *,
     chosen: Mapping[str, str] | None = None,
@@ -132,7 +133,7 @@ def evaluate_speaker(
 
 
 def measure(
-    recordings: Sequence[Recording],
+    recordings: Sequence[ManifestRecording],
     embedder: Embedder,
     vad: VadModel,
     calibration: Sequence[CalibrationEntry],
@@ -173,7 +174,7 @@ def measure(
     return Measured(found, left_out, _alike(listened, calibration))
 
 
-def _alike(listened: Listened, calibration: Sequence[CalibrationEntry]) -> list[Alike]:
+def _alike(listened: EmbeddedSpeech, calibration: Sequence[CalibrationEntry]) -> list[Alike]:
     """Return pairs of names that are a thousand times likelier to be one person than two, the likeliest first."""
     for hearing, channel in _HEARD_BEST:
         names, voices = listened.voices(hearing)

@@ -10,55 +10,53 @@ Start reading at `models.py`, the models by role; `catalog.py` tells how another
 from carillon.inference.calibration import (
     MOST_EVIDENCE,
     Calibration,
-    Channel,
-    Line,
+    CalibrationLine,
     line_of,
     posteriors,
     read_calibration,
 )
 from carillon.inference.catalog import (
     CalibrationEntry,
-    Catalog,
     DuplicateModel,
     Manifest,
     ModelBroken,
+    ModelCatalog,
     ModelNotFound,
     ModelUnsupported,
     NotInstalled,
 )
 from carillon.inference.fusion import WORDS_PRIOR, fuse
-from carillon.inference.models import Models, Settings
+from carillon.inference.models import Models, ModelSettings
 from carillon.inference.speaker import SpeakerEncoder, centered
-from carillon.inference.tone import Habit, Probabilities, Sound, ToneClassifier
+from carillon.inference.tone import AcousticJudgment, Probabilities, SpeakerBaseline, ToneClassifier
 from carillon.inference.vad import VAD_WINDOW_SAMPLES, SileroVad, VadState
-from carillon.inference.words import Said, Words
+from carillon.inference.words import WordsClassifier, WordsJudgment
 
 __all__ = [
     "MOST_EVIDENCE",
     "VAD_WINDOW_SAMPLES",
     "WORDS_PRIOR",
+    "AcousticJudgment",
     "Calibration",
     "CalibrationEntry",
-    "Catalog",
-    "Channel",
+    "CalibrationLine",
     "DuplicateModel",
-    "Habit",
-    "Line",
     "Manifest",
     "ModelBroken",
+    "ModelCatalog",
     "ModelNotFound",
+    "ModelSettings",
     "ModelUnsupported",
     "Models",
     "NotInstalled",
     "Probabilities",
-    "Said",
-    "Settings",
     "SileroVad",
-    "Sound",
+    "SpeakerBaseline",
     "SpeakerEncoder",
     "ToneClassifier",
     "VadState",
-    "Words",
+    "WordsClassifier",
+    "WordsJudgment",
     "centered",
     "fuse",
     "line_of",

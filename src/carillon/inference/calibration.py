@@ -12,15 +12,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final
 
 import msgspec
 
+from carillon.audio import BandPair
 from carillon.inference.catalog import CalibrationEntry, ModelBroken
-
-Channel: TypeAlias = Literal["wb", "tel", "cross"]
-"""Which channels are compared: both wideband, both telephone, or wideband speech that was passed through a telephone
-afterwards (its twin) with a telephone."""
 
 MOST_CONFIDENT: Final = 0.99
 """The tables rest on too few errors to claim more."""
@@ -29,7 +26,7 @@ MOST_EVIDENCE: Final = math.log(1e6)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class CalibrationLine:
     """Natural log likelihood ratio = a * cosine + b, before the cap; a >= 0."""
 
     a: float
@@ -50,7 +47,7 @@ class Calibration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     calibration: tuple[CalibrationEntry, ...]
 
 
-def line_of(table: Sequence[CalibrationEntry], speech_seconds: float, channel: Channel) -> Line | None:
+def line_of(table: Sequence[CalibrationEntry], speech_seconds: float, channel: BandPair) -> CalibrationLine | None:
     """Return what a cosine says at so much speech; None if the table has nothing on the channel.
 
     Between two lengths of the table both are interpolated, linearly in the logarithm of the length; outside, the
@@ -62,13 +59,13 @@ def line_of(table: Sequence[CalibrationEntry], speech_seconds: float, channel: C
     longer = next((i for i, entry in enumerate(entries) if entry.min_seconds > speech_seconds), len(entries))
     below, above = entries[max(longer - 1, 0)], entries[min(longer, len(entries) - 1)]
     if below is above:
-        return Line(below.a, below.b)
+        return CalibrationLine(below.a, below.b)
     share = math.log(speech_seconds / below.min_seconds) / math.log(above.min_seconds / below.min_seconds)
-    return Line(below.a + share * (above.a - below.a), below.b + share * (above.b - below.b))
+    return CalibrationLine(below.a + share * (above.a - below.a), below.b + share * (above.b - below.b))
 
 
 def log_likelihood_ratio(
-    table: Sequence[CalibrationEntry], score: float, speech_seconds: float, channel: Channel
+    table: Sequence[CalibrationEntry], score: float, speech_seconds: float, channel: BandPair
 ) -> float:
     """Return how much likelier a cosine is of one person than of two: natural logarithm, within +-`MOST_EVIDENCE`.
 

@@ -74,8 +74,8 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         "voice_stats",
         "prosody",
         "embedding",
-        "habit",
-        "habit_seconds",
+        "speaker_baseline",
+        "baseline_seconds",
         "word_pieces",
         "sentence",
         "vader",
@@ -113,7 +113,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """For encoders: which of the stacked layers, counted from 0, are used."""
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ModelFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Another file of the same model, beside `file`."""
 
     file: str
@@ -144,13 +144,13 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     imported. Empty: the weights are in the manifest's folder."""
     extra: str = ""
     """For `package`: which extra of carillon-voice installs it."""
-    parts: dict[str, Part] = {}
+    parts: dict[str, ModelFile] = {}
     """Other files of the model, by what they are."""
     format: Literal["onnx", "ort"]
     sha256: str
-    licence: str
+    license: str
     commercial_use: bool = True
-    """Whether the licence permits it. Where it does not, the log and `carillon doctor` say so."""
+    """Whether the license permits it. Where it does not, the log and `carillon doctor` say so."""
     trained_on: tuple[str, ...] = ()
     """Names of the corpora that it learned from, as manifests of recordings spell them, so that figures on their
     speakers are not taken for figures on strangers. Empty: not told."""
@@ -213,7 +213,7 @@ class Weights:
         return data
 
 
-class Catalog:
+class ModelCatalog:
     """Every model that can be had, by id.
 
     Args:

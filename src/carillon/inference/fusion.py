@@ -1,17 +1,17 @@
 """How it is said and what is said, put together.
 
 A tone is heard in the voice, and shows in the words only sometimes: what is said angrily is often neutral on paper.
-So words are a witness whose habits are known: `telling` says what words of each tone are how probable in each tone of
-voice. What the witness says multiplies the voice's probabilities (Bayes' rule; the two are taken for independent once
-the tone is given). That bounds what words can do: neutral ones hardly weaken a voice, however sure they are, no words
-outweigh a voice that is surer than they are reliable, and words that were not understood change nothing.
+So words are a witness whose baselines are known: `telling` says what words of each tone are how probable in each tone
+of voice. What the witness says multiplies the voice's probabilities (Bayes' rule; the two are taken for independent
+once the tone is given). That bounds what words can do: neutral ones hardly weaken a voice, however sure they are, no
+words outweigh a voice that is surer than they are reliable, and words that were not understood change nothing.
 """
 
 from typing import Final, TypeAlias
 
 from carillon.inference.tone import Probabilities
 
-Table: TypeAlias = tuple[Probabilities, Probabilities, Probabilities]
+FusionWeights: TypeAlias = tuple[Probabilities, Probabilities, Probabilities]
 
 WORDS_PRIOR: Final[Probabilities] = (0.25, 0.50, 0.25)
 """How often words are negative, neutral and positive; what is said of words that were not understood."""
@@ -22,7 +22,7 @@ MISLED: Final = 0.06
 """Share of speech whose words are of any tone at random: manners, irony, words heard wrong."""
 
 
-def telling(silent: float, misled: float) -> Table:
+def telling(silent: float, misled: float) -> FusionWeights:
     """Return how probable negative, neutral and positive words are (columns) in each tone of voice (rows)."""
     told, by_chance = (1.0 - misled) * (1.0 - silent), misled / 3.0
     unsaid = (1.0 - misled) * silent

@@ -10,8 +10,8 @@ from typing import Literal
 from carillon.inference.calibration import read_calibration
 from carillon.inference.catalog import (
     CalibrationEntry,
-    Catalog,
     Input,
+    ModelCatalog,
     ModelUnsupported,
     NotInstalled,
     Weights,
@@ -24,14 +24,14 @@ from carillon.inference.sentiment import Sentiment, Vader
 from carillon.inference.speaker import SpeakerEncoder
 from carillon.inference.tone import Source, SpeechFeatures, ToneClassifier, VoiceFeatures
 from carillon.inference.vad import SileroVad
-from carillon.inference.words import Words
+from carillon.inference.words import WordsClassifier
 from carillon.telemetry import get_logger
 
 log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ModelSettings:
     """Which models are used."""
 
     directory: str = ""
@@ -61,22 +61,27 @@ class Models:
     from several threads.
 
     Raises:
-        ModelNotFound, ModelBroken, DuplicateModel: see `Catalog`; a model's own property may raise them too. The file
+        ModelNotFound, ModelBroken, DuplicateModel: see `ModelCatalog`; a model's own property may raise them too. The
+        file
             of the calibration may be broken likewise.
         ModelUnsupported: the tone model wants to hear what we cannot compute.
         NotInstalled: the settings insist on words, but what they need is not installed.
     """
 
     def __init__(
-        self, settings: Settings | None = None, locate: Callable[[str], Path | None] = installed_folder
+        self, settings: ModelSettings | None = None, locate: Callable[[str], Path | None] = installed_folder
     ) -> None:
-        self._settings = settings or Settings()
-        self.catalog = Catalog(Path(self._settings.directory) if self._settings.directory else None, locate)
+        self._settings = settings or ModelSettings()
+        self.catalog = ModelCatalog(Path(self._settings.directory) if self._settings.directory else None, locate)
         self._loading = threading.RLock()
         self._vad_weights = self.catalog.find(self._settings.vad, "vad")
         self._speaker_weights = self.catalog.find(self._settings.speaker, "speaker")
         self._tone_weights = self.catalog.find(self._settings.tone, "tone")
-        self._tone_inputs = [item for item in self._tone_weights.manifest.inputs if not item.what.startswith("habit")]
+        self._tone_inputs = [
+            item
+            for item in self._tone_weights.manifest.inputs
+            if not item.what.startswith(("speaker_baseline", "baseline_seconds"))
+        ]
         self._tone_sources = [self._source_of(item) for item in self._tone_inputs]
         self.words_missing = ""
         """Why there are no words; empty if there are."""
@@ -102,7 +107,7 @@ class Models:
             return self._tone
 
     @property
-    def words(self) -> Words | None:
+    def words(self) -> WordsClassifier | None:
         """What is said and its tone; None if that is switched off or not installed, see `words_missing`.
 
         Loaded when somebody first speaks: many servers never analyze a tone.
@@ -124,7 +129,7 @@ class Models:
         """
         for weights in self.chosen:
             if not weights.manifest.commercial_use:
-                log.warning("model.not_for_commercial_use", model=weights.manifest.id, licence=weights.manifest.licence)
+                log.warning("model.not_for_commercial_use", model=weights.manifest.id, license=weights.manifest.license)
         for model in (self.vad, self.speaker, self.tone):
             assert model.id
         if self._settings.words == "on" and self.words is not None:
@@ -164,7 +169,7 @@ class Models:
         raise ModelUnsupported(self._tone_weights.manifest.id, f"the front end {described.what!r}")
 
     @cached_property
-    def _words(self) -> Words | None:
+    def _words(self) -> WordsClassifier | None:
         if self._words_weights is None:
             return None
         speech, sentences, text = self._words_weights
@@ -172,7 +177,7 @@ class Models:
         def read() -> tuple[Moonshine, Sentiment]:
             return Moonshine(speech), Sentiment(text, SentenceEncoder(sentences), Vader())
 
-        return Words(f"{speech.manifest.id}+{text.manifest.id}", read)
+        return WordsClassifier(f"{speech.manifest.id}+{text.manifest.id}", read)
 
     def _find_words(self, locate: Callable[[str], Path | None]) -> tuple[Weights, Weights, Weights] | None:
         if self._settings.words == "off":

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from carillon.audio import MODEL_RATE_HZ, Pcm
 from carillon.inference.catalog import ModelBroken, ModelUnsupported, Weights
-from carillon.inference.sessions import Session, Tensor
+from carillon.inference.sessions import OnnxSession, Tensor
 
 TOKENS_PER_SECOND: Final = 6.5
 """More than anybody says. Moonshine's own limit against words that nobody said."""
@@ -56,7 +56,7 @@ class Moonshine:
         self._states = manifest.output.name
         self._most_samples = int(manifest.max_seconds * MODEL_RATE_HZ)
         self._least_log_probability = manifest.least_log_probability
-        self._encoder, self._decoder = Session(weights), Session(weights.part("decoder"))
+        self._encoder, self._decoder = OnnxSession(weights), OnnxSession(weights.part("decoder"))
         self._tokens = read_tokens(weights.part("tokens"))
         self._memories = {
             name: np.zeros((1, int(shape[1]), 0, int(shape[3])), np.float32)
@@ -133,7 +133,7 @@ def _likeliest(logits: Tensor) -> tuple[int, float]:
 
 
 def _stuck(said: list[int]) -> bool:
-    """Tell whether the last tokens were all said before, in this order, just before."""
+    """Return whether the last tokens were all said before, in this order, just before."""
     tail = said[-_REPEATED_TOKENS:]
     longest = min(_LONGEST_PERIOD, len(said) - _REPEATED_TOKENS)
     return any(said[-_REPEATED_TOKENS - period : -period] == tail for period in range(1, longest + 1))

@@ -33,7 +33,7 @@ _CEPSTRA: Final = 8
 _CEPSTRAL_BANDS: Final = 24
 _BINS_OF_A_BAND: Final = 8
 
-Array = npt.NDArray[np.float32]
+FloatArray = npt.NDArray[np.float32]
 
 NUMBERS: Final = 13 * 9 + 8 + 2 * _CEPSTRA
 
@@ -64,7 +64,7 @@ def prosody(speech: Pcm) -> Tensor:
     ).astype(np.float32)
 
 
-def _pitch(power: Array) -> tuple[Array, Array]:
+def _pitch(power: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the pitch of each frame, in semitones over 100 Hz, and how much of a pitch it is, in [0, 1]."""
     correlation = np.fft.irfft(power, axis=1)[:, :_LONGEST].astype(np.float32)
     correlation /= (correlation[:, :1] + np.float32(1e-9)) * _window_correlation()
@@ -78,7 +78,7 @@ def _pitch(power: Array) -> tuple[Array, Array]:
     return (12 * np.log2(hz / 100)).astype(np.float32), clarity
 
 
-def _timbre(power: Array) -> Array:
+def _timbre(power: FloatArray) -> FloatArray:
     """Return (10, frames): where the energy between 300 and 3400 Hz lies, and how it changes."""
     inside, khz = _telephone_bins()
     energy = power[:, inside] + np.float32(1e-10)
@@ -97,7 +97,7 @@ def _timbre(power: Array) -> Array:
     return np.vstack([center, spread, rolloff, flatness, *shares, tilt, flux]).astype(np.float32)
 
 
-def _functionals(contours: Array, chosen: npt.NDArray[np.bool_]) -> Array:
+def _functionals(contours: FloatArray, chosen: npt.NDArray[np.bool_]) -> FloatArray:
     """Turn (k, frames) into (9 * k,): level, spread, percentiles, ranges and changes of the chosen frames."""
     values = contours[:, chosen]
     low, lower, middle, upper, high = np.percentile(values, [5, 25, 50, 75, 95], axis=1)
@@ -108,14 +108,14 @@ def _functionals(contours: Array, chosen: npt.NDArray[np.bool_]) -> Array:
     return np.concatenate([*numbers, np.abs(changes).mean(axis=1), changes.std(axis=1)])
 
 
-def _slope(contour: Array, chosen: npt.NDArray[np.bool_]) -> float:
+def _slope(contour: FloatArray, chosen: npt.NDArray[np.bool_]) -> float:
     """Return how fast a contour rises, a second."""
     seconds = np.flatnonzero(chosen) / _PER_SECOND
     seconds = seconds - seconds.mean()
     return float(seconds @ contour[chosen] / (seconds @ seconds + 1e-3))
 
 
-def _rhythm(loudness: Array, active: npt.NDArray[np.bool_], voiced: npt.NDArray[np.bool_]) -> list[float]:
+def _rhythm(loudness: FloatArray, active: npt.NDArray[np.bool_], voiced: npt.NDArray[np.bool_]) -> list[float]:
     """Return shares of voice and of speech, syllables a second, and how long voice lasts at a time, in seconds."""
     smooth = np.convolve(loudness, _syllable(), "same")
     peaks = (smooth[1:-1] > smooth[:-2]) & (smooth[1:-1] >= smooth[2:]) & (smooth[1:-1] > loudness.max() - 2.5)
@@ -125,42 +125,42 @@ def _rhythm(loudness: Array, active: npt.NDArray[np.bool_], voiced: npt.NDArray[
     return [voiced.mean(), active.mean(), rate, lasting.mean(), lasting.std(), lasting.max()]
 
 
-def _cepstra(power: Array) -> Array:
+def _cepstra(power: FloatArray) -> FloatArray:
     """Return (8, frames): the shape of the spectrum between 300 and 3400 Hz, as cosines from the broadest on."""
     inside, _ = _telephone_bins()
     logs = np.log(power[:, inside][:, : _CEPSTRAL_BANDS * _BINS_OF_A_BAND] + np.float32(1e-10))
     bands = logs.reshape(len(logs), _CEPSTRAL_BANDS, _BINS_OF_A_BAND).mean(axis=2)
-    cepstra: Array = _cosines() @ bands.T
+    cepstra: FloatArray = _cosines() @ bands.T
     return cepstra
 
 
 @cache
-def _window() -> Array:
+def _window() -> FloatArray:
     return np.hanning(_FRAME).astype(np.float32)
 
 
 @cache
-def _window_correlation() -> Array:
+def _window_correlation() -> FloatArray:
     correlation = np.fft.irfft(np.abs(np.fft.rfft(_window(), _FFT)) ** 2)[:_LONGEST]
-    normalized: Array = (correlation / correlation[0] + 1e-3).astype(np.float32)
+    normalized: FloatArray = (correlation / correlation[0] + 1e-3).astype(np.float32)
     return normalized
 
 
 @cache
-def _telephone_bins() -> tuple[npt.NDArray[np.bool_], Array]:
+def _telephone_bins() -> tuple[npt.NDArray[np.bool_], FloatArray]:
     hz = np.fft.rfftfreq(_FFT, 1 / MODEL_RATE_HZ)
     inside = (hz > 300) & (hz < 3400)
     return inside, (hz[inside] / 1000).astype(np.float32)
 
 
 @cache
-def _cosines() -> Array:
+def _cosines() -> FloatArray:
     turns = np.outer(np.arange(1, _CEPSTRA + 1), np.arange(_CEPSTRAL_BANDS) + 0.5) / _CEPSTRAL_BANDS
     return (np.cos(np.pi * turns) / _CEPSTRAL_BANDS).astype(np.float32)
 
 
 @cache
-def _syllable() -> Array:
+def _syllable() -> FloatArray:
     window = np.hanning(7).astype(np.float32)
-    normalized: Array = window / window.sum()
+    normalized: FloatArray = window / window.sum()
     return normalized

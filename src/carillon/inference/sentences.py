@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from carillon.inference.catalog import ModelBroken, ModelUnsupported, Weights
-from carillon.inference.sessions import Session, Tensor
+from carillon.inference.sessions import OnnxSession, Tensor
 
 _MOST_PIECES: Final = 128  # positions that the model has; longer sentences are cut
 _LONGEST_WORD: Final = 100  # letters; BERT takes longer ones for unknown
@@ -61,7 +61,7 @@ class SentenceEncoder:
     """A loaded sentence model. May be called from several threads at a time.
 
     Raises:
-        ModelBroken, ModelUnsupported: see `Session`; the vocabulary may be broken likewise.
+        ModelBroken, ModelUnsupported: see `OnnxSession`; the vocabulary may be broken likewise.
     """
 
     def __init__(self, weights: Weights) -> None:
@@ -70,7 +70,7 @@ class SentenceEncoder:
             raise ModelUnsupported(manifest.id, f"other inputs than word pieces: {manifest.inputs}")
         self.id = manifest.id
         self._input, self._output = manifest.inputs[0].name, manifest.output.name
-        self._pieces, self._session = WordPieces(weights.part("vocabulary")), Session(weights)
+        self._pieces, self._session = WordPieces(weights.part("vocabulary")), OnnxSession(weights)
 
     def embed(self, text: str) -> Tensor:
         """Return what a sentence means, (d,), L2 norm 1."""

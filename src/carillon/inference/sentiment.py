@@ -17,7 +17,7 @@ import numpy as np
 from carillon.inference.catalog import ModelUnsupported, NotInstalled, Weights, installed_folder
 from carillon.inference.fusion import WORDS_PRIOR
 from carillon.inference.sentences import SentenceEncoder
-from carillon.inference.sessions import Session, Tensor
+from carillon.inference.sessions import OnnxSession, Tensor
 from carillon.inference.tone import Probabilities
 
 VADER_SCORES: Final = ("compound", "neg", "neu", "pos")
@@ -76,7 +76,7 @@ class Sentiment:
         self.id = manifest.id
         self._sentence, self._lexicon = (item.name for item in manifest.inputs)
         self._output = manifest.output.name
-        self._encoder, self._vader, self._session = encoder, vader, Session(head)
+        self._encoder, self._vader, self._session = encoder, vader, OnnxSession(head)
 
     def of(self, text: str) -> Probabilities:
         """Judge one utterance, set phrases of courtesy left out: negative, neutral, positive, calibrated, sum 1."""

@@ -17,7 +17,7 @@ Tensor: TypeAlias = npt.NDArray[np.float32]
 _ERRORS_ONLY: Final = 3  # ONNX Runtime's warnings are about graphs that we cannot change
 
 
-class Session:
+class OnnxSession:
     """One loaded graph. May be called from several threads at a time.
 
     Raises:

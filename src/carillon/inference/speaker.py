@@ -5,11 +5,11 @@ from typing import Final
 
 import numpy as np
 
-from carillon.audio import MODEL_RATE_HZ, Band, Embedding, Pcm
-from carillon.inference.calibration import Channel, log_likelihood_ratio, replaced
+from carillon.audio import MODEL_RATE_HZ, Band, BandPair, Embedding, Pcm
+from carillon.inference.calibration import log_likelihood_ratio, replaced
 from carillon.inference.catalog import CalibrationEntry, Input, ModelUnsupported, Weights
 from carillon.inference.fbank import fbank, without_bands_beyond
-from carillon.inference.sessions import Session, Tensor
+from carillon.inference.sessions import OnnxSession, Tensor
 
 LEAST_SAMPLES: Final = MODEL_RATE_HZ // 2
 """Half a second: below that there is no voice to speak of."""
@@ -42,7 +42,7 @@ class SpeakerEncoder:
         for item in manifest.inputs:
             if item.what not in ("fbank", "wave", "ones_mask"):
                 raise ModelUnsupported(manifest.id, f"the front end {item.what!r}")
-        self._session = Session(weights)
+        self._session = OnnxSession(weights)
 
     def embed(self, speech: Pcm, band: Band = "wb") -> Embedding:
         """Embed (n,) speech at 16 kHz, n >= 8_000 and at most the manifest's `max_seconds`, as (dim,), L2 norm 1.
@@ -63,7 +63,7 @@ class SpeakerEncoder:
         is_heard_twice = band == "tel" and len(speech) < SHORT_SAMPLES and self._can_narrow
         return _unit(embedding + self._run(speech, is_narrow=True)) if is_heard_twice else embedding
 
-    def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: Channel) -> float:
+    def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: BandPair) -> float:
         """Return how much likelier a cosine is of one person than of two; see `calibration.log_likelihood_ratio`."""
         return log_likelihood_ratio(self.calibration, score, speech_seconds, channel)
 

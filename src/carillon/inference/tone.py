@@ -4,8 +4,9 @@ What is heard are a pretrained encoder's vectors, one every 20 ms, by their mean
 beside them plain numbers of prosody or what a speaker model hears, as a head's manifest asks. The head is small and was
 trained on acted emotions. It and the encoders are separate models in the catalog, so that a better head is one file.
 
-People sound different before they feel anything, so a head also hears how this speaker usually sounds: a `Habit`, the
-mean of the same features over what was heard before. It is handed in and out; nothing is kept here between two calls.
+People sound different before they feel anything, so a head also hears how this speaker usually sounds: a
+`SpeakerBaseline`, the mean of the same features over what was heard before. It is handed in and out; nothing is kept
+here between two calls.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from carillon.audio import MODEL_RATE_HZ, Pcm
 from carillon.inference.catalog import ModelBroken, ModelUnsupported, Weights
 from carillon.inference.fbank import fbank
 from carillon.inference.log_mel import log_mel
-from carillon.inference.sessions import Session, Tensor
+from carillon.inference.sessions import OnnxSession, Tensor
 
 LABELS: Final = ("negative", "neutral", "positive")
 """The order of a head's three outputs."""
@@ -44,7 +45,7 @@ def _nothing() -> Tensor:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Habit:
+class SpeakerBaseline:
     """How one speaker usually sounds, from all of their speech so far. Biometric, like an embedding."""
 
     seconds: float = 0.0
@@ -53,7 +54,7 @@ class Habit:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
+class AcousticJudgment:
     """What the sound alone says of a stretch of speech."""
 
     probabilities: Probabilities
@@ -79,7 +80,7 @@ class SpeechFeatures:
         self._most_samples = int(manifest.max_seconds * MODEL_RATE_HZ)
         if self._front_end.what != "log_mel_whisper":
             raise ModelUnsupported(manifest.id, f"the front end {self._front_end.what!r}")
-        self._session = Session(weights)
+        self._session = OnnxSession(weights)
 
     def of(self, speech: Pcm) -> Tensor:
         """Describe (n,) speech at 16 kHz, n >= 8_000 and at most `max_seconds`, as (2 * layers * dim,).
@@ -104,7 +105,7 @@ class VoiceFeatures:
         self._most_samples = int(manifest.max_seconds * MODEL_RATE_HZ)
         if self._front_end.what != "fbank":
             raise ModelUnsupported(manifest.id, f"the front end {self._front_end.what!r}")
-        self._session = Session(weights)
+        self._session = OnnxSession(weights)
 
     def of(self, speech: Pcm) -> Tensor:
         """Describe (n,) speech at 16 kHz, n >= 8_000, as (dim,): the first `max_seconds` of it."""
@@ -118,13 +119,15 @@ class ToneClassifier:
     """A trained head. May be called from several threads at a time.
 
     Args:
-        head: its graph takes what `sources` tell, then the habit, (1, d), zeros without one, and its seconds, (1, 1);
+        head: its graph takes what `sources` tell, then the baseline, (1, d), zeros without one, and its seconds, (1,
+        1);
             it returns probabilities, (1, 3), and perhaps `arousal`, (1, 1).
-        sources: what describes speech, by name of input, in the manifest's order; a habit is their mean in that order.
+        sources: what describes speech, by name of input, in the manifest's order; a baseline is their mean in that
+        order.
 
     Raises:
-        ModelBroken: see `Session`; or the graph's inputs are not those of its manifest.
-        ModelUnsupported: the manifest does not name a habit and its seconds.
+        ModelBroken: see `OnnxSession`; or the graph's inputs are not those of its manifest.
+        ModelUnsupported: the manifest does not name a baseline and its seconds.
     """
 
     def __init__(self, head: Weights, sources: Mapping[str, Source]) -> None:
@@ -132,40 +135,40 @@ class ToneClassifier:
         self.id = manifest.id
         self._most_samples = int(manifest.max_seconds * MODEL_RATE_HZ)
         self._sources = sources
-        self._session = Session(head)
+        self._session = OnnxSession(head)
         self._outputs = [manifest.output.name, *(name for name in self._session.outputs() if name == AROUSAL)]
         names = {item.what: item.name for item in manifest.inputs}
-        if not {"habit", "habit_seconds"} <= names.keys():
-            raise ModelUnsupported(manifest.id, "a head without the inputs `habit` and `habit_seconds`")
-        self._habit, self._seconds = names["habit"], names["habit_seconds"]
+        if not {"speaker_baseline", "baseline_seconds"} <= names.keys():
+            raise ModelUnsupported(manifest.id, "a head without the inputs `speaker_baseline` and `baseline_seconds`")
+        self._baseline, self._seconds = names["speaker_baseline"], names["baseline_seconds"]
         shapes = self._session.inputs()
         if shapes.keys() != {item.name for item in manifest.inputs}:
             raise ModelBroken(head.path, f"the graph's inputs are {', '.join(shapes)}, which its manifest must name.")
-        self._none = np.zeros((1, int(shapes[self._habit][-1])), np.float32)
+        self._none = np.zeros((1, int(shapes[self._baseline][-1])), np.float32)
 
-    def hear(self, speech: Pcm, habit: Habit, /) -> tuple[Sound, Habit]:
-        """Judge (n,) speech at 16 kHz, 8_000 <= n <= 30 s, of a speaker whose earlier speech made `habit`.
+    def hear(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
+        """Judge (n,) speech at 16 kHz, 8_000 <= n <= 30 s, of a speaker whose earlier speech made `baseline`.
 
         Returns:
-            What it sounds like, and the habit with this speech in it, for the next stretch. Order matters: speech is
+            What it sounds like, and the baseline with this speech in it, for the next stretch. Order matters: speech is
             judged by what came before it, never by itself or by what came after.
 
         Raises:
-            ValueError: too little or too much speech, or the habit is another model's.
+            ValueError: too little or too much speech, or the baseline is another model's.
         """
         if not LEAST_SAMPLES <= len(speech) <= self._most_samples:
             raise ValueError(f"{self.id} hears {LEAST_SAMPLES} to {self._most_samples} samples, not {len(speech)}.")
-        if len(habit.mean) not in (0, self._none.shape[1]):
-            raise ValueError(f"{self.id} knows habits of {self._none.shape[1]} numbers, not {len(habit.mean)}.")
+        if len(baseline.mean) not in (0, self._none.shape[1]):
+            raise ValueError(f"{self.id} knows baselines of {self._none.shape[1]} numbers, not {len(baseline.mean)}.")
         even = leveled(speech)
         heard = {name: source(even) for name, source in self._sources.items()}
         inputs = {name: numbers[None] for name, numbers in heard.items()}
-        inputs[self._habit] = habit.mean[None] if len(habit.mean) else self._none
-        inputs[self._seconds] = np.array([[habit.seconds]], np.float32)
+        inputs[self._baseline] = baseline.mean[None] if len(baseline.mean) else self._none
+        inputs[self._seconds] = np.array([[baseline.seconds]], np.float32)
         probabilities, *excited = self._session.run(self._outputs, inputs)
         arousal = float(np.clip(excited[0][0, 0], 0.0, 1.0)) if excited else None
-        after = _after(habit, np.concatenate(list(heard.values())), len(speech) / MODEL_RATE_HZ)
-        return Sound(_summing_to_1(probabilities[0]), arousal), after
+        after = _after(baseline, np.concatenate(list(heard.values())), len(speech) / MODEL_RATE_HZ)
+        return AcousticJudgment(_summing_to_1(probabilities[0]), arousal), after
 
 
 def leveled(speech: Pcm) -> Pcm:
@@ -177,13 +180,13 @@ def leveled(speech: Pcm) -> Pcm:
     return even
 
 
-def _after(habit: Habit, heard: Tensor, seconds: float) -> Habit:
-    """Return the habit once what was heard of so much more speech is in its mean."""
-    if not habit.seconds:
-        return Habit(seconds, heard)
-    total = habit.seconds + seconds
-    mean = habit.mean + (heard - habit.mean) * np.float32(seconds / total)
-    return Habit(total, mean)
+def _after(baseline: SpeakerBaseline, heard: Tensor, seconds: float) -> SpeakerBaseline:
+    """Return the baseline once what was heard of so much more speech is in its mean."""
+    if not baseline.seconds:
+        return SpeakerBaseline(seconds, heard)
+    total = baseline.seconds + seconds
+    mean = baseline.mean + (heard - baseline.mean) * np.float32(seconds / total)
+    return SpeakerBaseline(total, mean)
 
 
 def _summing_to_1(probabilities: Tensor) -> Probabilities:

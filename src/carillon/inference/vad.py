@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from carillon.audio import Pcm
 from carillon.inference.catalog import Weights
-from carillon.inference.sessions import Session, Tensor
+from carillon.inference.sessions import OnnxSession, Tensor
 
 VAD_WINDOW_SAMPLES: Final = 512
 """32 ms: the only window that the model takes at 16 kHz."""
@@ -54,7 +54,7 @@ class SileroVad:
     def __init__(self, weights: Weights) -> None:
         self.id = weights.manifest.id
         self._input, self._output = weights.manifest.inputs[0].name, weights.manifest.output.name
-        self._session = Session(weights)
+        self._session = OnnxSession(weights)
 
     def push(self, windows: Tensor, state: VadState) -> tuple[Tensor, VadState]:
         """Judge (k, 512) samples at 16 kHz in [-1, 1], any k; return (k,) probabilities and what to remember.

@@ -21,7 +21,7 @@ log = get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class WordsJudgment:
     """What a stretch of speech says."""
 
     text: str = field(repr=False)
@@ -33,7 +33,7 @@ class Said:
     them; the prior if nothing was understood."""
 
 
-NOTHING: Final = Said("", 0, WORDS_PRIOR)
+NOTHING: Final = WordsJudgment("", 0, WORDS_PRIOR)
 
 
 def _believed(told: Probabilities, confidence: float) -> Probabilities:
@@ -44,7 +44,7 @@ def _believed(told: Probabilities, confidence: float) -> Probabilities:
     return negative, neutral, positive
 
 
-class Words:
+class WordsClassifier:
     """Speech recognition and sentiment together. May be called from several threads at a time.
 
     They are loaded when somebody first speaks: they take as much memory as all the other models. If they cannot be, the
@@ -72,7 +72,7 @@ class Words:
             self._is_tried = True
             self._loaded = self._loaded or self._read()
 
-    def hear(self, speech: Pcm, /) -> Said:
+    def hear(self, speech: Pcm, /) -> WordsJudgment:
         """Understand (n,) English speech at 16 kHz, one utterance of at most 30 s; none under 0.5 s is understood."""
         models = self._models() if len(speech) >= MODEL_RATE_HZ // 2 else None
         if models is None:
@@ -82,7 +82,7 @@ class Words:
         if not heard.is_believed:
             return NOTHING
         told = _believed(sentiment.of(heard.text), math.exp(heard.log_probability))
-        return Said(heard.text, len(plain(heard.text).split()), told)
+        return WordsJudgment(heard.text, len(plain(heard.text).split()), told)
 
     def _models(self) -> tuple[Moonshine, Sentiment] | None:
         with self._loading:

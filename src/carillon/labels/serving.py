@@ -19,10 +19,10 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from carillon.evaluation import CallHeard, follow_calls
+from carillon.evaluation import CallAnalysis, follow_calls
 from carillon.evaluation.calls.page import page
 from carillon.evaluation.html import document
-from carillon.inference import Settings
+from carillon.inference import ModelSettings
 from carillon.labels.marks import LABELS, Marks
 from carillon.listener import AddressUnusable
 
@@ -54,8 +54,8 @@ _HEADERS: Final = {
 }
 
 
-def label_calls(directory: Path, settings: Settings, *, port: int, opens_browser: bool, threads: int) -> None:
-    """Hear the calls of a folder, and show them to be marked until Ctrl-C.
+def label_calls(directory: Path, settings: ModelSettings, *, port: int, opens_browser: bool, threads: int) -> None:
+    """Analyze the calls of a folder, and show them to be marked until Ctrl-C.
 
     Args:
         directory: holds calls; see `carillon.evaluation.calls.files`. What is marked is kept in it.
@@ -74,7 +74,9 @@ def label_calls(directory: Path, settings: Settings, *, port: int, opens_browser
     asyncio.run(_serve(directory, calls, marks, port, opens_browser=opens_browser))
 
 
-async def _serve(directory: Path, calls: Sequence[CallHeard], marks: Marks, port: int, *, opens_browser: bool) -> None:
+async def _serve(
+    directory: Path, calls: Sequence[CallAnalysis], marks: Marks, port: int, *, opens_browser: bool
+) -> None:
     token = secrets.token_urlsafe(16)
     runner = web.AppRunner(application(directory, calls, marks, token), access_log=None)
     await runner.setup()
@@ -94,11 +96,11 @@ async def _serve(directory: Path, calls: Sequence[CallHeard], marks: Marks, port
         await runner.cleanup()
 
 
-def application(directory: Path, calls: Sequence[CallHeard], marks: Marks, token: str) -> web.Application:
+def application(directory: Path, calls: Sequence[CallAnalysis], marks: Marks, token: str) -> web.Application:
     """Return what answers a browser, below `/TOKEN/`."""
     by_number = dict(enumerate(calls))
 
-    def of(request: web.Request) -> CallHeard:
+    def of(request: web.Request) -> CallAnalysis:
         if (call := by_number.get(int(request.match_info["number"]))) is None:
             raise web.HTTPNotFound
         return call
@@ -151,7 +153,7 @@ def _page(text: str) -> web.Response:
     return web.Response(text=text, content_type="text/html", headers=_HEADERS)
 
 
-def _index(calls: Sequence[CallHeard], marks: Marks) -> str:
+def _index(calls: Sequence[CallAnalysis], marks: Marks) -> str:
     rows = "".join(
         f'<li><a href="{number}/">{escape(call.name)}</a> '
         f"({call.seconds:.0f} s, {len(marks.of(call.name))} rows marked)</li>"

@@ -23,8 +23,8 @@ from carillon.matroska.events import (
     ClusterStarted,
     ClusterTimecode,
     DocumentStarted,
-    Event,
     InfoRead,
+    MatroskaEvent,
     SegmentStarted,
     TagsRead,
     TracksRead,
@@ -112,7 +112,7 @@ class Demuxer:
         """Whether there was an error, which the next call raises."""
         return self._error is not None
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[MatroskaEvent]:
         """Take the next bytes of the stream, any number; return what they complete.
 
         Raises:
@@ -128,7 +128,7 @@ class Demuxer:
                 return []
             data = b"".join((self._pending, data))
             self._pending.clear()
-        events: list[Event] = []
+        events: list[MatroskaEvent] = []
         try:
             used = self._read(data, events)
         except MatroskaError as error:
@@ -140,8 +140,8 @@ class Demuxer:
         self._pending += memoryview(data)[used:]
         return events
 
-    def end(self) -> list[Event]:
-        """Say that no more bytes will come; return the ends of Clusters that only this can tell.
+    def end(self) -> list[MatroskaEvent]:
+        """End the stream; return the ends of Clusters that only this can tell.
 
         Raises:
             TruncatedElement: an element of known size is not complete.
@@ -153,13 +153,13 @@ class Demuxer:
         if self._pending or self._skipping or any(container.size is not None for container in self._open):
             self._error = TruncatedElement("The stream ended in the middle of an element; send it whole", here)
             raise self._error
-        events: list[Event] = []
+        events: list[MatroskaEvent] = []
         while len(self._open) > 1:
             self._close(here, events)
         self._in_document = False
         return events
 
-    def _read(self, data: bytes, events: list[Event]) -> int:
+    def _read(self, data: bytes, events: list[MatroskaEvent]) -> int:
         """Make every step that `data` is long enough for; return how many of its bytes were used up."""
         at = 0
         while True:
@@ -178,7 +178,7 @@ class Demuxer:
                 return at
             at = after
 
-    def _step(self, data: bytes, at: int, events: list[Event]) -> int | None:
+    def _step(self, data: bytes, at: int, events: list[MatroskaEvent]) -> int | None:
         """Read one header and, unless it opens a container, its content; return the index after it.
 
         None if `data` ends before that; then `_needed` says how many bytes from `at` on the step takes.
@@ -219,7 +219,7 @@ class Demuxer:
             self._remember_opening(data, events)
         return end_at
 
-    def _emit(self, element_id: int, body: bytes, start: int, end: int, events: list[Event]) -> None:
+    def _emit(self, element_id: int, body: bytes, start: int, end: int, events: list[MatroskaEvent]) -> None:
         """Turn a whole element into its events."""
         offset = end - len(body)
         match element_id:
@@ -239,7 +239,7 @@ class Demuxer:
                 self._in_document = True
                 events.append(DocumentStarted(start, end, headers.read_doc_type(body, offset)))
 
-    def _enter(self, container: _Open, body_offset: int, events: list[Event]) -> None:
+    def _enter(self, container: _Open, body_offset: int, events: list[MatroskaEvent]) -> None:
         container.bound = self._open[-1].bound if container.size is None else body_offset + container.size
         self._open.append(container)
         match container.id:
@@ -255,11 +255,11 @@ class Demuxer:
                     raise InvalidElement("A BlockGroup has no size", container.start)
                 container.timecode = self._open[-2].timecode
 
-    def _close_unknown_sizes_before(self, element_id: int, offset: int, events: list[Event]) -> None:
+    def _close_unknown_sizes_before(self, element_id: int, offset: int, events: list[MatroskaEvent]) -> None:
         while self._open[-1].size is None and element_id in _ENDS[self._open[-1].id]:
             self._close(offset, events)
 
-    def _close(self, offset: int, events: list[Event]) -> None:
+    def _close(self, offset: int, events: list[MatroskaEvent]) -> None:
         container = self._open.pop()
         if container.id == ids.CLUSTER:
             events.append(ClusterEnded(container.start, offset))
@@ -271,7 +271,7 @@ class Demuxer:
         cluster.timecode = int.from_bytes(body, "big")
         return ClusterTimecode(start, end, cluster.timecode, self._to_ms(cluster.timecode))
 
-    def _read_run(self, data: bytes, at: int, header_bytes: int, size: int, events: list[Event]) -> int | None:
+    def _read_run(self, data: bytes, at: int, header_bytes: int, size: int, events: list[MatroskaEvent]) -> int | None:
         """Read the SimpleBlocks from `at` on that are as long as the first; return the index after them.
 
         None if there are not two of them, or none can be read so. Stops early, never wrongly: `_step` reads the rest.
@@ -286,13 +286,13 @@ class Demuxer:
         events += run
         return at + len(run) * (header_bytes + size) if run else None
 
-    def _remember_opening(self, data: bytes, events: list[Event]) -> None:
+    def _remember_opening(self, data: bytes, events: list[MatroskaEvent]) -> None:
         if self._open[-1].size is None:  # else its end, too, would have to be moved
             found = Opening.find(data, self._offset, events)
             if found and len(found.data) <= self._limits.max_header_bytes:
                 self._opening = found
 
-    def _repeat_opening(self, data: bytes, at: int, events: list[Event]) -> int | None:
+    def _repeat_opening(self, data: bytes, at: int, events: list[MatroskaEvent]) -> int | None:
         """Pass over an opening just like the last one; return the index after it, None if there is none here."""
         opening, start = self._opening, self._offset + at
         if opening is None or len(self._open) > 1 or not data.startswith(opening.data, at):

@@ -118,7 +118,7 @@ class ClusterEnded(Struct, frozen=True, gc=False):
     end: int
 
 
-Event: TypeAlias = (
+MatroskaEvent: TypeAlias = (
     DocumentStarted
     | SegmentStarted
     | InfoRead

@@ -7,7 +7,7 @@ of the fragment before. Reading them takes longer than reading a second of audio
 from dataclasses import dataclass
 from typing import Final, Self
 
-from carillon.matroska.events import DocumentStarted, Event, InfoRead, SegmentStarted, TracksRead
+from carillon.matroska.events import DocumentStarted, InfoRead, MatroskaEvent, SegmentStarted, TracksRead
 
 _EVENTS: Final = 4
 
@@ -23,7 +23,7 @@ class Opening:
     tracks: TracksRead
 
     @classmethod
-    def find(cls, data: bytes, offset: int, events: list[Event]) -> Self | None:
+    def find(cls, data: bytes, offset: int, events: list[MatroskaEvent]) -> Self | None:
         """Return the opening that the last event completes, if all of it lies in `data`, which begins at `offset`."""
         if len(events) < _EVENTS:
             return None
@@ -38,7 +38,7 @@ class Opening:
             return cls(data[document.start - offset : tracks.end - offset], document, segment, info, tracks)
         return None
 
-    def again(self, start: int) -> list[Event]:
+    def again(self, start: int) -> list[MatroskaEvent]:
         """Return the same events for the same bytes at `start` of the stream."""
         by = start - self.document.start
         return [

@@ -24,9 +24,9 @@ from carillon.media.kinesis_video import KinesisVideoClient
 from carillon.media.other_channel import OtherChannel
 from carillon.media.producer import put_media
 from carillon.media.reader import After, Connect, FragmentReader, Newest, Oldest, Position
-from carillon.media.refusals import NotAuthorized, RequestRefused, StreamNotFound, StreamUnavailable, refusal
+from carillon.media.refusals import NotAuthorized, RemoteStreamNotFound, RequestRefused, StreamUnavailable, refusal
 from carillon.media.resuming import send_media
-from carillon.media.settings import Settings
+from carillon.media.settings import MediaSettings
 from carillon.media.sound import UnreadableRecording, channel_of, opened, resampled
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "MalformedFragment",
     "MediaEncrypted",
     "MediaInterrupted",
+    "MediaSettings",
     "Newest",
     "NotAuthorized",
     "Oldest",
@@ -56,9 +57,8 @@ __all__ = [
     "PutMediaRefused",
     "RateMismatch",
     "Recording",
+    "RemoteStreamNotFound",
     "RequestRefused",
-    "Settings",
-    "StreamNotFound",
     "StreamUnavailable",
     "UnreadableFragment",
     "UnreadableRecording",

@@ -45,22 +45,22 @@ def find_channel(tracks: tuple[Track, ...], source: ChannelSource) -> Channel:
 
     Source: `ChannelDefinition` in the API reference; the two tracks are Amazon Connect's layout.
     """
-    heard = sorted(_audio_tracks(tracks), key=lambda track: track.number)
-    if not heard:
+    audio = sorted(_audio_tracks(tracks), key=lambda track: track.number)
+    if not audio:
         raise UnsupportedMedia("The stream has no audio track.")
-    first = codec_of(heard[0])
+    first = codec_of(audio[0])
     if source.count == 1:
         if first.channels not in {1, None}:
             raise UnsupportedMedia(f"The stream has {first.channels} channels, but 1 was declared: NumberOfChannels.")
-        return Channel(heard[0], first, 1, 0)
-    if first.channels == _STEREO or (first.channels is None and len(heard) == 1):
-        return Channel(heard[0], first, _STEREO, source.index)
-    if len(heard) < _STEREO:
+        return Channel(audio[0], first, 1, 0)
+    if first.channels == _STEREO or (first.channels is None and len(audio) == 1):
+        return Channel(audio[0], first, _STEREO, source.index)
+    if len(audio) < _STEREO:
         raise UnsupportedMedia(
             f"2 channels were declared, but the stream's only audio track has {first.channels}. "
             "Send one stereo track or two mono tracks, or set NumberOfChannels to 1."
         )
-    track = heard[source.index]
+    track = audio[source.index]
     codec = codec_of(track)
     if codec.channels not in {1, None}:
         raise UnsupportedMedia(

@@ -47,7 +47,7 @@ class Codec:
 
 
 def codec_of(track: Track) -> Codec:
-    """Tell how to read a track.
+    """Return how to read a track.
 
     Raises:
         UnsupportedMedia: another codec, or PCM of another width.

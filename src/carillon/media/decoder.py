@@ -1,4 +1,4 @@
-"""One participant out of fragment after fragment: samples with a wall time, each heard once, gaps told.
+"""One participant out of fragment after fragment: samples with a wall time, each once, gaps reported.
 
 Producers are not tidy. After a broken connection they send fragments again under new numbers, their clocks are set,
 they pause, and what an endpoint cannot read is missing. What adjoins what is judged by the producer's own clock, in
@@ -64,8 +64,8 @@ class Chunk:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A fragment that was heard, such that it is known if the producer sends it again."""
+class FragmentFingerprint:
+    """What a decoded fragment is recognized by if the producer sends it again."""
 
     at_ms: int
     """Of the producer's clock."""
@@ -85,8 +85,8 @@ class DecoderState:
     server_ended_at: datetime | None = None
     """The same by the endpoint's clock, as if it had received every sample when it was said."""
     lead: tuple[bytes, ...] = field(default=(), repr=False)
-    """Packets that a decoder must have heard before the next."""
-    recent: tuple[Sent, ...] = ()
+    """Packets that a decoder must have decoded before the next."""
+    recent: tuple[FragmentFingerprint, ...] = ()
 
 
 class ChannelDecoder:
@@ -119,7 +119,7 @@ class ChannelDecoder:
         self._packets: PacketDecoder | None = None  # what it remembers is made again of `state.lead`
 
     def decode(self, fragment: Fragment) -> Chunk:
-        """Return the samples that the participant has in a fragment: none of what was heard before.
+        """Return the samples that the participant has in a fragment: none of what was decoded before.
 
         Samples are counted from the first block on, since block times have only milliseconds; where a block is later
         than that by more than the tolerance, it was silent in between. Audio whose times run back, or overlap, is kept
@@ -169,7 +169,7 @@ class ChannelDecoder:
             if (size, checksum) in before:
                 heard = count
         recent = [sent for sent in self.state.recent if sent.at_ms != at_ms]
-        recent.append(Sent(at_ms, size, checksum))
+        recent.append(FragmentFingerprint(at_ms, size, checksum))
         self.state = replace(self.state, recent=tuple(recent[-_MOST_RECENT:]))
         return blocks[heard:]
 
@@ -212,7 +212,7 @@ class ChannelDecoder:
         return placed, decoded.rate_hz, timedelta(seconds=decoded.delay_seconds)
 
     def _decoder_of(self, channel: Channel, *, is_apart: bool) -> PacketDecoder:
-        """Return the decoder that has heard what came before; after a gap one that has heard nothing."""
+        """Return the decoder that has decoded what came before; after a gap a new one."""
         if self._packets is None or is_apart or self._packets.codec != channel.codec:
             is_resuming = self._packets is None and not is_apart
             self._packets = PacketDecoder(channel.codec, self.state.lead if is_resuming else ())

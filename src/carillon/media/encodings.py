@@ -29,7 +29,7 @@ class Encoding(Enum):
 
     @property
     def is_compressed(self) -> bool:
-        """Tell whether it comes in packets that need a decoder, instead of samples that can be cut anywhere."""
+        """Return whether it comes in packets that need a decoder, instead of samples that can be cut anywhere."""
         return self in {Encoding.AAC, Encoding.OPUS}
 
 

@@ -92,7 +92,7 @@ async def as_live(
     Args:
         recording: what to play.
         speed: 1 is natural; 8 is eight times as fast; 0 does not wait at all.
-        on_sent: told the seconds of the recording that were yielded so far; at the end, how long it lasts.
+        on_sent: called with the seconds of the recording that were yielded so far; at the end, how long it lasts.
         clock: gives the time of the first sample, and the pace.
         wait: sleeps.
         fragment_seconds: how long each fragment is, 0.02 to 20; the last may be shorter.

@@ -20,8 +20,8 @@ from carillon.matroska import (
     ClusterTimecode,
     Demuxer,
     DocumentStarted,
-    Event,
     Limits,
+    MatroskaEvent,
     TagsRead,
     Track,
     TracksRead,
@@ -120,7 +120,7 @@ class Fragment:
 
     @property
     def has_real_time(self) -> bool:
-        """Tell whether the producer has a clock, and does not only count from zero."""
+        """Return whether the producer has a clock, and does not only count from zero."""
         return self.producer_at.year >= _MIN_PLAUSIBLE_YEAR
 
     @property
@@ -172,7 +172,7 @@ class FragmentParser:
                 if fragment is not None:
                     yield fragment
 
-    def _take(self, event: Event) -> Fragment | UnreadableFragment | None:
+    def _take(self, event: MatroskaEvent) -> Fragment | UnreadableFragment | None:
         document = self._document
         match event:
             case BlockRead(track=track, data=data):

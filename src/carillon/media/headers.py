@@ -1,8 +1,8 @@
 """Headers of recordings: what stands before the samples of a WAV, an AU or a CAF, whoever wrote it. No I/O.
 
 Recorders die before they fill in sizes, pipes cannot go back to, and chunks of any size stand anywhere. So a reader
-here is a generator that asks for bytes at a place (`Need`) and ends with what it found (`Header`): a file gives them by
-seeking, a pipe by waiting for them, and both hear the same verdict.
+here is a generator that asks for bytes at an offset (`BytesNeeded`) and ends with what it found (`Header`): a file
+gives them by seeking, a pipe by waiting for them, and both find the same.
 
 Sources: Microsoft, "Multimedia Programming Interface and Data Specifications 1.0"; EBU Tech 3306 (RF64); ITU-R BS.2088
 (BW64); Sun, "au(4)"; Apple, "Core Audio Format Specification 1.0".
@@ -63,8 +63,8 @@ class BadHeader(InvalidRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
-    """So many bytes are to be looked at, from a place counted from the beginning; fewer are given only at the end."""
+class BytesNeeded:
+    """So many bytes are to be looked at, from an offset on; fewer are given only at the end."""
 
     at: int
     size: int
@@ -86,7 +86,7 @@ class Header:
     """A shorter header that says the same, for a decoder that reads what follows."""
 
 
-Reading: TypeAlias = Generator[Need, bytes, Header]
+Reading: TypeAlias = Generator[BytesNeeded, bytes, Header]
 
 
 def reading_of(head: bytes, *, is_live: bool = False) -> Reading | None:
@@ -107,13 +107,13 @@ def reading_of(head: bytes, *, is_live: bool = False) -> Reading | None:
 
 
 def _read_wave(is_live: bool) -> Reading:
-    head = yield Need(0, 12)
+    head = yield BytesNeeded(0, 12)
     is_big = head[:4] == b"RIFX"
     order = ">4sI" if is_big else "<4sI"
     form, fact, long_size = b"", b"", 0
     samples: tuple[int, int | None] | None = None
     at = 12
-    while len(head := (yield Need(at, 8))) == 8:
+    while len(head := (yield BytesNeeded(at, 8))) == 8:
         name, size = struct.unpack(order, head)
         if name == b"data":
             samples = at + 8, (yield from _size_of_data(at + 8, size, long_size, is_live))
@@ -123,7 +123,7 @@ def _read_wave(is_live: bool) -> Reading:
                 return _wave(form, fact, *samples, is_big=is_big)
             size = samples[1] or 0
         elif name in {b"fmt ", b"ds64", b"fact"}:
-            body = yield Need(at + 8, min(size, _MAX_CHUNK_BYTES))
+            body = yield BytesNeeded(at + 8, min(size, _MAX_CHUNK_BYTES))
             if name == b"fmt ":
                 form = body
             elif name == b"fact":
@@ -134,17 +134,17 @@ def _read_wave(is_live: bool) -> Reading:
                 return _wave(form, fact, *samples, is_big=is_big)
         at += 8 + size
         if size % 2:  # chunks are padded to an even size, but not by everybody
-            after = yield Need(at, 4)
+            after = yield BytesNeeded(at, 4)
             at += 0 if after in _AROUND else 1
     raise BadHeader("does not say what its samples are" if samples else "ends before its samples")
 
 
-def _size_of_data(at: int, size: int, long_size: int, is_live: bool) -> Generator[Need, bytes, int | None]:
+def _size_of_data(at: int, size: int, long_size: int, is_live: bool) -> Generator[BytesNeeded, bytes, int | None]:
     """Return how many bytes of samples there are, None if that is open."""
     if size in {0, _UNKNOWN} and long_size:
         return long_size
     if size == 0:  # the recorder died; or there are none, and something else follows
-        following = yield Need(at, 4)
+        following = yield BytesNeeded(at, 4)
         return 0 if following in _AROUND else None
     return None if size == _UNKNOWN or (is_live and size >= _ENDLESS) else size
 
@@ -170,7 +170,7 @@ def _wave(form: bytes, fact: bytes, at: int, size: int | None, *, is_big: bool) 
 
 
 def _read_au() -> Reading:
-    head = yield Need(0, _AU_FIELDS)
+    head = yield BytesNeeded(0, _AU_FIELDS)
     if len(head) < _AU_FIELDS:
         raise BadHeader("ends before its samples")
     is_little = head[:4] == b"dns."
@@ -188,11 +188,11 @@ def _read_au() -> Reading:
 def _read_caf(head: bytes) -> Reading:
     rate_hz, _, _, _, _, channels, _ = _CAF_DESCRIPTION.unpack_from(head, _CAF_DESCRIPTION_AT)
     at = 8
-    while len(chunk := (yield Need(at, 12))) == 12:
+    while len(chunk := (yield BytesNeeded(at, 12))) == 12:
         name, size = struct.unpack(">4sq", chunk)
         if name == b"data":
             at += 16  # a count of edits precedes the samples
-            yield Need(at, 0)
+            yield BytesNeeded(at, 0)
             rate_hz = round(rate_hz) if math.isfinite(rate_hz) else 0
             return Header(_caf_encoding(head), rate_hz, channels, at, None if size < 4 else size - 4)
         if size < 0:

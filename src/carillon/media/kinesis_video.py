@@ -19,16 +19,16 @@ from botocore.parsers import ResponseParserError
 
 from carillon import __version__
 from carillon.clock import Clock, SystemClock
-from carillon.media.clients import Client, ClientPool, Peer
+from carillon.media.clients import ClientPool, MediaClient, Peer
 from carillon.media.refusals import (
     NotAuthorized,
+    RemoteStreamNotFound,
     RequestRefused,
     StreamBusy,
-    StreamNotFound,
     StreamUnavailable,
     translated,
 )
-from carillon.media.settings import Settings
+from carillon.media.settings import MediaSettings
 
 ApiName = Literal["GET_MEDIA", "PUT_MEDIA"]
 
@@ -65,13 +65,13 @@ class KinesisVideoClient:
         access_key_id: str | None = None,
         secret_access_key: str | None = None,
         clock: Clock | None = None,
-        settings: Settings | None = None,
+        settings: MediaSettings | None = None,
         data_endpoint_url: str | None = None,
         ca_bundle: Path | None = None,
     ) -> None:
         if (access_key_id is None) != (secret_access_key is None):
             raise ValueError("An access key is an id and a secret; give both or neither.")
-        settings = settings or Settings()
+        settings = settings or MediaSettings()
         self._endpoint_url = endpoint_url
         self._data_endpoint_url = data_endpoint_url
         self._region = region
@@ -107,7 +107,7 @@ class KinesisVideoClient:
         await self._clients.aclose()
 
     async def has_stream(self, stream_arn: str) -> bool:
-        """Tell whether a stream exists.
+        """Return whether a stream exists.
 
         Raises:
             NotAuthorized, RequestRefused, StreamUnavailable: nobody could say.
@@ -116,7 +116,7 @@ class KinesisVideoClient:
             async with self._client(stream_arn, "kinesisvideo", self._endpoint_url) as control:
                 opening = control.describe_stream(StreamARN=stream_arn)
                 await self._answer(stream_arn, self._endpoint_url, opening, "StreamInfo")
-        except StreamNotFound:
+        except RemoteStreamNotFound:
             return False
         return True
 
@@ -169,7 +169,7 @@ class KinesisVideoClient:
                 payload = await self._answer(stream_arn, url, opening, "Payload")
             except StreamBusy:
                 raise
-            except (StreamNotFound, StreamUnavailable):
+            except (RemoteStreamNotFound, StreamUnavailable):
                 self.forget_endpoint(stream_arn, "GET_MEDIA")
                 raise
             async with payload as body, aclosing(_pieces(stream_arn, body)) as pieces:
@@ -215,7 +215,7 @@ class KinesisVideoClient:
                 raise StreamUnavailable(stream, "what answers is not Kinesis Video Streams") from error
 
     @asynccontextmanager
-    async def _client(self, stream: str, service: str, endpoint_url: str | None) -> AsyncIterator[Client]:
+    async def _client(self, stream: str, service: str, endpoint_url: str | None) -> AsyncIterator[MediaClient]:
         async with AsyncExitStack() as stack:
             with translated(stream), fail_after(self._answer_seconds):
                 if await self._session.get_credentials() is None:  # a client would remember that there were none
@@ -227,7 +227,7 @@ class KinesisVideoClient:
             yield client
 
     @asynccontextmanager
-    async def _made(self, peer: Peer) -> AsyncIterator[Client]:
+    async def _made(self, peer: Peer) -> AsyncIterator[MediaClient]:
         async with self._session.create_client(
             peer.service,
             region_name=self._region,

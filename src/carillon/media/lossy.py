@@ -30,16 +30,16 @@ def through_codec(samples: Pcm, codec: LossyCodec) -> Pcm:
     Raises:
         UndecodableFile: PyAV is not installed.
     """
-    heard = _through_gsm(samples) if codec == "GSM-FR" else _through_libav(samples, *_LIBAV[codec])
-    return np.pad(heard[: len(samples)], (0, max(0, len(samples) - len(heard))))
+    restored = _through_gsm(samples) if codec == "GSM-FR" else _through_libav(samples, *_LIBAV[codec])
+    return np.pad(restored[: len(samples)], (0, max(0, len(samples) - len(restored))))
 
 
 def _through_gsm(samples: Pcm) -> Pcm:
     with io.BytesIO() as file:
         soundfile.write(file, samples, RATE_HZ, format="WAV", subtype="GSM610")
         file.seek(0)
-        heard: Pcm = soundfile.read(file, dtype="float32")[0]
-    return heard
+        restored: Pcm = soundfile.read(file, dtype="float32")[0]
+    return restored
 
 
 def _through_libav(samples: Pcm, container: str, encoder: str, bits: int) -> Pcm:
@@ -54,8 +54,8 @@ def _through_libav(samples: Pcm, container: str, encoder: str, bits: int) -> Pcm
         file.seek(0)
         with av.open(file) as reader:
             frames = list(reader.decode(audio=0))
-    heard = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
-    decoded = heard if heard.dtype == np.float32 else from_pcm16(heard)
+    restored = np.concatenate([frame.to_ndarray().reshape(-1) for frame in frames])
+    decoded = restored if restored.dtype == np.float32 else from_pcm16(restored)
     resampled: Pcm = soxr.resample(decoded, frames[0].sample_rate, RATE_HZ)
     return resampled
 

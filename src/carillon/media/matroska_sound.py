@@ -16,8 +16,8 @@ from carillon.matroska import (
     ClusterEnded,
     ClusterTimecode,
     Demuxer,
-    Event,
     Limits,
+    MatroskaEvent,
     Track,
     TracksRead,
     TruncatedElement,
@@ -134,7 +134,7 @@ def _fragments(file: IO[bytes]) -> Iterator[Fragment]:
     yield from gathered.taken()
 
 
-def _events(file: IO[bytes]) -> Iterator[Event]:
+def _events(file: IO[bytes]) -> Iterator[MatroskaEvent]:
     file.seek(0)
     demuxer = Demuxer(Limits(max_element_bytes=_MOST_BLOCK_BYTES))
     while data := file.read(_READ_BYTES):

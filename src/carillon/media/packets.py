@@ -1,6 +1,6 @@
 """Compressed packets to samples: AAC and Opus, by libavcodec through PyAV, which is an optional extra.
 
-A decoder remembers what it heard, and a fragment is no place to forget it: one decoder runs through all fragments of a
+A decoder remembers what it decoded, also from one fragment to the next: one decoder runs through all fragments of a
 leg. What it remembers cannot be stored, but what made it can. So a decoder that goes on after a restart first hears the
 last packets again (`lead`), by which its memory becomes what it was: AAC to the bit (all but substituted noise, which
 is random by design), Opus to less than a 16-bit step for speech. A lone steady tone takes Opus seconds to agree on.

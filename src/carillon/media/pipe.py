@@ -1,6 +1,6 @@
 """A live pipe as a document: a recording of any kind, raw samples, or Matroska that somebody else has made.
 
-What comes is told by its first bytes. Samples become fragments as they come, at the time at which they come; where
+What comes is known by its first bytes. Samples become fragments as they come, at the time at which they come; where
 nothing does, and more comes later, it was silent. Matroska keeps its blocks and times, and is cut where its Clusters
 are longer than our fragments. What only a decoder that seeks can read (`sound.py`) is taken to its end first.
 Nothing is read before the last piece was taken, so a pipe is held back as far as the endpoint holds us back.
@@ -26,7 +26,7 @@ from carillon.media.pcm import bytes_per_sample, to_pcm
 from carillon.media.recut import Recut
 from carillon.media.sound import (
     MOST_COPIED_BYTES,
-    Sound,
+    OpenRecording,
     UnreadableRecording,
     check,
     no_sound,
@@ -44,7 +44,7 @@ _AS_THEY_ARE: Final = {
     Encoding.MU_LAW: SampleFormat.MU_LAW,
 }
 
-Read = Callable[[], Awaitable[bytes]]
+ReadBytes = Callable[[], Awaitable[bytes]]
 """Returns the next bytes as soon as there are some, empty at the end."""
 
 
@@ -58,7 +58,7 @@ class Piped:
 
 
 async def read_pipe(
-    read: Read,
+    read: ReadBytes,
     raw: Layout | None,
     *,
     on_sent: Callable[[float], None] = lambda _: None,
@@ -70,7 +70,7 @@ async def read_pipe(
     Args:
         read: from the pipe.
         raw: what samples without a header are; None if there must be one.
-        on_sent: told the seconds of audio that were yielded so far.
+        on_sent: called with the seconds of audio that were yielded so far.
         clock: gives the time of the samples.
         fragment_seconds: how long each fragment is, 0.02 to 20; the last may be shorter.
 
@@ -145,7 +145,7 @@ async def _plain(source: "_Source", header: Header, encoding: Encoding, pacing: 
 class _Source:
     """Bytes that can be looked at before they are taken."""
 
-    def __init__(self, read: Read) -> None:
+    def __init__(self, read: ReadBytes) -> None:
         self._read = read
         self._held = b""
         self._at = 0  # where `_held` begins
@@ -157,7 +157,7 @@ class _Source:
         return self._held
 
     async def skip_to(self, at: int) -> None:
-        """Let go of what stands before a place, however far it is."""
+        """Drop what stands before an offset, however far it is."""
         while self._at + len(self._held) < at:
             self._at += len(self._held)
             self._held = await self._read()
@@ -247,7 +247,7 @@ async def _copied(source: _Source, header: Header | None, pacing: _Pacing) -> As
                 yield fragment
 
 
-async def _decoded(sound: Sound) -> AsyncGenerator[bytes]:
+async def _decoded(sound: OpenRecording) -> AsyncGenerator[bytes]:
     blocks = sound.blocks()
     while (samples := await to_thread.run_sync(next, blocks, None)) is not None:
         yield to_pcm16(samples).astype("<i2").tobytes()

@@ -32,8 +32,15 @@ from carillon.media.acknowledgements import (
     PutMediaRefused,
 )
 from carillon.media.kinesis_video import KinesisVideoClient
-from carillon.media.refusals import RequestRefused, StreamBusy, StreamNotFound, StreamUnavailable, refusal, translated
-from carillon.media.settings import Settings
+from carillon.media.refusals import (
+    RemoteStreamNotFound,
+    RequestRefused,
+    StreamBusy,
+    StreamUnavailable,
+    refusal,
+    translated,
+)
+from carillon.media.settings import MediaSettings
 
 _LONGEST_ANSWER_BYTES: Final = 4096
 _LONGEST_MESSAGE: Final = 300
@@ -47,7 +54,7 @@ async def put_media(
     on_acknowledgement: Callable[[Acknowledgement], None],
     *,
     started_at: datetime | None = None,
-    settings: Settings | None = None,
+    settings: MediaSettings | None = None,
 ) -> None:
     """Send one Matroska document to a stream, until its end.
 
@@ -56,7 +63,7 @@ async def put_media(
         stream_name: of an existing stream.
         body: the document, as it is made; each piece is sent at once. It is closed if it can be. What it raises comes
             out as it is, and the fragment that it breaks off is lost.
-        on_acknowledgement: told of every acknowledgement as it comes.
+        on_acknowledgement: called with every acknowledgement as it comes.
         started_at: if given, timecodes count from this time (RELATIVE), else they are epoch times (ABSOLUTE).
         settings: deadlines.
 
@@ -65,14 +72,14 @@ async def put_media(
         StreamNotFound, NotAuthorized: the stream cannot be sent to.
         StreamUnavailable: it cannot be reached, fell silent, or ended the request before the document was over.
     """
-    settings = settings or Settings()
+    settings = settings or MediaSettings()
     try:
         url = await client.data_endpoint(stream_name, "PUT_MEDIA") + "/putMedia"
         upload = _Upload(client, stream_name, body, on_acknowledgement, settings)
         await upload.run(url, _headers(stream_name, started_at))
     except StreamBusy:
         raise
-    except (StreamNotFound, StreamUnavailable):
+    except (RemoteStreamNotFound, StreamUnavailable):
         client.forget_endpoint(stream_name, "PUT_MEDIA")
         raise
     finally:
@@ -99,7 +106,7 @@ class _Upload:
         stream: str,
         document: AsyncIterator[bytes],
         on_acknowledgement: Callable[[Acknowledgement], None],
-        settings: Settings,
+        settings: MediaSettings,
     ) -> None:
         self._client = client
         self._stream = stream
@@ -180,7 +187,7 @@ class _Upload:
 
     @property
     def _is_idle(self) -> bool:
-        """Tell whether the document goes on but there is nothing to send now: else, who says so only stalls."""
+        """Return whether the document goes on but there is nothing to send now: else, who says so only stalls."""
         return not self._is_all_made and self._made.statistics().tasks_waiting_send == 0
 
     def _take(self, acknowledgement: Acknowledgement) -> None:
@@ -205,7 +212,7 @@ class _Upload:
 
 
 @asynccontextmanager
-async def _session(settings: Settings) -> AsyncIterator[ClientSession]:
+async def _session(settings: MediaSettings) -> AsyncIterator[ClientSession]:
     """Yield a session for one connection, closed also while being canceled."""
     session = ClientSession(timeout=ClientTimeout(total=None, sock_connect=settings.connect_seconds))
     try:

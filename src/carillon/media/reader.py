@@ -28,7 +28,7 @@ from carillon.media.fragments import (
     UnreadableFragment,
 )
 from carillon.media.refusals import NotAuthorized
-from carillon.media.settings import Settings
+from carillon.media.settings import MediaSettings
 from carillon.telemetry import get_logger
 
 log = get_logger()
@@ -98,7 +98,7 @@ class FragmentReader:
         stream_arn: str,
         start: Position,
         connect: Connect,
-        settings: Settings | None = None,
+        settings: MediaSettings | None = None,
         *,
         clock: Clock | None = None,
         wait: Callable[[float], Awaitable[None]] = sleep,
@@ -106,7 +106,7 @@ class FragmentReader:
         self._stream_arn = stream_arn
         self._position: Position | _At = start
         self._connect = connect
-        self._settings = settings or Settings()
+        self._settings = settings or MediaSettings()
         self._clock = clock or SystemClock()
         self._wait = wait
         self._passed = int(start.fragment_number) if isinstance(start, After) else -1  # all up to here are done with
@@ -191,7 +191,7 @@ class FragmentReader:
         _LAG.observe(max(0.0, (self._clock.now() - ended_at).total_seconds()))
 
     def _leave_out(self, item: UnreadableFragment) -> None:
-        """Take note that a fragment cannot be read: it is left out once it was tried often enough.
+        """Count a failure to read a fragment: it is left out once it was tried often enough.
 
         Where nobody knows which fragment that is, there is nothing to leave out, only newer ones to go on with; unless
         the endpoint itself goes on.
@@ -209,7 +209,7 @@ class FragmentReader:
         self._position, self._passed = After(item.number), int(item.number)
 
     def _go_on_with_what_is_left(self, last_at: datetime) -> None:
-        """Take note that the endpoint has lost the fragment to go on after: its retention is over, or it was restarted.
+        """Go on although the endpoint has lost the fragment to go on after: by its retention, or by a restart.
 
         Times can be asked for whatever is left; an endpoint that does not find even that has at least new fragments.
         """

@@ -1,7 +1,8 @@
 """Matroska that others have made, as Kinesis takes it: the audio alone, every Cluster as long as a fragment may be.
 
 Recorders write Clusters of half a minute, or a single one; Kinesis refuses a fragment of more than 20 s, and a fragment
-is only analyzed once it is whole. So longer Clusters are cut. Times, tags and what the blocks hold stay as they were.
+is only analyzed once it is whole. So longer Clusters are cut. Times, tags and the frames of the blocks stay as they
+were.
 """
 
 from collections.abc import Iterator
@@ -16,8 +17,8 @@ from carillon.matroska import (
     ClusterTimecode,
     Demuxer,
     DocumentStarted,
-    Event,
     Limits,
+    MatroskaEvent,
     Muxer,
     TagsRead,
     Track,
@@ -59,7 +60,7 @@ class Recut:
 
     @property
     def is_empty(self) -> bool:
-        """Tell whether no sound has come."""
+        """Return whether no sound has come."""
         return self._first_ms is None
 
     def push(self, data: bytes) -> bytes:
@@ -81,7 +82,7 @@ class Recut:
             self._demuxer.end()
         return self._cluster()
 
-    def _take(self, event: Event) -> bytes:
+    def _take(self, event: MatroskaEvent) -> bytes:
         match event:
             case BlockRead() if event.track in self._audio:
                 return b"".join(self._take_block(block) for block in self._cut(event))
@@ -96,12 +97,12 @@ class Recut:
         return b""
 
     def _begin(self, tracks: tuple[Track, ...]) -> bytes:
-        heard = [track for track in tracks if track.kind == AUDIO]
-        if not heard:
+        audio = [track for track in tracks if track.kind == AUDIO]
+        if not audio:
             raise UnsupportedMedia("It has no audio track.")
         self._tracks = tracks
-        self._audio = {track.number: codec_of(track) for track in heard}
-        self._muxer = Muxer(*heard)
+        self._audio = {track.number: codec_of(track) for track in audio}
+        self._muxer = Muxer(*audio)
         return self._muxer.header()
 
     def _cut(self, block: BlockRead) -> Iterator[Block]:

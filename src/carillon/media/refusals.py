@@ -69,7 +69,7 @@ _NETWORK: Final = (
 )
 
 
-class StreamNotFound(NotFound):
+class RemoteStreamNotFound(NotFound):
     """The endpoint has no such stream."""
 
     def __init__(self, stream: str) -> None:
@@ -146,7 +146,7 @@ def refusal(stream: str, code: str, status: int, message: str = "") -> CarillonE
     code = code.partition(":")[0].rpartition("#")[2][:_LONGEST_CODE] or f"HTTP status {status}"
     word = code.removesuffix("Exception")
     if word == "ResourceNotFound":
-        return StreamNotFound(stream)
+        return RemoteStreamNotFound(stream)
     if word == "InvalidEndpoint":
         return EndpointMoved(stream, code)
     if word.startswith(_LIMITS) or status == 429:

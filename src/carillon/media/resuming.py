@@ -26,7 +26,7 @@ from carillon.media.acknowledgements import Acknowledgement, AcknowledgementType
 from carillon.media.kinesis_video import KinesisVideoClient
 from carillon.media.producer import put_media
 from carillon.media.refusals import NotAuthorized, RequestRefused
-from carillon.media.settings import Settings
+from carillon.media.settings import MediaSettings
 from carillon.telemetry import get_logger
 
 log = get_logger()
@@ -112,7 +112,7 @@ async def send_media(
     on_acknowledgement: Callable[[Acknowledgement], None],
     *,
     started_at: datetime | None = None,
-    settings: Settings | None = None,
+    settings: MediaSettings | None = None,
     clock: Clock | None = None,
 ) -> None:
     """Send one Matroska document to a stream until its end, over as many connections as it takes.
@@ -121,7 +121,7 @@ async def send_media(
         client: knows the endpoint and signs.
         stream_name: of an existing stream.
         document: as it is made; each piece is sent at once.
-        on_acknowledgement: told of every acknowledgement as it comes; of a fragment that is sent again, again.
+        on_acknowledgement: called with every acknowledgement as it comes; of a fragment that is sent again, again.
         started_at: if given, timecodes count from this time (RELATIVE), else they are epoch times (ABSOLUTE).
         settings: deadlines, and `resume_seconds`.
         clock: times how long there has been no connection.
@@ -132,7 +132,7 @@ async def send_media(
         StreamUnavailable: there has been no connection for `resume_seconds`.
         MatroskaError: the document is none.
     """
-    sending = _Sending(client, stream_name, on_acknowledgement, started_at, settings or Settings(), clock)
+    sending = _Sending(client, stream_name, on_acknowledgement, started_at, settings or MediaSettings(), clock)
     failure: Exception | None = None
     with sending.pieces:
         async with create_task_group() as group:
@@ -155,7 +155,7 @@ class _Sending:
         stream_name: str,
         on_acknowledgement: Callable[[Acknowledgement], None],
         started_at: datetime | None,
-        settings: Settings,
+        settings: MediaSettings,
         clock: Clock | None,
     ) -> None:
         self._client = client
@@ -179,7 +179,7 @@ class _Sending:
                 async for piece in document:
                     if piece:
                         await self._made.send(piece)
-            except Exception as error:  # told by `_rest`, to whoever is sending
+            except Exception as error:  # raised by `_rest`, in whoever is sending
                 self._breakdown = error
             finally:
                 close = getattr(document, "aclose", None)  # generators have it, iterators in general do not

@@ -9,7 +9,7 @@ from carillon.bounds import Bytes, Count, OptionalSeconds, Seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class MediaSettings:
     """Deadlines and limits towards a Kinesis Video Streams endpoint."""
 
     connect_seconds: Seconds = 3.0

@@ -45,7 +45,7 @@ class UnreadableRecording(InvalidRequest):
     """A file, or what comes through a pipe, is not a recording that can be read, or holds no sound."""
 
 
-class Sound(Protocol):
+class OpenRecording(Protocol):
     """A recording that is open."""
 
     @property
@@ -68,7 +68,7 @@ class Sound(Protocol):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Sound]:
+def opened(path: Path) -> Iterator[OpenRecording]:
     """Open a recording; a pipe is read to its end first.
 
     Raises:
@@ -82,7 +82,7 @@ def opened(path: Path) -> Iterator[Sound]:
 
 
 @contextmanager
-def recording_in(file: IO[bytes], name: str) -> Iterator[Sound]:
+def recording_in(file: IO[bytes], name: str) -> Iterator[OpenRecording]:
     """Read a recording out of an open file, unbuffered; one that cannot seek is read to its end first.
 
     Raises:
@@ -152,7 +152,7 @@ def write_all(file: IO[bytes], data: bytes) -> None:
 
 
 @contextmanager
-def _sound(file: IO[bytes], name: str) -> Iterator[Sound]:
+def _sound(file: IO[bytes], name: str) -> Iterator[OpenRecording]:
     head = file.read(SNIFFED_BYTES)
     reading = reading_of(head)
     container = container_of(head)
@@ -188,8 +188,8 @@ def _read_header(file: IO[bytes], reading: Reading) -> Header:
 
 
 @contextmanager
-def _plain(file: IO[bytes], header: Header, name: str) -> Iterator[Sound]:
-    """Yield the samples behind a header: read here if they are plain, else by libsndfile, told of them in its way."""
+def _plain(file: IO[bytes], header: Header, name: str) -> Iterator[OpenRecording]:
+    """Yield the samples behind a header: read here if they are plain, else by libsndfile."""
     if header.encoding is not None:
         yield _PlainSound(file, header, header.encoding)
     else:
@@ -277,7 +277,7 @@ class _LibsndfileSound:
                 yield samples
 
 
-def _by_libsndfile(file: IO[bytes], name: str) -> Sound:
+def _by_libsndfile(file: IO[bytes], name: str) -> OpenRecording:
     try:
         with _decoder(file) as decoder:
             return _LibsndfileSound(file, decoder.samplerate, decoder.channels, decoder.frames)
@@ -290,7 +290,7 @@ def _decoder(file: IO[bytes]) -> _Forward:
     return _Forward(file.fileno(), closefd=False)
 
 
-def resampled(sound: Sound, rate_hz: int) -> Iterator[Planar]:
+def resampled(sound: OpenRecording, rate_hz: int) -> Iterator[Planar]:
     """Yield all of a recording, from the beginning, at a rate that may be another than its own."""
     if sound.rate_hz == rate_hz:
         yield from sound.blocks()

@@ -68,7 +68,7 @@ class Layout:
 
 
 @dataclass(slots=True)
-class _Lane:
+class _TrackBuffer:
     """What one track has sent that is not in a fragment yet."""
 
     data: bytearray = field(default_factory=bytearray, repr=False)
@@ -110,7 +110,7 @@ class Splicer:
         self._layout = layout
         self._started_at_ms = started_at_ms
         self._muxer = Muxer(layout.track(), metadata=metadata)
-        self._lanes = [_Lane() for _ in range(tracks)]
+        self._buffers = [_TrackBuffer() for _ in range(tracks)]
         self._silence = layout.format.silence * (layout.channels // tracks)  # one frame of one track
         self._start = 0  # the first frame that was not returned
         self._shift: int | None = None  # from the senders' times, in frames, to ours
@@ -124,7 +124,7 @@ class Splicer:
     @property
     def seconds(self) -> float:
         """Return how far the track that is furthest has come."""
-        return max(lane.head for lane in self._lanes) / self._layout.rate_hz
+        return max(buffer.head for buffer in self._buffers) / self._layout.rate_hz
 
     @property
     def filled_seconds(self) -> float:
@@ -148,90 +148,90 @@ class Splicer:
             data: any number of bytes; a frame that it cuts off is completed by the next piece.
             at_ms: when it begins, on the sender's clock, whose zero may be anywhere; None says right after the last.
         """
-        lane = self._lanes[track]
-        whole = lane.rest + data if lane.rest else data
+        buffer = self._buffers[track]
+        whole = buffer.rest + data if buffer.rest else data
         length = len(whole) // len(self._silence)
-        lane.rest = whole[length * len(self._silence) :]
+        buffer.rest = whole[length * len(self._silence) :]
         if not length:
             return []
-        at = self._place(lane, length, at_ms)
+        at = self._place(buffer, length, at_ms)
         if at is None:
-            self._fill_in(lane, whole, length, at_ms)
+            self._fill_in(buffer, whole, length, at_ms)
             return self._cut()
-        return [*self._reach(lane, at, is_gap=True), *self._append(lane, whole, length)]
+        return [*self._reach(buffer, at, is_gap=True), *self._append(buffer, whole, length)]
 
     def fill_until(self, seconds: float) -> list[bytes]:
         """Make all tracks silent up to a time since the beginning, where nothing came; return what is whole with it."""
         target = round(seconds * self._layout.rate_hz)
         fragments: list[bytes] = []
-        for lane in self._lanes:
-            if lane.head < target:
-                fragments += self._reach(lane, target, is_gap=False)
+        for buffer in self._buffers:
+            if buffer.head < target:
+                fragments += self._reach(buffer, target, is_gap=False)
         return fragments + self._cut()
 
     def end(self) -> list[bytes]:
         """Return all that is left, as nothing more will come."""
         fragments = self._cut()
-        furthest = max(lane.head for lane in self._lanes)
+        furthest = max(buffer.head for buffer in self._buffers)
         while self._start < furthest:
             fragments.append(self._take(min(self._start + self._fragment, furthest)))
         return fragments
 
-    def _place(self, lane: _Lane, length: int, at_ms: int | None) -> int | None:
+    def _place(self, buffer: _TrackBuffer, length: int, at_ms: int | None) -> int | None:
         """Return the frame at which a piece begins, not before the lane's head; None if it is older than what came."""
         if at_ms is None:
-            return lane.head
+            return buffer.head
         at = at_ms * self._layout.rate_hz // 1000
-        last_ms, lane.last_ms = lane.last_ms, at_ms
+        last_ms, buffer.last_ms = buffer.last_ms, at_ms
         if self._shift is None:
-            self._shift = max(other.head for other in self._lanes) - at
-        ahead = at + self._shift - lane.head
+            self._shift = max(other.head for other in self._buffers) - at
+        ahead = at + self._shift - buffer.head
         if abs(ahead) > self._most_gap:
             self._shift -= ahead
-            return lane.head
+            return buffer.head
         if last_ms is not None and at_ms < last_ms:
-            lane.last_ms = last_ms
+            buffer.last_ms = last_ms
             return None
         if ahead < -self._drift:
             self._shift -= ahead
-        return lane.head + ahead if ahead >= length else lane.head
+        return buffer.head + ahead if ahead >= length else buffer.head
 
-    def _fill_in(self, lane: _Lane, data: bytes, length: int, at_ms: int | None) -> None:
+    def _fill_in(self, buffer: _TrackBuffer, data: bytes, length: int, at_ms: int | None) -> None:
         """Put a late piece into the gap that it left, or drop it."""
         assert at_ms is not None
         assert self._shift is not None
         at = at_ms * self._layout.rate_hz // 1000 + self._shift
         size = len(self._silence)
-        for index, (start, end) in enumerate(lane.gaps):
+        for index, (start, end) in enumerate(buffer.gaps):
             if start - length < at < end and end - start >= length:
                 at = min(max(at, start), end - length)
                 offset = (at - self._start) * size
-                lane.data[offset : offset + length * size] = data[: length * size]
+                buffer.data[offset : offset + length * size] = data[: length * size]
                 left = ((start, at), (at + length, end))
-                lane.gaps[index : index + 1] = [gap for gap in left if gap[0] < gap[1]]
+                buffer.gaps[index : index + 1] = [gap for gap in left if gap[0] < gap[1]]
                 self._filled -= length
                 return
         self._dropped += length
 
-    def _reach(self, lane: _Lane, at: int, *, is_gap: bool) -> list[bytes]:
+    def _reach(self, buffer: _TrackBuffer, at: int, *, is_gap: bool) -> list[bytes]:
         """Make a lane silent up to a frame; return fragments on the way there, so that little is ever held."""
         fragments = []
         while self._start + self._fragment + self._late <= at:
             fragments.append(self._take(self._start + self._fragment))
-        if at > lane.head:
+        if at > buffer.head:
             if is_gap:
-                lane.gaps.append((lane.head, at))
-            self._extend(lane, at)
+                buffer.gaps.append((buffer.head, at))
+            self._extend(buffer, at)
         return fragments
 
-    def _extend(self, lane: _Lane, at: int) -> None:
-        self._filled += at - lane.head
-        lane.data += self._silence * (at - lane.head)
-        lane.head = at
+    def _extend(self, buffer: _TrackBuffer, at: int) -> None:
+        self._filled += at - buffer.head
+        buffer.data += self._silence * (at - buffer.head)
+        buffer.head = at
 
-    def _append(self, lane: _Lane, data: bytes, length: int) -> list[bytes]:
-        lane.data += data[: length * len(self._silence)]
-        lane.head += length
+    def _append(self, buffer: _TrackBuffer, data: bytes, length: int) -> list[bytes]:
+        buffer.data += data[: length * len(self._silence)]
+        buffer.head += length
         return self._cut()
 
     def _cut(self) -> list[bytes]:
@@ -242,20 +242,20 @@ class Splicer:
         return fragments
 
     def _is_due(self, end: int) -> bool:
-        if max(lane.head for lane in self._lanes) >= end + self._late:
+        if max(buffer.head for buffer in self._buffers) >= end + self._late:
             return True
-        return all(lane.head >= end and not (lane.gaps and lane.gaps[0][0] < end) for lane in self._lanes)
+        return all(buffer.head >= end and not (buffer.gaps and buffer.gaps[0][0] < end) for buffer in self._buffers)
 
     def _take(self, end: int) -> bytes:
         """Return the fragment up to a frame, what is missing in it silent."""
         parts = []
-        for lane in self._lanes:
-            if lane.head < end:
-                self._extend(lane, end)
+        for buffer in self._buffers:
+            if buffer.head < end:
+                self._extend(buffer, end)
             size = (end - self._start) * len(self._silence)
-            parts.append(bytes(lane.data[:size]))
-            del lane.data[:size]
-            lane.gaps = [(max(start, end), stop) for start, stop in lane.gaps if stop > end]
+            parts.append(bytes(buffer.data[:size]))
+            del buffer.data[:size]
+            buffer.gaps = [(max(start, end), stop) for start, stop in buffer.gaps if stop > end]
         cluster = self._cluster(parts[0] if len(parts) == 1 else self._interleaved(*parts))
         self._start = end
         return cluster

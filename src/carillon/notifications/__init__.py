@@ -22,7 +22,7 @@ from carillon.notifications.events import (
 )
 from carillon.notifications.outbox import Outbox
 from carillon.notifications.sending import EventRefused, Sender, SendFailed
-from carillon.notifications.settings import Settings
+from carillon.notifications.settings import NotificationSettings
 from carillon.notifications.sinks import SINKS, open_senders
 from carillon.notifications.tone import SpokenWords, ToneExtension, ToneWindow, VoiceMeasures, WindowMeasures
 
@@ -34,12 +34,12 @@ __all__ = [
     "Event",
     "EventContext",
     "EventRefused",
+    "NotificationSettings",
     "Outbox",
     "PipelineEventType",
     "ProfileMatch",
     "SendFailed",
     "Sender",
-    "Settings",
     "SinkTarget",
     "SpeakerSearchStatus",
     "SpokenWords",

@@ -1,4 +1,4 @@
-"""Queries about what must still go where. Used by the dispatcher and its lanes."""
+"""Queries about which events must still be delivered where. Used by the dispatcher and its queues."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ DATABASE_TROUBLE: Final = (Transient, sa.exc.OperationalError)
 DeliveryState: TypeAlias = Literal["pending", "delivered", "set_aside"]
 
 _REASON_CHARACTERS: Final = 512
-_PENDING: Final = deliveries.c.settled_at.is_(None)
+_PENDING: Final = deliveries.c.finished_at.is_(None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Delivery:
     posted_at: datetime
 
 
-class Result(Enum):
+class DeliveryResult(Enum):
     """How an attempt ended."""
 
     DELIVERED = "delivered"
@@ -52,11 +52,11 @@ class Result(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """How an attempt ended, ready to be noted."""
+class DeliveryOutcome:
+    """How an attempt ended, ready to be recorded."""
 
     delivery_id: int
-    result: Result
+    result: DeliveryResult
     retry_at: datetime | None = None  # when to try again, for FAILED
     reason: str | None = None  # for FAILED and SET_ASIDE
 
@@ -74,7 +74,7 @@ class DeliveryReport:
 
 
 class Deliveries:
-    """Reads and settles deliveries.
+    """Reads deliveries and records how they ended.
 
     Args:
         database: where they are rows.
@@ -138,13 +138,13 @@ class Deliveries:
             posted_at: datetime | None = (await connection.execute(query)).scalar_one()
         return posted_at
 
-    async def settle(self, outcomes: Sequence[Outcome]) -> None:
-        """Note how attempts ended, in one transaction; what has ended already stays as it is."""
+    async def record(self, outcomes: Sequence[DeliveryOutcome]) -> None:
+        """Record how attempts ended, in one transaction; what has ended already stays as it is."""
         if not outcomes:
             return
         now = self._clock.now()
         async with self._database.transaction() as connection:
-            for result in Result:
+            for result in DeliveryResult:
                 if rows := [_row(outcome) for outcome in outcomes if outcome.result is result]:
                     await connection.execute(_noted(result, now), rows)
 
@@ -159,9 +159,11 @@ class Deliveries:
 
     def undelivered(self) -> sa.Select[tuple[int]]:
         """Return the query for the numbers of events that some target does not have: pending, or set aside."""
-        return sa.select(deliveries.c.sequence).where(sa.or_(_PENDING, deliveries.c.outcome != Result.DELIVERED.value))
+        return sa.select(deliveries.c.sequence).where(
+            sa.or_(_PENDING, deliveries.c.outcome != DeliveryResult.DELIVERED.value)
+        )
 
-    async def hurry(self, target: SinkTarget | None = None) -> None:
+    async def make_due(self, target: SinkTarget | None = None) -> None:
         """Make pending deliveries due at once: of a target that answers again, or of all after a restart."""
         now = self._clock.now()
         waiting = _PENDING & (deliveries.c.due_at > now)
@@ -192,7 +194,9 @@ class Deliveries:
         )
         found = [(SinkTarget(row.kind, row.target_arn), row.pending) for row in await connection.execute(counts)]
         await connection.execute(
-            deliveries.update().where(too_old).values(settled_at=self._clock.now(), outcome=Result.SET_ASIDE.value)
+            deliveries.update()
+            .where(too_old)
+            .values(finished_at=self._clock.now(), outcome=DeliveryResult.SET_ASIDE.value)
         )
         return found
 
@@ -201,24 +205,24 @@ def _to(target: SinkTarget) -> sa.ColumnElement[bool]:
     return (deliveries.c.kind == target.kind) & (deliveries.c.target_arn == target.arn)
 
 
-def _noted(result: Result, now: datetime) -> sa.Update:
+def _noted(result: DeliveryResult, now: datetime) -> sa.Update:
     attempted = (
         deliveries.update()
         .where(deliveries.c.delivery_id == sa.bindparam("id"), _PENDING)
         .values(attempts=deliveries.c.attempts + 1, reason=sa.bindparam("why"))
     )
-    if result is Result.FAILED:
+    if result is DeliveryResult.FAILED:
         return attempted.values(due_at=sa.bindparam("retry_at"))
-    return attempted.values(settled_at=now, outcome=result.value)
+    return attempted.values(finished_at=now, outcome=result.value)
 
 
-def _row(outcome: Outcome) -> dict[str, object]:
+def _row(outcome: DeliveryOutcome) -> dict[str, object]:
     retry_at = {} if outcome.retry_at is None else {"retry_at": outcome.retry_at}
     return {"id": outcome.delivery_id, "why": _short(outcome.reason), **retry_at}
 
 
 def _report(row: sa.Row[Any]) -> DeliveryReport:
-    state: DeliveryState = "pending" if row.settled_at is None else row.outcome
+    state: DeliveryState = "pending" if row.finished_at is None else row.outcome
     return DeliveryReport(SinkTarget(row.kind, row.target_arn), state, row.attempts, row.reason)
 
 

@@ -17,12 +17,12 @@ from prometheus_client import Gauge
 
 from carillon.clock import Clock
 from carillon.notifications.deliveries import DATABASE_TROUBLE, SinkTarget
-from carillon.notifications.lane import Lane
-from carillon.notifications.ledger import Ledger
 from carillon.notifications.outbox import Outbox
+from carillon.notifications.outcome_writer import OutcomeWriter
 from carillon.notifications.sending import Jitter, Sender, any_jitter
-from carillon.notifications.settings import Settings
+from carillon.notifications.settings import NotificationSettings
 from carillon.notifications.sinks import open_senders
+from carillon.notifications.target_queue import TargetQueue
 from carillon.telemetry import get_logger
 
 log = get_logger()
@@ -47,19 +47,19 @@ class Dispatcher:
         self,
         outbox: Outbox,
         clock: Clock,
-        settings: Settings | None = None,
+        settings: NotificationSettings | None = None,
         senders: Mapping[str, Sender] | None = None,
         jitter: Jitter = any_jitter,
     ) -> None:
         self._outbox = outbox
         self._deliveries = outbox.deliveries
         self._clock = clock
-        self._settings = settings or Settings()
+        self._settings = settings or NotificationSettings()
         self._senders = senders
         self._jitter = jitter
-        self._ledger = Ledger(self._deliveries, self._settings)
+        self._outcome_writer = OutcomeWriter(self._deliveries, self._settings)
         self._limiter = CapacityLimiter(self._settings.sends)
-        self._lanes: dict[SinkTarget, Lane] = {}
+        self._queues: dict[SinkTarget, TargetQueue] = {}
 
     async def run(self, *, task_status: TaskStatus[None] = TASK_STATUS_IGNORED) -> None:
         """Deliver until canceled. A delivery that is cut off then is made again by the next run."""
@@ -67,22 +67,22 @@ class Dispatcher:
             senders = self._senders
             if senders is None:
                 senders = await stack.enter_async_context(open_senders(self._settings))
-            self._lanes.clear()
-            await stack.enter_async_context(self._age_told())
+            self._queues.clear()
+            await stack.enter_async_context(self._reporting_age())
             async with create_task_group() as group:
-                group.start_soon(self._ledger.run)
+                group.start_soon(self._outcome_writer.run)
                 task_status.started()
                 await self._watch(group, senders)
 
     async def _watch(self, group: TaskGroup, senders: Mapping[str, Sender]) -> None:
-        """Open a lane for every target that something is pending for."""
+        """Start a queue for every target that something is pending for."""
         seen: int | None = None
         look_at_all_at = 0.0
         while True:
             posted = self._outbox.next_post()
             try:
                 if seen is None:
-                    await self._deliveries.hurry()  # whatever was wrong before the restart may be mended now
+                    await self._deliveries.make_due()  # whatever was wrong before the restart may be mended now
                 newest = await self._deliveries.newest()
                 if seen is None or current_time() >= look_at_all_at:
                     look_at_all_at = current_time() + _LOOK_AT_ALL_SECONDS
@@ -100,30 +100,30 @@ class Dispatcher:
                 await posted.wait()
 
     def _serve(self, group: TaskGroup, target: SinkTarget, senders: Mapping[str, Sender]) -> None:
-        lane = self._lanes.get(target)
-        if lane is not None:
-            lane.wake()
+        queue = self._queues.get(target)
+        if queue is not None:
+            queue.wake()
             return
-        lane = Lane(
+        queue = TargetQueue(
             target,
             senders.get(target.kind),
             self._deliveries,
-            self._ledger,
+            self._outcome_writer,
             self._limiter,
             self._clock,
             self._settings,
             self._jitter,
         )
-        self._lanes[target] = lane
-        group.start_soon(self._run_lane, target, lane)
+        self._queues[target] = queue
+        group.start_soon(self._run_queue, target, queue)
 
-    async def _run_lane(self, target: SinkTarget, lane: Lane) -> None:
-        await lane.run()
-        del self._lanes[target]  # in the same breath as the lane's last look, so no wake is lost
+    async def _run_queue(self, target: SinkTarget, queue: TargetQueue) -> None:
+        await queue.run()
+        del self._queues[target]  # nothing runs between the queue's last look and this, so no wake is lost
 
     @asynccontextmanager
-    async def _age_told(self) -> AsyncIterator[None]:
-        """Let whoever reads the metric, from another thread, have it as it is at that moment."""
+    async def _reporting_age(self) -> AsyncIterator[None]:
+        """Compute the metric when it is scraped, from another thread."""
         async with BlockingPortal() as portal:
 
             def age() -> float:

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import to_iso_millis, to_millis
 from carillon.notifications.tone import ToneExtension, ToneWindow, tone_details
 
@@ -32,7 +32,7 @@ class SpeakerSearchStatus(Enum):
     VOICEPRINT_READY = "VoiceprintGenerationSuccess"
     VOICEPRINT_FAILED = "VoiceprintGenerationFailure"
     LIKELY = "IdentificationLikely"
-    """An extension, told only if the operator asks for it: whom little speech speaks for already."""
+    """An extension, published only if the operator asks for it: who it may be, from little speech."""
     CHANGED = "SpeakerChangeDetected"
     """Likewise: somebody else speaks than when the caller was identified."""
 
@@ -44,7 +44,7 @@ class VoiceToneStatus(Enum):
     COMPLETED = "VoiceToneAnalysisCompleted"
     FAILED = "VoiceToneAnalysisFailure"
     DRIFTED = "VoiceToneDriftDetected"
-    """An extension, told only if the operator asks for it: the overall tone turned negative."""
+    """An extension, published only if the operator asks for it: the overall tone turned negative."""
 
 
 class PipelineEventType(Enum):
@@ -89,7 +89,7 @@ class Event:
 
     @property
     def is_failure(self) -> bool:
-        """Tell whether it says that something was not found out, or that a pipeline failed."""
+        """Return whether it reports something that was not found out, or a pipeline that failed."""
         return self.status in _FAILURES
 
     @property
@@ -106,7 +106,7 @@ class Event:
 class EventContext:
     """What all events of one task have in common."""
 
-    place: Place
+    account: AwsAccount
     pipeline_id: str
     pipeline_arn: str
     task_id: str
@@ -126,7 +126,7 @@ class ProfileMatch:
 
 @dataclass(frozen=True, slots=True)
 class ElementStatus:
-    """How one element of a pipeline does, told when a pipeline has several."""
+    """How one element of a pipeline does, published when a pipeline has several."""
 
     type: str  # VoiceAnalyticsProcessor, ...
     status: str  # InProgress, ...
@@ -207,7 +207,7 @@ def voice_tone_event(
 
 
 def pipeline_event(
-    place: Place,
+    account: AwsAccount,
     *,
     pipeline_id: str,
     pipeline_arn: str,
@@ -221,7 +221,7 @@ def pipeline_event(
     """Return a `Media Insights State Change` event in EventBridge's own envelope.
 
     Args:
-        place: Region and account.
+        account: Region and account.
         pipeline_id: whose event it is.
         pipeline_arn: the same, as an ARN.
         event_type: what happened.
@@ -248,9 +248,9 @@ def pipeline_event(
         "id": identifier,
         "detail-type": detail_type,
         "source": _SOURCE,
-        "account": place.account,
+        "account": account.id,
         "time": at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "region": place.region,
+        "region": account.region,
         "resources": [],
         "detail": {**fixed, **copied},
     }
@@ -301,9 +301,9 @@ def _task_event(
         "detail-type": detail_type,
         "service-type": "VoiceAnalytics",
         "source": _SOURCE,
-        "account": context.place.account,
+        "account": context.account.id,
         "time": to_iso_millis(at),
-        "region": context.place.region,
+        "region": context.account.region,
         "resources": [],
         "detail": detail,
     }
@@ -311,11 +311,11 @@ def _task_event(
 
 
 def _element(element: ElementStatus) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    status: dict[str, Any] = {
         "type": element.type,
         "status": element.status,
         "updatedOn": to_millis(element.updated_at),
     }
     if element.detail is not None:
-        told["statusDetail"] = element.detail
-    return told
+        status["statusDetail"] = element.detail
+    return status

@@ -15,23 +15,23 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from carillon.clock import Clock
 from carillon.notifications.deliveries import Deliveries, SinkTarget, event_from
 from carillon.notifications.events import Event
-from carillon.notifications.settings import Settings
+from carillon.notifications.settings import NotificationSettings
 from carillon.notifications.tables import deliveries, events
 from carillon.storage import Database
 from carillon.telemetry import get_logger
 
 log = get_logger()
 
-_SWEPT_AT_ONCE: Final = 1_000  # more would hold up other writers
+_SWEPT_AT_ONCE: Final = 1_000  # more would keep other writers waiting
 
 
 class Outbox:
     """Takes events in, gives them to dispatchers and readers, and forgets them in time."""
 
-    def __init__(self, database: Database, clock: Clock, settings: Settings | None = None) -> None:
+    def __init__(self, database: Database, clock: Clock, settings: NotificationSettings | None = None) -> None:
         self._database = database
         self._clock = clock
-        self._settings = settings or Settings()
+        self._settings = settings or NotificationSettings()
         self._posted = anyio.Event()
         self.deliveries = Deliveries(database, clock, timedelta(seconds=self._settings.longest_retry_seconds))
 
@@ -63,7 +63,7 @@ class Outbox:
             await connection.execute(deliveries.insert(), rows)
 
     def wake(self) -> None:
-        """Say that something posted is committed, so that it leaves at once."""
+        """Wake dispatchers: something posted is committed and can leave."""
         self._posted.set()
         self._posted = anyio.Event()
 
@@ -85,7 +85,7 @@ class Outbox:
         Args:
             after: a sequence number; 0 for the beginning.
             limit: at most so many.
-            task_id: only those that this task has told.
+            task_id: only those of this task.
             since: only those of this time, or later.
             undelivered: only those that some target does not have.
         """
@@ -101,7 +101,7 @@ class Outbox:
         return [(row.sequence, event_from(row)) for row in rows]
 
     async def of_task(self, task_id: str, limit: int = 1_000) -> list[Event]:
-        """Return up to `limit` events that one task has told, oldest first."""
+        """Return up to `limit` events of one task, oldest first."""
         query = sa.select(events).where(events.c.task_id == task_id).order_by(events.c.sequence).limit(limit)
         async with self._database.reading() as connection:
             return [event_from(row) for row in await connection.execute(query)]

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from carillon.errors import CarillonError, Transient
 from carillon.notifications.deliveries import SinkTarget
 from carillon.notifications.events import Event
-from carillon.notifications.settings import Settings
+from carillon.notifications.settings import NotificationSettings
 
 Jitter = Callable[[], float]
 """Returns numbers in [0, 1), so that what failed together is not tried again together."""
@@ -38,7 +38,7 @@ class Sender(Protocol):
         ...
 
 
-def pause(settings: Settings, failures: int, jitter: Jitter) -> timedelta:
+def pause(settings: NotificationSettings, failures: int, jitter: Jitter) -> timedelta:
     """Return how long to wait after so many failures in a row: doubling up to a limit, half of it left to chance."""
     seconds = settings.first_retry_seconds * 2.0 ** min(failures - 1, _DOUBLINGS)
     return timedelta(seconds=min(seconds, settings.longest_retry_seconds) * (0.5 + jitter() / 2))

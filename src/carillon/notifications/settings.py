@@ -7,11 +7,11 @@ from msgspec import Meta
 
 from carillon.bounds import Count, Days, Seconds
 
-VoiceprintReady = Literal["VoiceprintGenerationSuccess", "VoiceprintGenerationSuccessful"]
+VoiceprintStatusName = Literal["VoiceprintGenerationSuccess", "VoiceprintGenerationSuccessful"]
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class NotificationSettings:
     """Where pipeline events go besides the pipelines' own sinks, and how patiently everything is delivered."""
 
     event_bus_arn: Annotated[str, Meta(pattern=r"^(arn:\S+)?\Z", description="empty, or an ARN")] = ""

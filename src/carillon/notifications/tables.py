@@ -1,4 +1,4 @@
-"""The rows of this room: what happened, and where it must still be told."""
+"""The rows of this room: what happened, and where it must still be delivered."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from carillon.storage import Timestamp, metadata
 
 _RowNumber: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up INTEGER keys only
-_PENDING: Final = sa.text("settled_at IS NULL")
+_PENDING: Final = sa.text("finished_at IS NULL")
 
 events: Final = sa.Table(
     "notification_events",
@@ -39,7 +39,7 @@ deliveries: Final = sa.Table(
     sa.Column("target_arn", sa.String(1024), nullable=False),
     sa.Column("attempts", sa.Integer, nullable=False),
     sa.Column("due_at", Timestamp, nullable=False),
-    sa.Column("settled_at", Timestamp),
+    sa.Column("finished_at", Timestamp),
     sa.Column("outcome", sa.String(16)),
     sa.Column("reason", sa.String(512)),
     sa.Index(
@@ -52,4 +52,4 @@ deliveries: Final = sa.Table(
     ),
     sqlite_autoincrement=True,
 )
-"""One event on its way to one target; pending until `settled_at`. `outcome`: delivered or set_aside."""
+"""One event on its way to one target; pending until `finished_at`. `outcome`: delivered or set_aside."""

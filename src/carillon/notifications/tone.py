@@ -8,7 +8,7 @@ from typing import Any, Final
 from carillon.clock import to_iso_millis
 
 _SCORE_UNITS: Final = 10**8
-"""Scores are told with 8 decimals, as the guide's examples print confidences."""
+"""Scores have 8 decimals, as the guide's examples print confidences."""
 _DECIMALS: Final = 3
 """Of what is only measured."""
 
@@ -100,16 +100,16 @@ def _scores(probabilities: Mapping[str, float]) -> dict[str, float]:
 
 
 def _extension(extension: ToneExtension) -> dict[str, Any]:
-    told: dict[str, Any] = {}
+    detail: dict[str, Any] = {}
     for name, measures in (("current", extension.current), ("overall", extension.overall)):
         if window := _window(measures):
-            told[name] = window
+            detail[name] = window
     if extension.spoken is not None:
-        told["transcript"] = [
+        detail["transcript"] = [
             {"beginOffsetMillis": spoken.begin_ms, "endOffsetMillis": spoken.end_ms, "text": spoken.text}
             for spoken in extension.spoken
         ]
-    return told
+    return detail
 
 
 def _window(measures: WindowMeasures) -> dict[str, Any]:

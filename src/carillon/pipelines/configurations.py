@@ -9,13 +9,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.arns import Arn, Place
+from carillon.arns import Arn, AwsAccount
 from carillon.clock import Clock
 from carillon.errors import AlreadyExists, InvalidRequest, LimitExceeded, NotFound, StateConflict
 from carillon.pipelines.elements import Elements, check_elements
 from carillon.pipelines.states import ACTIVE
 from carillon.pipelines.tables import configurations, dump, load_elements, pipelines
-from carillon.storage import Claim, Database, forget_tags, make_once, put_tags
+from carillon.storage import Database, IdempotencyToken, forget_tags, make_once, put_tags
 
 ARN_KIND: Final = "media-insights-pipeline-configuration"
 
@@ -30,10 +30,10 @@ class ConfigurationNotFound(NotFound):
 class ForeignConfiguration(InvalidRequest):
     """An ARN names no configuration of this Region and account."""
 
-    def __init__(self, arn: str, place: Place) -> None:
+    def __init__(self, arn: str, account: AwsAccount) -> None:
         super().__init__(
-            f"{arn} is not the ARN of a media insights pipeline configuration of {place.region}, account "
-            f"{place.account}."
+            f"{arn} is not the ARN of a media insights pipeline configuration of {account.region}, account "
+            f"{account.id}."
         )
 
 
@@ -77,7 +77,7 @@ class Configurations:
     def __init__(
         self,
         database: Database,
-        place: Place,
+        account: AwsAccount,
         clock: Clock,
         *,
         strict: bool = False,
@@ -86,7 +86,7 @@ class Configurations:
         new_id: Callable[[], uuid.UUID] = uuid.uuid4,
     ) -> None:
         self._database = database
-        self._place = place
+        self._account = account
         self._clock = clock
         self._strict = strict
         self._accounts = accounts
@@ -98,7 +98,7 @@ class Configurations:
         name: str,
         role_arn: str,
         elements: Elements,
-        claim: Claim | None = None,
+        claim: IdempotencyToken | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> Configuration:
         """Keep a new configuration, or return the one that the same client request token made.
@@ -110,12 +110,12 @@ class Configurations:
             TokenReused: the token came with other parameters before.
             TokenSpent: the configuration that the token made has been deleted.
         """
-        check_elements(elements, self._place, strict=self._strict, accounts=self._accounts)
+        check_elements(elements, self._account, strict=self._strict, accounts=self._accounts)
         now = self._clock.now()
         new = Configuration(
             id=str(self._new_id()),
             name=name,
-            arn=self._place.arn("chime", f"{ARN_KIND}/{name}"),
+            arn=self._account.arn("chime", f"{ARN_KIND}/{name}"),
             role_arn=role_arn,
             elements=elements,
             created_at=now,
@@ -141,7 +141,7 @@ class Configurations:
         """
         async with self._database.transaction() as connection:
             found = await _find(connection, identifier, for_update=True)
-            check_elements(elements, self._place, strict=self._strict, accounts=self._accounts)
+            check_elements(elements, self._account, strict=self._strict, accounts=self._accounts)
             values = {"role_arn": role_arn, "elements": dump(elements), "updated_at": self._clock.now()}
             await connection.execute(configurations.update().where(configurations.c.id == found.id).values(**values))
             return await _find_by_id(connection, found.id)
@@ -164,11 +164,11 @@ class Configurations:
             ConfigurationNotFound: there is none.
         """
         parsed = Arn.parse(arn)
-        if parsed.service != "chime" or parsed.kind != ARN_KIND or not self._place.owns(parsed):
-            raise ForeignConfiguration(arn, self._place)
+        if parsed.service != "chime" or parsed.kind != ARN_KIND or not self._account.owns(parsed):
+            raise ForeignConfiguration(arn, self._account)
         return await self.find(arn)
 
-    async def hold(self, connection: AsyncConnection, identifier: str) -> Configuration:
+    async def lock(self, connection: AsyncConnection, identifier: str) -> Configuration:
         """Find a configuration that then stays, but for the caller's transaction, until that is committed.
 
         Raises:

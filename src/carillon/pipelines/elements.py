@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
 
-from carillon.arns import Arn, Place
+from carillon.arns import Arn, AwsAccount
 from carillon.errors import InvalidRequest
 
 
@@ -85,7 +85,7 @@ class Elements:
 
     @property
     def has_alerts(self) -> bool:
-        """Tell whether there are real-time alerts; such as are sent disabled need nothing."""
+        """Return whether there are real-time alerts; such as are sent disabled need nothing."""
         return self.alerts is not None and not self.alerts.get("Disabled", False)
 
     @property
@@ -94,12 +94,12 @@ class Elements:
         return tuple(item for item in self.items if item.kind in SINK_SERVICES and item.target_arn)
 
 
-def check_elements(elements: Elements, place: Place, *, strict: bool, accounts: Container[str] = ()) -> None:
+def check_elements(elements: Elements, account: AwsAccount, *, strict: bool, accounts: Container[str] = ()) -> None:
     """Raise unless the elements go together.
 
     Args:
         elements: what was sent.
-        place: the Region and account that every sink must be in.
+        account: the Region and account that every sink must be in.
         strict: also demand the Kinesis data stream that the AWS console treats as the base output.
         accounts: others that a sink may be in.
 
@@ -112,7 +112,7 @@ def check_elements(elements: Elements, place: Place, *, strict: bool, accounts: 
         _check_strict(frozenset(kinds))
     for item in elements.items:
         if item.kind in SINK_SERVICES:
-            _check_sink(item, place, accounts)
+            _check_sink(item, account, accounts)
 
 
 def _check_combination(kinds: Sequence[ElementKind], *, has_alerts: bool) -> None:
@@ -139,16 +139,16 @@ def _check_strict(present: frozenset[ElementKind]) -> None:
         raise BrokenRule("Lambda, SQS and SNS sinks serve only the VoiceAnalyticsProcessor; add one.")
 
 
-def _check_sink(item: Element, place: Place, accounts: Container[str]) -> None:
+def _check_sink(item: Element, account: AwsAccount, accounts: Container[str]) -> None:
     if item.target_arn is None:
         raise BrokenRule(f"{item.kind.value} needs an InsightsTarget.")
     arn = Arn.parse(item.target_arn)
     service = SINK_SERVICES[item.kind]
     if arn.service != service:
         raise BrokenRule(f"InsightsTarget of {item.kind.value} must be an ARN of {service}, not of {arn.service}.")
-    if arn.region != place.region or (arn.account != place.account and arn.account not in accounts):
+    if arn.region != account.region or (arn.account != account.id and arn.account not in accounts):
         raise BrokenRule(
-            f"InsightsTarget {item.target_arn} must be in account {place.account} and Region {place.region}. "
+            f"InsightsTarget {item.target_arn} must be in account {account.id} and Region {account.region}. "
             "Let others in with the setting pipelines.sink_accounts."
         )
     if arn.resource.endswith(".fifo"):

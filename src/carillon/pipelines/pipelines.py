@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.arns import Arn, Place
+from carillon.arns import Arn, AwsAccount
 from carillon.bounds import Limit
 from carillon.clock import Clock
 from carillon.errors import LimitExceeded, NotFound
@@ -20,7 +20,7 @@ from carillon.pipelines.elements import BrokenRule
 from carillon.pipelines.model import NewPipeline, Pipeline, StreamSource
 from carillon.pipelines.states import ACTIVE, TERMINAL, PipelineState, check_transition
 from carillon.pipelines.tables import dump, dump_recording, pipeline_from, pipelines
-from carillon.storage import Claim, Database, Vault, forget_tags, made_before, make_once, put_tags
+from carillon.storage import Database, IdempotencyToken, Vault, forget_tags, made_before, make_once, put_tags
 
 _LISTED_AFTER_END: Final = timedelta(hours=1)
 _FIND: Final = sa.select(pipelines).where(
@@ -54,12 +54,12 @@ class StreamDirectory(Protocol):
     """Who knows which streams exist: the embedded server, or Kinesis Video Streams itself."""
 
     async def has_stream(self, stream_arn: str) -> bool:
-        """Tell whether a stream can be read."""
+        """Return whether a stream can be read."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class PipelineSettings:
     """Rules for pipelines."""
 
     strict_elements: bool = False
@@ -67,7 +67,7 @@ class Settings:
     sink_accounts: Annotated[
         str, Meta(pattern=r"^([0-9]{12}( *, *[0-9]{12})*)?\Z", description="accounts of 12 digits, separated by commas")
     ] = ""
-    """Accounts that a sink may be in besides that of `[place]`, such as the fixed one of an emulator, 000000000000."""
+    """Accounts that a sink may be in besides that of `[account]`, such as an emulator's fixed 000000000000."""
     max_configurations: Limit = 0
     """Configurations; 0 means as many as wanted (AWS: 100)."""
     max_active: Limit = 0
@@ -88,22 +88,22 @@ class Pipelines:
         self,
         database: Database,
         vault: Vault,
-        place: Place,
+        account: AwsAccount,
         clock: Clock,
         streams: StreamDirectory,
-        settings: Settings | None = None,
+        settings: PipelineSettings | None = None,
         new_id: Callable[[], uuid.UUID] = uuid.uuid4,
     ) -> None:
-        self._settings = settings or Settings()
+        self._settings = settings or PipelineSettings()
         self._database = database
         self._vault = vault
-        self._place = place
+        self._account = account
         self._clock = clock
         self._streams = streams
         self._new_id = new_id
         self.configurations = Configurations(
             database,
-            place,
+            account,
             clock,
             strict=self._settings.strict_elements,
             accounts=self._settings.other_sink_accounts,
@@ -111,7 +111,7 @@ class Pipelines:
             new_id=new_id,
         )
 
-    async def create(self, new: NewPipeline, claim: Claim | None = None) -> Pipeline:
+    async def create(self, new: NewPipeline, claim: IdempotencyToken | None = None) -> Pipeline:
         """Make a pipeline from a configuration, or return the one that the same client request token made.
 
         Raises:
@@ -134,7 +134,7 @@ class Pipelines:
         made = self._made(new, configuration, now)
 
         async def insert(connection: AsyncConnection) -> Pipeline:
-            await self.configurations.hold(connection, configuration.arn)
+            await self.configurations.lock(connection, configuration.arn)
             await self._require_room(connection)
             await connection.execute(pipelines.insert().values(**_columns(made)))
             await put_tags(connection, made.arn, new.tags)
@@ -146,7 +146,7 @@ class Pipelines:
         pipeline_id = str(self._new_id())
         return Pipeline(
             id=pipeline_id,
-            arn=self._place.arn("chime", f"media-pipeline/{pipeline_id}"),
+            arn=self._account.arn("chime", f"media-pipeline/{pipeline_id}"),
             configuration_arn=configuration.arn,
             elements=configuration.elements,
             sources=new.sources,
@@ -178,7 +178,7 @@ class Pipelines:
         """
         return await self._find(connection, identifier)
 
-    async def hold(self, connection: AsyncConnection, identifier: str) -> Pipeline:
+    async def lock(self, connection: AsyncConnection, identifier: str) -> Pipeline:
         """Find a pipeline whose state then stays, but for the caller's transaction, until that is committed.
 
         Raises:
@@ -186,7 +186,7 @@ class Pipelines:
         """
         return await self._find(connection, identifier, for_update=True)
 
-    async def hold_taggable(self, connection: AsyncConnection, arn: str) -> Pipeline | Configuration:
+    async def lock_taggable(self, connection: AsyncConnection, arn: str) -> Pipeline | Configuration:
         """Find what can carry tags, a pipeline or a configuration; it stays until the caller's transaction ends.
 
         Raises:
@@ -194,8 +194,8 @@ class Pipelines:
             PipelineNotFound, ConfigurationNotFound: there is none.
         """
         if Arn.parse(arn).kind == CONFIGURATION:
-            return await self.configurations.hold(connection, arn)
-        return await self.hold(connection, arn)
+            return await self.configurations.lock(connection, arn)
+        return await self.lock(connection, arn)
 
     async def page(self, after: str, limit: int) -> list[Pipeline]:
         """Return up to `limit` pipelines whose ids follow `after`: active ones, and those that ended within an hour."""
@@ -222,7 +222,7 @@ class Pipelines:
             WrongPipelineState: its present state has no way there.
             PipelineNotFound: it is gone.
         """
-        current = await self.hold(connection, pipeline.id)
+        current = await self.lock(connection, pipeline.id)
         check_transition(pipeline.id, current.state, state)
         now = self._clock.now()
         ended_at = now if state in TERMINAL else None
@@ -266,10 +266,10 @@ class Pipelines:
 
     async def _check_sources(self, sources: tuple[StreamSource, ...]) -> None:
         for source in sources:
-            if not self._place.owns(Arn.parse(source.stream_arn)):
+            if not self._account.owns(Arn.parse(source.stream_arn)):
                 raise BrokenRule(
-                    f"Stream {source.stream_arn} is not in account {self._place.account} and Region "
-                    f"{self._place.region}, as it must be."
+                    f"Stream {source.stream_arn} is not in account {self._account.id} and Region "
+                    f"{self._account.region}, as it must be."
                 )
             if not await self._streams.has_stream(source.stream_arn):
                 raise StreamUnknown(source.stream_arn)

@@ -14,10 +14,10 @@ from carillon.profiles.domains import (
     InvalidDomain,
     TooManyDomains,
 )
-from carillon.profiles.index.resident import Channel, Match
+from carillon.profiles.index.resident import VoiceMatch
 from carillon.profiles.likeness import Likeness
-from carillon.profiles.profiles import Guard, Profiles
-from carillon.profiles.settings import Settings
+from carillon.profiles.profiles import DeletionCheck, Profiles
+from carillon.profiles.settings import ProfileSettings
 from carillon.profiles.sweeper import Swept
 from carillon.profiles.voice_profiles import Profile, ProfileNotFound, TooManyProfiles, WrongDomain
 from carillon.profiles.voiceprints import EnrollableVoice, Voiceprint, VoiceprintExpired, VoiceprintNotFound
@@ -25,26 +25,25 @@ from carillon.profiles.voiceprints import EnrollableVoice, Voiceprint, Voiceprin
 __all__ = [
     "Band",
     "BulkProfiles",
-    "Channel",
+    "DeletionCheck",
     "Domain",
     "DomainNotFound",
     "EnrollableVoice",
     "ForeignDomain",
-    "Guard",
     "InvalidDomain",
     "KnownVoice",
     "Likeness",
-    "Match",
     "OpenVoice",
     "Profile",
     "ProfileExists",
     "ProfileNotFound",
+    "ProfileSettings",
     "Profiles",
-    "Settings",
     "Swept",
     "TooManyDomains",
     "TooManyProfiles",
     "VoiceChanged",
+    "VoiceMatch",
     "Voiceprint",
     "VoiceprintExpired",
     "VoiceprintNotFound",

@@ -12,26 +12,26 @@ from uuid import UUID, uuid4
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.audio import Band, Embedding, Pcm16
 from carillon.clock import Clock
 from carillon.errors import AlreadyExists, StateConflict
 from carillon.profiles import domains, enrolled_voices, voice_profiles
-from carillon.profiles.domains import Held
+from carillon.profiles.domains import DomainAccess
 from carillon.profiles.enrolled_voices import EnrolledVoice, sealed_row
 from carillon.profiles.sealing import seal, unseal_embedding, unseal_speech
-from carillon.profiles.settings import Settings
+from carillon.profiles.settings import ProfileSettings
 from carillon.profiles.tables import enrolled_voices as _rows
 from carillon.profiles.tables import enrollment_speech
 from carillon.profiles.tables import voice_profiles as _profiles
 from carillon.profiles.voice_profiles import Profile, ProfileNotFound
 from carillon.storage import Database, Vault
 
-Note: TypeAlias = Callable[[AsyncConnection, Profile], Awaitable[None]]
+OnRestored: TypeAlias = Callable[[AsyncConnection, Profile], Awaitable[None]]
 """Called with the transaction that changes a profile, and the profile: what it writes is there if the change is."""
 
 _PREFIX: Final = "file-"
-"""Of the name under which a profile that no task heard keeps its place among the enrolled tasks."""
+"""Of the name that stands for a task in a profile that no task made."""
 
 
 class ProfileExists(AlreadyExists):
@@ -67,7 +67,7 @@ class OpenVoice:
     band: Band
     model_id: str
     embedding: Embedding = field(repr=False)  # (d,), L2 norm 1
-    twin: Embedding | None = field(repr=False)  # (d,), L2 norm 1
+    narrowband: Embedding | None = field(repr=False)  # (d,), L2 norm 1
     speech: Pcm16 = field(repr=False)  # (n,) at 16 kHz
 
 
@@ -87,19 +87,19 @@ class BulkProfiles:
         self,
         database: Database,
         vault: Vault,
-        place: Place,
+        account: AwsAccount,
         clock: Clock,
-        settings: Settings | None = None,
+        settings: ProfileSettings | None = None,
         new_id: Callable[[], UUID] = uuid4,
     ) -> None:
         self._database = database
         self._vault = vault
-        self._place = place
+        self._account = account
         self._clock = clock
-        self._settings = settings or Settings()
+        self._settings = settings or ProfileSettings()
         self._new_id = new_id
 
-    async def enroll(self, domain_id: str, voice: OpenVoice, note: Note) -> Profile:
+    async def enroll(self, domain_id: str, voice: OpenVoice, note: OnRestored) -> Profile:
         """Make a profile of a voice.
 
         Raises:
@@ -108,17 +108,17 @@ class BulkProfiles:
         """
         now = self._clock.now()
         profile_id = f"vp-{self._new_id()}"
-        arn = voice_profiles.arn_of(profile_id, self._place)
+        arn = voice_profiles.arn_of(profile_id, self._account)
         expires_at = voice_profiles.years_later(now, self._settings.profile_years)
         profile = Profile(profile_id, arn, domain_id, created_at=now, updated_at=now, expires_at=expires_at)
         async with self._database.transaction() as connection:
-            held = await domains.lock(connection, domain_id)
-            await self._add(connection, held, profile, voice)
+            access = await domains.lock_access(connection, domain_id)
+            await self._add(connection, access, profile, voice)
             await note(connection, profile)
         return profile
 
-    async def add_voice(self, domain_id: str, profile_id: str, voice: OpenVoice, note: Note) -> Profile:
-        """Let a profile be recognized by one more voice, or by a newer one under the same label; renews its expiry.
+    async def add_voice(self, domain_id: str, profile_id: str, voice: OpenVoice, note: OnRestored) -> Profile:
+        """Add one more voice that a profile is recognized by, or a newer one of a label; renew its expiry.
 
         Raises:
             DomainNotFound: there is no such domain.
@@ -126,14 +126,14 @@ class BulkProfiles:
         """
         now = self._clock.now()
         async with self._database.transaction() as connection:
-            held = await domains.lock(connection, domain_id)
-            old = await voice_profiles.find(connection, profile_id, self._place)
+            access = await domains.lock_access(connection, domain_id)
+            old = await voice_profiles.find(connection, profile_id, self._account)
             if old.domain_id != domain_id:
                 raise ProfileNotFound(profile_id)
             expires_at = voice_profiles.years_later(now, self._settings.profile_years)
             profile = replace(old, updated_at=now, expires_at=expires_at)
             number = await voice_profiles.renew(connection, profile)
-            await self._put(connection, held, profile, number, voice)
+            await self._put(connection, access, profile, number, voice)
             await note(connection, profile)
         return profile
 
@@ -146,20 +146,20 @@ class BulkProfiles:
             ProfileElsewhere: a profile of this id is in another domain.
             TooManyProfiles: the domain's quota is used up.
         """
-        moved = replace(profile, arn=voice_profiles.arn_of(profile.id, self._place), domain_id=domain_id)
+        moved = replace(profile, arn=voice_profiles.arn_of(profile.id, self._account), domain_id=domain_id)
         async with self._database.transaction() as connection:
-            held = await domains.lock(connection, domain_id)
+            access = await domains.lock_access(connection, domain_id)
             known = sa.select(_profiles.c.number, _profiles.c.domain_id).where(_profiles.c.profile_id == profile.id)
             row = (await connection.execute(known)).one_or_none()
             if row is None:
-                await self._add(connection, held, moved, voice)
+                await self._add(connection, access, moved, voice)
                 return
             same = sa.select(_rows.c.number).where(_rows.c.profile_number == row.number, _rows.c.label == voice.label)
             if row.domain_id != domain_id:
                 raise ProfileElsewhere(profile.id, row.domain_id)
             if (await connection.execute(same)).first() is not None:
                 raise ProfileExists(profile.id)
-            await self._put(connection, held, moved, row.number, voice)
+            await self._put(connection, access, moved, row.number, voice)
 
     async def voices(self, domain_id: str, after: int = 0, limit: int = 4) -> list[KnownVoice]:
         """Return up to `limit` voices of a domain that have not expired, by number, those after `after`.
@@ -179,53 +179,55 @@ class BulkProfiles:
             .limit(limit)
         )
         async with self._database.reading() as connection:
-            held = await domains.hold(connection, domain_id)
+            access = await domains.find_access(connection, domain_id)
             rows = (await connection.execute(query)).mappings().all()
-            profiles = [await voice_profiles.find(connection, row["profile_id"], self._place) for row in rows]
+            profiles = [await voice_profiles.find(connection, row["profile_id"], self._account) for row in rows]
         return [
-            KnownVoice(row["number"], profile, self._open(held, row))
+            KnownVoice(row["number"], profile, self._open(access, row))
             for row, profile in zip(rows, profiles, strict=True)
         ]
 
-    async def replace(self, known: KnownVoice, embedding: Embedding, twin: Embedding | None, model_id: str) -> None:
-        """Let a voice be known by another model's embedding of the same speech; its expiry stays.
+    async def replace(
+        self, known: KnownVoice, embedding: Embedding, narrowband: Embedding | None, model_id: str
+    ) -> None:
+        """Replace a voice's embedding with another model's of the same speech; its expiry stays.
 
         Raises:
             DomainNotFound, ProfileNotFound: it is gone.
             VoiceChanged: it has been replaced since it was read.
         """
-        voice = replace(known.voice, embedding=embedding, twin=twin, model_id=model_id)
+        voice = replace(known.voice, embedding=embedding, narrowband=narrowband, model_id=model_id)
         async with self._database.transaction() as connection:
-            held = await domains.lock(connection, known.profile.domain_id)
-            profile = await voice_profiles.find(connection, known.profile.id, self._place)
+            access = await domains.lock_access(connection, known.profile.domain_id)
+            profile = await voice_profiles.find(connection, known.profile.id, self._account)
             there = sa.select(_rows.c.number).where(_rows.c.number == known.number)
             if (await connection.execute(there)).one_or_none() is None:
                 raise VoiceChanged(profile.id)
             number = await voice_profiles.number_of(connection, profile.id)
-            await self._put(connection, held, profile, number, voice)
+            await self._put(connection, access, profile, number, voice)
 
-    async def _add(self, connection: AsyncConnection, held: Held, profile: Profile, voice: OpenVoice) -> None:
+    async def _add(self, connection: AsyncConnection, access: DomainAccess, profile: Profile, voice: OpenVoice) -> None:
         await voice_profiles.require_room(connection, profile.domain_id, self._settings.max_profiles_per_domain)
         number = await voice_profiles.add(connection, profile, f"{_PREFIX}{profile.id}")
-        await self._put(connection, held, profile, number, voice)
+        await self._put(connection, access, profile, number, voice)
 
     async def _put(
-        self, connection: AsyncConnection, held: Held, profile: Profile, number: int, voice: OpenVoice
+        self, connection: AsyncConnection, access: DomainAccess, profile: Profile, number: int, voice: OpenVoice
     ) -> None:
         row = sealed_row(profile.id, voice.label)
-        sealed = seal(self._vault, held.data_key, row, voice.embedding, voice.speech, voice.twin)
+        sealed = seal(self._vault, access.data_key, row, voice.embedding, voice.speech, voice.narrowband)
         enrolled = EnrolledVoice(voice.label, voice.band, voice.model_id, sealed)
         now = self._clock.now()
-        await enrolled_voices.put(connection, held, profile.domain_id, number, enrolled, profile.expires_at, now)
+        await enrolled_voices.put(connection, access, profile.domain_id, number, enrolled, profile.expires_at, now)
 
-    def _open(self, held: Held, row: sa.RowMapping) -> OpenVoice:
-        name, key = sealed_row(row["profile_id"], row["label"]), held.data_key
-        twin = row["twin"] and unseal_embedding(self._vault, key, name, row["twin"], "twin")
+    def _open(self, access: DomainAccess, row: sa.RowMapping) -> OpenVoice:
+        name, key = sealed_row(row["profile_id"], row["label"]), access.data_key
+        narrowband = row["narrowband"] and unseal_embedding(self._vault, key, name, row["narrowband"], "narrowband")
         return OpenVoice(
             label=row["label"],
             band=row["band"],
             model_id=row["model_id"],
             embedding=unseal_embedding(self._vault, key, name, row["embedding"]),
-            twin=twin,
+            narrowband=narrowband,
             speech=unseal_speech(self._vault, key, name, row["speech"]),
         )

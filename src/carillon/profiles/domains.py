@@ -1,6 +1,6 @@
 """Voice profile domains: a name, a key, and everything that is known inside.
 
-All functions work in the transaction they are given. `lock` is how changes inside one domain wait for each other.
+All functions work in the transaction they are given. By `lock_access` changes inside one domain wait for each other.
 """
 
 import re
@@ -12,22 +12,22 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.arns import Arn, Place
+from carillon.arns import Arn, AwsAccount
 from carillon.errors import InvalidRequest, LimitExceeded, NotFound
 from carillon.profiles.tables import domains
-from carillon.storage import Claim, WrappedKey
+from carillon.storage import IdempotencyToken, WrappedKey
 
 ARN_KIND: Final = "voice-profile-domain"
 _NAME: Final = re.compile(r"[a-zA-Z0-9 _.-]{1,256}")
 _TOKEN: Final = re.compile(r"[-_a-zA-Z0-9]{2,64}")
 _MAX_DESCRIPTION_CHARACTERS: Final = 1024
 _ADD: Final = sa.insert(domains)
-_IS_THERE: Final = domains.c.doomed_at.is_(None)
+_IS_THERE: Final = domains.c.deleted_at.is_(None)
 _FIND: Final = sa.select(domains).where(domains.c.domain_id == sa.bindparam("domain_id"), _IS_THERE)
-_HOLD: Final = sa.select(domains.c.data_key, domains.c.revision, domains.c.compacted_revision).where(
+_FIND_ACCESS: Final = sa.select(domains.c.data_key, domains.c.revision, domains.c.compacted_revision).where(
     domains.c.domain_id == sa.bindparam("domain_id"), _IS_THERE
 )
-_LOCK: Final = _HOLD.with_for_update()  # SQLite ignores it: there a writing transaction is alone anyway
+_LOCK: Final = _FIND_ACCESS.with_for_update()  # SQLite ignores it: there a writing transaction is alone anyway
 
 
 class DomainNotFound(NotFound):
@@ -41,8 +41,8 @@ class DomainNotFound(NotFound):
 class ForeignDomain(InvalidRequest):
     """An ARN names no voice profile domain of this Region and account."""
 
-    def __init__(self, arn: str, place: Place) -> None:
-        super().__init__(f"{arn} is not the ARN of a voice profile domain of {place.region}, account {place.account}.")
+    def __init__(self, arn: str, account: AwsAccount) -> None:
+        super().__init__(f"{arn} is not the ARN of a voice profile domain of {account.region}, account {account.id}.")
 
 
 class InvalidDomain(InvalidRequest):
@@ -91,7 +91,7 @@ class NewDomain:
             raise InvalidDomain(f"A description has at most {_MAX_DESCRIPTION_CHARACTERS} characters.")
         Arn.parse(self.kms_key_arn)
 
-    def claim(self, token: str | None) -> Claim | None:
+    def claim(self, token: str | None) -> IdempotencyToken | None:
         """Return what makes a repetition of this request recognizable, if it came with a token.
 
         Raises:
@@ -101,12 +101,12 @@ class NewDomain:
             return None
         if not _TOKEN.fullmatch(token):
             raise InvalidDomain("A ClientRequestToken has 2 to 64 letters, digits, hyphens or underscores.")
-        return Claim("CreateVoiceProfileDomain", token, asdict(self))
+        return IdempotencyToken("CreateVoiceProfileDomain", token, asdict(self))
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What work inside a domain needs: how to open its rows, and how far its changes have come."""
+class DomainAccess:
+    """What work inside a domain needs: the key of its rows, and the revision that its changes have reached."""
 
     data_key: WrappedKey
     revision: int
@@ -114,7 +114,12 @@ class Held:
 
 
 async def add(
-    connection: AsyncConnection, domain_id: str, asked: NewDomain, data_key: WrappedKey, now: datetime, place: Place
+    connection: AsyncConnection,
+    domain_id: str,
+    asked: NewDomain,
+    data_key: WrappedKey,
+    now: datetime,
+    account: AwsAccount,
 ) -> Domain:
     """Add a domain, and return it."""
     row: dict[str, Any] = {
@@ -129,7 +134,7 @@ async def add(
         "compacted_revision": 0,
     }
     await connection.execute(_ADD, row)
-    return _domain(row, place)
+    return _domain(row, account)
 
 
 async def describe(connection: AsyncConnection, domain_id: str, asked: NewDomain, now: datetime) -> None:
@@ -152,7 +157,7 @@ async def require_room(connection: AsyncConnection, limit: int) -> None:
         raise TooManyDomains(limit)
 
 
-async def find(connection: AsyncConnection, domain_id: str, place: Place) -> Domain:
+async def find(connection: AsyncConnection, domain_id: str, account: AwsAccount) -> Domain:
     """Return a domain.
 
     Raises:
@@ -161,33 +166,33 @@ async def find(connection: AsyncConnection, domain_id: str, place: Place) -> Dom
     row = (await connection.execute(_FIND, {"domain_id": domain_id})).mappings().one_or_none()
     if row is None:
         raise DomainNotFound(domain_id)
-    return _domain(row, place)
+    return _domain(row, account)
 
 
-async def find_page(connection: AsyncConnection, after: str | None, limit: int, place: Place) -> list[Domain]:
+async def find_page(connection: AsyncConnection, after: str | None, limit: int, account: AwsAccount) -> list[Domain]:
     """Return up to `limit` domains, by id, from the first after `after`."""
     query = sa.select(domains).where(_IS_THERE).order_by(domains.c.domain_id).limit(limit)
     if after is not None:
         query = query.where(domains.c.domain_id > after)
-    return [_domain(row, place) for row in (await connection.execute(query)).mappings()]
+    return [_domain(row, account) for row in (await connection.execute(query)).mappings()]
 
 
-async def hold(connection: AsyncConnection, domain_id: str) -> Held:
+async def find_access(connection: AsyncConnection, domain_id: str) -> DomainAccess:
     """Return what work inside a domain needs.
 
     Raises:
         DomainNotFound: there is none with this id.
     """
-    return await _held(connection, domain_id, for_update=False)
+    return await _access(connection, domain_id, for_update=False)
 
 
-async def lock(connection: AsyncConnection, domain_id: str) -> Held:
+async def lock_access(connection: AsyncConnection, domain_id: str) -> DomainAccess:
     """Return the same, and make every other change inside the domain wait for the end of this transaction.
 
     Raises:
         DomainNotFound: there is none with this id.
     """
-    return await _held(connection, domain_id, for_update=True)
+    return await _access(connection, domain_id, for_update=True)
 
 
 async def set_revision(connection: AsyncConnection, domain_id: str, revision: int) -> None:
@@ -196,7 +201,7 @@ async def set_revision(connection: AsyncConnection, domain_id: str, revision: in
 
 
 async def set_compacted(connection: AsyncConnection, domain_id: str, revision: int) -> None:
-    """Note that removals up to a revision are no longer listed."""
+    """Record up to which revision removals are no longer listed."""
     await connection.execute(
         domains.update()
         .where(domains.c.domain_id == domain_id, domains.c.compacted_revision < revision)
@@ -204,12 +209,12 @@ async def set_compacted(connection: AsyncConnection, domain_id: str, revision: i
     )
 
 
-def arn_of(domain_id: str, place: Place) -> str:
+def arn_of(domain_id: str, account: AwsAccount) -> str:
     """Return a domain's ARN."""
-    return place.arn("chime", f"{ARN_KIND}/{domain_id}")
+    return account.arn("chime", f"{ARN_KIND}/{domain_id}")
 
 
-def id_of_arn(arn: str, place: Place) -> str:
+def id_of_arn(arn: str, account: AwsAccount) -> str:
     """Return the domain id that an ARN names.
 
     Raises:
@@ -217,23 +222,23 @@ def id_of_arn(arn: str, place: Place) -> str:
         ForeignDomain: of something else, or of another Region or account.
     """
     parsed = Arn.parse(arn)
-    if parsed.service != "chime" or parsed.kind != ARN_KIND or not parsed.name or not place.owns(parsed):
-        raise ForeignDomain(arn, place)
+    if parsed.service != "chime" or parsed.kind != ARN_KIND or not parsed.name or not account.owns(parsed):
+        raise ForeignDomain(arn, account)
     return parsed.name
 
 
-async def _held(connection: AsyncConnection, domain_id: str, *, for_update: bool) -> Held:
-    query = _LOCK if for_update else _HOLD
+async def _access(connection: AsyncConnection, domain_id: str, *, for_update: bool) -> DomainAccess:
+    query = _LOCK if for_update else _FIND_ACCESS
     row = (await connection.execute(query, {"domain_id": domain_id})).one_or_none()
     if row is None:
         raise DomainNotFound(domain_id)
-    return Held(WrappedKey(row.data_key), row.revision, row.compacted_revision)
+    return DomainAccess(WrappedKey(row.data_key), row.revision, row.compacted_revision)
 
 
-def _domain(row: sa.RowMapping | Mapping[str, Any], place: Place) -> Domain:
+def _domain(row: sa.RowMapping | Mapping[str, Any], account: AwsAccount) -> Domain:
     return Domain(
         id=row["domain_id"],
-        arn=arn_of(row["domain_id"], place),
+        arn=arn_of(row["domain_id"], account),
         name=row["name"],
         description=row["description"],
         kms_key_arn=row["kms_key_arn"],

@@ -1,4 +1,4 @@
-"""What profiles are recognized by: an embedding for each way in which a person was heard.
+"""What profiles are recognized by: an embedding for each channel that a person spoke through.
 
 A profile has one voice under each label: "" for the one that the API enrolls and refreshes, others, such as "headset",
 for those that an operator adds. The best of them counts. All functions work in the transaction they are given, inside a
@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.audio import Band
 from carillon.profiles import domains
-from carillon.profiles.domains import Held
+from carillon.profiles.domains import DomainAccess
 from carillon.profiles.sealing import Sealed
 from carillon.profiles.tables import enrolled_voices, enrollment_speech, removed_voices
 from carillon.storage.sqlite import LONG
 
-_BATCH: Final = 64  # expiring a voice overwrites some 640 kB of speech; more at once would hold up other writers
+_BATCH: Final = 64  # expiring a voice overwrites some 640 kB of speech; more at once would keep other writers waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ def sealed_row(profile_id: str, label: str = "") -> str:
 
 async def put(
     connection: AsyncConnection,
-    held: Held,
+    access: DomainAccess,
     domain_id: str,
     profile_number: int,
     voice: EnrolledVoice,
@@ -49,7 +49,7 @@ async def put(
 ) -> None:
     """Give a profile a voice, in place of the one under the same label; all its voices expire when this one does."""
     of_profile = enrolled_voices.c.profile_number == profile_number
-    await _remove(connection, held, domain_id, of_profile & (enrolled_voices.c.label == voice.label), now)
+    await _remove(connection, access, domain_id, of_profile & (enrolled_voices.c.label == voice.label), now)
     added = await connection.execute(
         enrolled_voices.insert()
         .values(
@@ -58,25 +58,25 @@ async def put(
             label=voice.label,
             band=voice.band,
             model_id=voice.model_id,
-            revision=held.revision + 1,
+            revision=access.revision + 1,
             expires_at=expires_at,
             embedding=voice.sealed.embedding,
-            twin=voice.sealed.twin,
+            narrowband=voice.sealed.narrowband,
         )
         .returning(enrolled_voices.c.number)
     )
     speech = {"number": added.scalar_one(), "speech": voice.sealed.speech}
     await connection.execute(enrollment_speech.insert().values(speech))
     await connection.execute(enrolled_voices.update().where(of_profile).values(expires_at=expires_at))
-    await domains.set_revision(connection, domain_id, held.revision + 1)
+    await domains.set_revision(connection, domain_id, access.revision + 1)
 
 
 async def remove_all(
-    connection: AsyncConnection, held: Held, domain_id: str, profile_number: int, now: datetime
+    connection: AsyncConnection, access: DomainAccess, domain_id: str, profile_number: int, now: datetime
 ) -> None:
     """Delete every voice of a profile, with its speech, and list it as removed."""
-    await _remove(connection, held, domain_id, enrolled_voices.c.profile_number == profile_number, now)
-    await domains.set_revision(connection, domain_id, held.revision + 1)
+    await _remove(connection, access, domain_id, enrolled_voices.c.profile_number == profile_number, now)
+    await domains.set_revision(connection, domain_id, access.revision + 1)
 
 
 async def find_expired_domain(connection: AsyncConnection, now: datetime) -> str | None:
@@ -85,7 +85,7 @@ async def find_expired_domain(connection: AsyncConnection, now: datetime) -> str
     return (await connection.execute(due)).scalar_one_or_none()
 
 
-async def expire(connection: AsyncConnection, held: Held, domain_id: str, now: datetime) -> int:
+async def expire(connection: AsyncConnection, access: DomainAccess, domain_id: str, now: datetime) -> int:
     """Delete up to 64 voices of a locked domain whose time is over; return of how many profiles.
 
     The records of the profiles stay and can be refreshed.
@@ -97,8 +97,8 @@ async def expire(connection: AsyncConnection, held: Held, domain_id: str, now: d
     )
     rows = (await connection.execute(due)).all()
     if rows:
-        await _remove(connection, held, domain_id, enrolled_voices.c.number.in_([row.number for row in rows]), now)
-        await domains.set_revision(connection, domain_id, held.revision + 1)
+        await _remove(connection, access, domain_id, enrolled_voices.c.number.in_([row.number for row in rows]), now)
+        await domains.set_revision(connection, domain_id, access.revision + 1)
     return len({row.profile_number for row in rows})
 
 
@@ -116,13 +116,13 @@ async def compact_removals(connection: AsyncConnection, before: datetime) -> Non
 
 
 async def _remove(
-    connection: AsyncConnection, held: Held, domain_id: str, which: sa.ColumnElement[bool], now: datetime
+    connection: AsyncConnection, access: DomainAccess, domain_id: str, which: sa.ColumnElement[bool], now: datetime
 ) -> None:
     found = await connection.execute(sa.select(enrolled_voices.c.number).where(which))
     numbers: Sequence[int] = found.scalars().all()
     if not numbers:
         return
-    gone = {"domain_id": domain_id, "revision": held.revision + 1, "removed_at": now}
+    gone = {"domain_id": domain_id, "revision": access.revision + 1, "removed_at": now}
     await connection.execute(removed_voices.insert().values([{"number": number, **gone} for number in numbers]))
     delete = enrolled_voices.delete().where(enrolled_voices.c.number.in_(numbers))
     await connection.execute(delete.execution_options(**LONG))

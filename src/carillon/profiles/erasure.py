@@ -2,7 +2,8 @@
 
 A domain may hold gigabytes of sealed speech, and to overwrite them in one transaction would make every other writer
 wait for minutes. So the first transaction destroys the only key that opens them and hides the domain; what follows is a
-few rows a transaction, and the domain's own row goes last: whoever finds it doomed, after a crash too, goes on.
+few rows a transaction, and the domain's own row goes last: whoever finds it marked as deleted, after a crash too, goes
+on.
 """
 
 from datetime import datetime
@@ -17,21 +18,21 @@ from carillon.storage.sqlite import LONG
 _BATCH: Final = 16  # of some 640 kB each: about as long as another writer may notice
 
 
-async def doom(connection: AsyncConnection, domain_id: str, now: datetime) -> None:
+async def mark_deleted(connection: AsyncConnection, domain_id: str, now: datetime) -> None:
     """Destroy a locked domain's key, and hide the domain from everything but this module."""
     await connection.execute(
-        domains.update().where(domains.c.domain_id == domain_id).values(data_key=b"", doomed_at=now)
+        domains.update().where(domains.c.domain_id == domain_id).values(data_key=b"", deleted_at=now)
     )
 
 
 async def find_doomed(connection: AsyncConnection) -> str | None:
     """Return a domain of which something is left to be erased, None if there is none."""
-    query = sa.select(domains.c.domain_id).where(domains.c.doomed_at.is_not(None)).limit(1)
+    query = sa.select(domains.c.domain_id).where(domains.c.deleted_at.is_not(None)).limit(1)
     return (await connection.execute(query)).scalar_one_or_none()
 
 
 async def erase_some(connection: AsyncConnection, domain_id: str) -> bool:
-    """Delete up to 16 profiles and 16 voiceprints of a doomed domain, or else the domain; tell whether it is gone.
+    """Delete up to 16 profiles and 16 voiceprints of a deleted domain, or else the domain; return whether it is gone.
 
     What belongs to a profile goes with it (the foreign keys cascade).
     """

@@ -7,10 +7,9 @@ from itertools import combinations
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.audio import Band, Embedding
+from carillon.audio import Band, BandPair, Embedding
 from carillon.profiles import domains
 from carillon.profiles.enrolled_voices import sealed_row
-from carillon.profiles.index.resident import Channel
 from carillon.profiles.sealing import unseal_embedding
 from carillon.profiles.tables import enrolled_voices, voice_profiles
 from carillon.storage import Vault
@@ -22,7 +21,7 @@ class Likeness:
 
     one: str
     other: str
-    channel: Channel
+    channel: BandPair
     score: float  # cosine in [-1, 1]
 
 
@@ -32,7 +31,7 @@ class _Voice:
     band: Band
     embedding: Embedding = field(repr=False)
     by_telephone: Embedding = field(repr=False)
-    """Itself if it was heard on one, else its twin if there is one."""
+    """Its own embedding if a telephone carried it, else the narrowband one if there is one."""
 
 
 async def likenesses(
@@ -44,7 +43,7 @@ async def likenesses(
         DomainNotFound: there is no such domain.
         SealBroken: a row was tampered with.
     """
-    held = await domains.hold(connection, domain_id)
+    access = await domains.find_access(connection, domain_id)
     query = (
         sa.select(enrolled_voices, voice_profiles.c.profile_id)
         .join(voice_profiles, voice_profiles.c.number == enrolled_voices.c.profile_number)
@@ -57,9 +56,9 @@ async def likenesses(
     voices = []
     for row in (await connection.execute(query)).all():
         name = sealed_row(row.profile_id, row.label)
-        heard = unseal_embedding(vault, held.data_key, name, row.embedding)
-        twin = row.twin and unseal_embedding(vault, held.data_key, name, row.twin, "twin")
-        voices.append(_Voice(row.profile_id, row.band, heard, heard if twin is None else twin))
+        heard = unseal_embedding(vault, access.data_key, name, row.embedding)
+        narrowband = row.narrowband and unseal_embedding(vault, access.data_key, name, row.narrowband, "narrowband")
+        voices.append(_Voice(row.profile_id, row.band, heard, heard if narrowband is None else narrowband))
     return list(_compared(voices))
 
 
@@ -68,7 +67,7 @@ def _compared(voices: Sequence[_Voice]) -> Iterator[Likeness]:
         if one.profile_id == other.profile_id:
             continue
         if one.band == other.band:
-            channel: Channel = one.band
+            channel: BandPair = one.band
             score = float(one.embedding @ other.embedding)
         else:
             channel, score = "cross", float(one.by_telephone @ other.by_telephone)

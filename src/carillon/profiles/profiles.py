@@ -14,17 +14,17 @@ import prometheus_client
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.audio import Band, Embedding
 from carillon.clock import Clock
 from carillon.errors import Transient
 from carillon.profiles import domains, enrolled_voices, erasure, voice_profiles, voiceprints
-from carillon.profiles.domains import Domain, DomainNotFound, Held, NewDomain
+from carillon.profiles.domains import Domain, DomainAccess, DomainNotFound, NewDomain
 from carillon.profiles.enrolled_voices import EnrolledVoice
-from carillon.profiles.index.resident import Match, Probe, ResidentIndexes
+from carillon.profiles.index.resident import Probe, ResidentIndexes, VoiceMatch
 from carillon.profiles.likeness import Likeness, likenesses
 from carillon.profiles.sealing import Sealed, reseal, unseal_embedding
-from carillon.profiles.settings import Settings
+from carillon.profiles.settings import ProfileSettings
 from carillon.profiles.sweeper import Sweeper, Swept
 from carillon.profiles.voice_profiles import Profile, ProfileNotFound, WrongDomain
 from carillon.profiles.voiceprints import EnrollableVoice, KeptVoiceprint, Voiceprint
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 log = get_logger()
 
-Guard: TypeAlias = Callable[[AsyncConnection, str], Awaitable[None]]
+DeletionCheck: TypeAlias = Callable[[AsyncConnection, str], Awaitable[None]]
 """Called with the deleting transaction and the domain id; raises what should be raised if the domain is in use."""
 
 _SEARCH_SECONDS: Final = prometheus_client.Histogram(
@@ -58,18 +58,18 @@ class Profiles:
         self,
         database: Database,
         vault: Vault,
-        place: Place,
+        account: AwsAccount,
         clock: Clock,
-        settings: Settings | None = None,
+        settings: ProfileSettings | None = None,
         *,
         limiter: CapacityLimiter | None = None,
         new_id: Callable[[], UUID] = uuid4,
     ) -> None:
         self._database = database
         self._vault = vault
-        self._place = place
+        self._account = account
         self._clock = clock
-        self._settings = settings or Settings()
+        self._settings = settings or ProfileSettings()
         self._new_id = new_id
         limiter = limiter or CapacityLimiter(self._settings.search_threads)
         self._index = ResidentIndexes(
@@ -85,7 +85,7 @@ class Profiles:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of every embedding in memory."""
+        """Drop every embedding in memory."""
         self._index.clear()
 
     def _new_index(self, dimensions: int) -> "ExactIndex":
@@ -114,12 +114,12 @@ class Profiles:
 
         async def insert(connection: AsyncConnection) -> Domain:
             await domains.require_room(connection, self._settings.max_domains)
-            made = await domains.add(connection, domain_id, asked, self._vault.new_key(), now, self._place)
+            made = await domains.add(connection, domain_id, asked, self._vault.new_key(), now, self._account)
             await put_tags(connection, made.arn, asked.tags)
             return made
 
         async def find(connection: AsyncConnection, domain_id: str) -> Domain:
-            return await domains.find(connection, domain_id, self._place)
+            return await domains.find(connection, domain_id, self._account)
 
         made = await make_once(self._database, asked.claim(token), domain_id, now, make=insert, find=find)
         if made.id == domain_id:
@@ -133,17 +133,17 @@ class Profiles:
             DomainNotFound: there is none with this id.
         """
         async with self._database.reading() as connection:
-            return await domains.find(connection, domain_id, self._place)
+            return await domains.find(connection, domain_id, self._account)
 
-    async def hold_domain(self, connection: AsyncConnection, domain_id: str) -> None:
+    async def lock_domain(self, connection: AsyncConnection, domain_id: str) -> None:
         """Make sure, in the caller's transaction, that a domain is there and stays until the commit.
 
         Raises:
             DomainNotFound: there is none with this id.
         """
-        await domains.lock(connection, domain_id)
+        await domains.lock_access(connection, domain_id)
 
-    async def hold_domain_of_arn(self, connection: AsyncConnection, arn: str) -> Domain:
+    async def lock_domain_of_arn(self, connection: AsyncConnection, arn: str) -> Domain:
         """Find the domain that an ARN names; it stays until the caller's transaction ends.
 
         Raises:
@@ -151,14 +151,14 @@ class Profiles:
             ForeignDomain: of something else, or of another Region or account.
             DomainNotFound: there is none with this id.
         """
-        domain_id = domains.id_of_arn(arn, self._place)
-        await domains.lock(connection, domain_id)
-        return await domains.find(connection, domain_id, self._place)
+        domain_id = domains.id_of_arn(arn, self._account)
+        await domains.lock_access(connection, domain_id)
+        return await domains.find(connection, domain_id, self._account)
 
     async def domains(self, after: str | None = None, limit: int = 100) -> list[Domain]:
         """Return up to `limit` domains ordered by id, those after the id `after`."""
         async with self._database.reading() as connection:
-            return await domains.find_page(connection, after, limit, self._place)
+            return await domains.find_page(connection, after, limit, self._account)
 
     async def update_domain(self, domain_id: str, name: str | None, description: str | None) -> Domain:
         """Change a domain's name, description, or both; None leaves what is there.
@@ -168,17 +168,17 @@ class Profiles:
             InvalidDomain: the name or description breaks its rule.
         """
         async with self._database.transaction() as connection:
-            await domains.lock(connection, domain_id)  # of two in flight neither undoes what the other says
-            old = await domains.find(connection, domain_id, self._place)
+            await domains.lock_access(connection, domain_id)  # of two in flight neither undoes what the other says
+            old = await domains.find(connection, domain_id, self._account)
             asked = NewDomain(
                 old.name if name is None else name,
                 old.description if description is None else description,
                 old.kms_key_arn,
             )
             await domains.describe(connection, domain_id, asked, self._clock.now())
-            return await domains.find(connection, domain_id, self._place)
+            return await domains.find(connection, domain_id, self._account)
 
-    async def delete_domain(self, domain_id: str, guard: Guard | None = None) -> None:
+    async def delete_domain(self, domain_id: str, guard: DeletionCheck | None = None) -> None:
         """Delete a domain with its key, profiles and voiceprints: from here on nothing of it is found or can be opened.
 
         Its rows are overwritten as well; what takes longer than some seconds is left to sweeps.
@@ -188,18 +188,18 @@ class Profiles:
             Exception: whatever `guard` raises; nothing is deleted then.
         """
         async with self._database.transaction() as connection:
-            await domains.lock(connection, domain_id)
+            await domains.lock_access(connection, domain_id)
             if guard is not None:
                 await guard(connection, domain_id)
-            await erasure.doom(connection, domain_id, self._clock.now())
-            await forget_tags(connection, domains.arn_of(domain_id, self._place))
+            await erasure.mark_deleted(connection, domain_id, self._clock.now())
+            await forget_tags(connection, domains.arn_of(domain_id, self._account))
         self._index.drop(domain_id)
         self._vault.forget_keys()
         log.info("voice_profile_domain.deleted", domain_id=domain_id)
         await self._sweeper.finish()
 
     async def keep_voiceprint(self, connection: AsyncConnection, voiceprint: Voiceprint) -> None:
-        """Keep what a task heard, within the caller's transaction; a second voiceprint of a task changes nothing.
+        """Store a task's voiceprint, within the caller's transaction; a second voiceprint of a task changes nothing.
 
         Raises:
             DomainNotFound: its domain is gone.
@@ -220,9 +220,9 @@ class Profiles:
             found = await voiceprints.find(connection, task_id)
             if found.enrolled_profile_id is not None or found.sealed is None or found.expires_at <= self._clock.now():
                 return None
-            held = await domains.hold(connection, found.domain_id)
+            access = await domains.find_access(connection, found.domain_id)
         row = voiceprints.sealed_row(task_id)
-        embedding = unseal_embedding(self._vault, held.data_key, row, found.sealed.embedding)
+        embedding = unseal_embedding(self._vault, access.data_key, row, found.sealed.embedding)
         return EnrollableVoice(found.domain_id, found.model_id, found.band, embedding)
 
     async def enroll(self, task_id: str) -> Profile:
@@ -236,15 +236,17 @@ class Profiles:
         now = self._clock.now()
         async with self._database.transaction() as connection:
             domain_id = await voiceprints.domain_of(connection, task_id)
-            held = await domains.lock(connection, domain_id)  # of two in flight the second sees the first's profile
+            access = await domains.lock_access(
+                connection, domain_id
+            )  # of two in flight the second sees the first's profile
             voiceprint = await voiceprints.find(connection, task_id)
             if voiceprint.enrolled_profile_id is not None:
-                return await voice_profiles.find(connection, voiceprint.enrolled_profile_id, self._place)
+                return await voice_profiles.find(connection, voiceprint.enrolled_profile_id, self._account)
             sealed = voiceprint.require(now)
             await voice_profiles.require_room(connection, domain_id, self._settings.max_profiles_per_domain)
             profile = self._new_profile(domain_id, now)
             number = await voice_profiles.add(connection, profile, task_id)
-            await self._take_over(connection, held, profile, number, voiceprint, sealed)
+            await self._take_over(connection, access, profile, number, voiceprint, sealed)
             await voiceprints.note_enrolled(connection, task_id, profile.id)
         log.info("voice_profile.enrolled", voice_profile_id=profile.id, domain_id=domain_id, task_id=task_id)
         await self._follow(domain_id)
@@ -261,16 +263,16 @@ class Profiles:
         """
         now = self._clock.now()
         async with self._database.transaction() as connection:
-            domain_id = (await voice_profiles.find(connection, profile_id, self._place)).domain_id
-            held = await domains.lock(connection, domain_id)
-            old = await voice_profiles.find(connection, profile_id, self._place)
+            domain_id = (await voice_profiles.find(connection, profile_id, self._account)).domain_id
+            access = await domains.lock_access(connection, domain_id)
+            old = await voice_profiles.find(connection, profile_id, self._account)
             voiceprint = await voiceprints.find(connection, task_id)
             if voiceprint.domain_id != domain_id:
                 raise WrongDomain(profile_id, task_id)
             sealed = voiceprint.require(now)
             profile = replace(old, updated_at=now, expires_at=self._expiry(now))
             number = await voice_profiles.renew(connection, profile)
-            await self._take_over(connection, held, profile, number, voiceprint, sealed)
+            await self._take_over(connection, access, profile, number, voiceprint, sealed)
             await voiceprints.note_refreshed(connection, task_id, profile_id)
         log.info("voice_profile.refreshed", voice_profile_id=profile_id, domain_id=domain_id, task_id=task_id)
         await self._follow(domain_id)
@@ -284,9 +286,9 @@ class Profiles:
             ProfileNotFound: there is none with this id.
         """
         async with self._database.reading() as connection:
-            found = await voice_profiles.find(connection, profile_id, self._place)
+            found = await voice_profiles.find(connection, profile_id, self._account)
             try:
-                await domains.hold(connection, found.domain_id)
+                await domains.find_access(connection, found.domain_id)
             except DomainNotFound as error:
                 raise ProfileNotFound(profile_id) from error
             return found
@@ -303,8 +305,8 @@ class Profiles:
             DomainNotFound: there is no such domain.
         """
         async with self._database.reading() as connection:
-            await domains.hold(connection, domain_id)
-            return await voice_profiles.find_page(connection, domain_id, after, limit, self._place)
+            await domains.find_access(connection, domain_id)
+            return await voice_profiles.find_page(connection, domain_id, after, limit, self._account)
 
     async def delete_profile(self, profile_id: str) -> None:
         """Delete a profile with its embedding, its speech, and the voiceprints it was made from: an opt-out.
@@ -313,10 +315,10 @@ class Profiles:
             ProfileNotFound: there is none with this id.
         """
         async with self._database.transaction() as connection:
-            domain_id = (await voice_profiles.find(connection, profile_id, self._place)).domain_id
-            held = await domains.lock(connection, domain_id)
+            domain_id = (await voice_profiles.find(connection, profile_id, self._account)).domain_id
+            access = await domains.lock_access(connection, domain_id)
             number = await voice_profiles.number_of(connection, profile_id)
-            await enrolled_voices.remove_all(connection, held, domain_id, number, self._clock.now())
+            await enrolled_voices.remove_all(connection, access, domain_id, number, self._clock.now())
             await voice_profiles.remove(connection, profile_id)
             await voiceprints.remove_with_profile(connection, profile_id)
         log.info("voice_profile.deleted", voice_profile_id=profile_id, domain_id=domain_id)
@@ -325,8 +327,8 @@ class Profiles:
 
     async def search(
         self, domain_id: str, embedding: Embedding, model_id: str, limit: int = 10, *, band: Band = "tel"
-    ) -> list[Match]:
-        """Return the profiles whose voices of this model are nearest to (d,), heard in a band.
+    ) -> list[VoiceMatch]:
+        """Return the profiles whose voices of this model are nearest to (d,), of speech in a band.
 
         Up to `limit` for each channel that can be compared, best first within it: cosines of different channels cannot
         be. A profile may come once for each.
@@ -374,7 +376,7 @@ class Profiles:
     async def _take_over(
         self,
         connection: AsyncConnection,
-        held: Held,
+        access: DomainAccess,
         profile: Profile,
         number: int,
         voiceprint: KeptVoiceprint,
@@ -382,15 +384,15 @@ class Profiles:
     ) -> None:
         """Make a voiceprint the voice of a profile."""
         source, target = voiceprints.sealed_row(voiceprint.task_id), enrolled_voices.sealed_row(profile.id)
-        resealed = reseal(self._vault, held.data_key, sealed, source, target)
+        resealed = reseal(self._vault, access.data_key, sealed, source, target)
         voice = EnrolledVoice("", voiceprint.band, voiceprint.model_id, resealed)
         await enrolled_voices.put(
-            connection, held, profile.domain_id, number, voice, profile.expires_at, profile.updated_at
+            connection, access, profile.domain_id, number, voice, profile.expires_at, profile.updated_at
         )
 
     def _new_profile(self, domain_id: str, now: datetime) -> Profile:
         profile_id = f"vp-{self._new_id()}"
-        arn = voice_profiles.arn_of(profile_id, self._place)
+        arn = voice_profiles.arn_of(profile_id, self._account)
         return Profile(profile_id, arn, domain_id, created_at=now, updated_at=now, expires_at=self._expiry(now))
 
     def _expiry(self, updated_at: datetime) -> datetime:

@@ -15,24 +15,24 @@ class Sealed:
 
     embedding: bytes = field(repr=False)
     speech: bytes = field(repr=False)
-    twin: bytes | None = field(repr=False)
+    narrowband: bytes | None = field(repr=False)
 
 
 def seal(
-    vault: Vault, key: WrappedKey, row: str, embedding: Embedding, speech: Pcm16, twin: Embedding | None = None
+    vault: Vault, key: WrappedKey, row: str, embedding: Embedding, speech: Pcm16, narrowband: Embedding | None = None
 ) -> Sealed:
     """Seal (d,), (n,) and, if there is one, (d,) for one row, such as `voiceprint/{task_id}`."""
     return Sealed(
         vault.seal(key, embedding.astype("<f4").tobytes(), f"{row}/embedding"),
         vault.seal(key, speech.astype("<i2").tobytes(), f"{row}/speech"),
-        None if twin is None else vault.seal(key, twin.astype("<f4").tobytes(), f"{row}/twin"),
+        None if narrowband is None else vault.seal(key, narrowband.astype("<f4").tobytes(), f"{row}/narrowband"),
     )
 
 
 def unseal_embedding(
-    vault: Vault, key: WrappedKey, row: str, sealed: bytes, column: Literal["embedding", "twin"] = "embedding"
+    vault: Vault, key: WrappedKey, row: str, sealed: bytes, column: Literal["embedding", "narrowband"] = "embedding"
 ) -> Embedding:
-    """Open a row's embedding, or its twin.
+    """Open a row's embedding, or the narrowband one.
 
     Raises:
         SealBroken: changed, moved from another row, or of another domain.
@@ -60,5 +60,6 @@ def reseal(vault: Vault, key: WrappedKey, sealed: Sealed, source: str, target: s
     return Sealed(
         vault.seal(key, vault.unseal(key, sealed.embedding, f"{source}/embedding"), f"{target}/embedding"),
         vault.seal(key, vault.unseal(key, sealed.speech, f"{source}/speech"), f"{target}/speech"),
-        sealed.twin and vault.seal(key, vault.unseal(key, sealed.twin, f"{source}/twin"), f"{target}/twin"),
+        sealed.narrowband
+        and vault.seal(key, vault.unseal(key, sealed.narrowband, f"{source}/narrowband"), f"{target}/narrowband"),
     )

@@ -9,7 +9,7 @@ from carillon.bounds import Days, Hours, Limit
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ProfileSettings:
     """Quotas and how long things are kept."""
 
     max_domains: Limit = 0

@@ -9,7 +9,7 @@ from carillon.clock import Clock
 from carillon.errors import Transient
 from carillon.profiles import domains, enrolled_voices, erasure, voiceprints
 from carillon.profiles.domains import DomainNotFound
-from carillon.profiles.settings import Settings
+from carillon.profiles.settings import ProfileSettings
 from carillon.storage import Database
 from carillon.telemetry import get_logger
 
@@ -34,11 +34,11 @@ class Sweeper:
         database: to sweep.
         clock: tells what is over.
         settings: say how long things are kept.
-        follow: told of each domain in which profiles were deleted.
+        follow: called with each domain in which profiles were deleted.
     """
 
     def __init__(
-        self, database: Database, clock: Clock, settings: Settings, follow: Callable[[str], Awaitable[None]]
+        self, database: Database, clock: Clock, settings: ProfileSettings, follow: Callable[[str], Awaitable[None]]
     ) -> None:
         self._database = database
         self._clock = clock
@@ -93,10 +93,10 @@ class Sweeper:
                 if domain_id is None:
                     return total
                 try:
-                    held = await domains.lock(connection, domain_id)
+                    access = await domains.lock_access(connection, domain_id)
                 except DomainNotFound:
                     return total  # it is being erased, with all that is due in it
-                total += await enrolled_voices.expire(connection, held, domain_id, now)
+                total += await enrolled_voices.expire(connection, access, domain_id, now)
             await self._follow(domain_id)
 
     async def _erase_doomed(self) -> None:

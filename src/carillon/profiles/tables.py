@@ -38,10 +38,10 @@ domains: Final = sa.Table(
     sa.Column("updated_at", Timestamp, nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("compacted_revision", sa.BigInteger, nullable=False),
-    sa.Column("doomed_at", Timestamp),
+    sa.Column("deleted_at", Timestamp),
 )
 """`compacted_revision`: removals up to here are listed no more; an index that is older must be built anew.
-`doomed_at`: deleted then, its key destroyed, and found by nobody; only its rows are still being overwritten."""
+`deleted_at`: deleted then, its key destroyed, and found by nobody; only its rows are still being overwritten."""
 
 voice_profiles: Final = sa.Table(
     "voice_profiles",
@@ -75,13 +75,13 @@ enrolled_voices: Final = sa.Table(
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("expires_at", Timestamp, nullable=False, index=True),
     sa.Column("embedding", sa.LargeBinary, nullable=False),
-    sa.Column("twin", sa.LargeBinary),
+    sa.Column("narrowband", sa.LargeBinary),
     sa.Index("ix_enrolled_voices_domain_id_revision", "domain_id", "revision", "number"),
     sqlite_autoincrement=True,
 )
 """What a profile is recognized by: one voice for each label, "" for the one that the API knows. Never changed: a newer
 one is a new row, and the old one is listed as removed. `number` is what an index knows it by, never used twice.
-`twin` is the embedding of the same speech as a telephone would carry it, for what was heard in wideband."""
+`narrowband` is the embedding of the same speech as a telephone would carry it, for wideband speech."""
 
 enrollment_speech: Final = sa.Table(
     "enrollment_speech",
@@ -102,7 +102,7 @@ removed_voices: Final = sa.Table(
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("removed_at", Timestamp, nullable=False, index=True),
 )
-"""Which enrolled voices are gone, for indexes elsewhere that still hold them. Kept for a day."""
+"""Which enrolled voices are gone, for indexes elsewhere that still have them. Kept for a day."""
 
 voiceprints: Final = sa.Table(
     "voiceprints",
@@ -117,9 +117,9 @@ voiceprints: Final = sa.Table(
     sa.Column("model_id", sa.String(128), nullable=False),
     sa.Column("band", sa.String(8), nullable=False),
     sa.Column("embedding", sa.LargeBinary),
-    sa.Column("twin", sa.LargeBinary),
+    sa.Column("narrowband", sa.LargeBinary),
     sa.Column("speech", sa.LargeBinary),
     sa.Index("ix_voiceprints_expires_at", "expires_at"),
     sa.Index("ix_voiceprints_to_wipe", "expires_at", sqlite_where=_NOT_WIPED, postgresql_where=_NOT_WIPED),
 )
-"""What tasks heard, to enroll from. Embedding, twin and speech are null once 24 h have passed since the call."""
+"""What tasks made of speakers, to enroll from. Embeddings and speech are null once 24 h have passed since the call."""

@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.errors import InvalidRequest, LimitExceeded, NotFound
 from carillon.profiles.tables import voice_profiles
 
@@ -61,9 +61,9 @@ class Profile:
     expires_at: datetime
 
 
-def arn_of(profile_id: str, place: Place) -> str:
+def arn_of(profile_id: str, account: AwsAccount) -> str:
     """Return the ARN of a profile of ours."""
-    return place.arn("chime", f"{ARN_KIND}/{profile_id}")
+    return account.arn("chime", f"{ARN_KIND}/{profile_id}")
 
 
 def years_later(at: datetime, years: int) -> datetime:
@@ -120,7 +120,7 @@ async def remove(connection: AsyncConnection, profile_id: str) -> None:
     await connection.execute(voice_profiles.delete().where(voice_profiles.c.profile_id == profile_id))
 
 
-async def find(connection: AsyncConnection, profile_id: str, place: Place) -> Profile:
+async def find(connection: AsyncConnection, profile_id: str, account: AwsAccount) -> Profile:
     """Return a profile.
 
     Raises:
@@ -130,18 +130,18 @@ async def find(connection: AsyncConnection, profile_id: str, place: Place) -> Pr
     row = found.mappings().one_or_none()
     if row is None:
         raise ProfileNotFound(profile_id)
-    return _profile(row, place)
+    return _profile(row, account)
 
 
 async def find_page(
-    connection: AsyncConnection, domain_id: str, after: str | None, limit: int, place: Place
+    connection: AsyncConnection, domain_id: str, after: str | None, limit: int, account: AwsAccount
 ) -> list[Profile]:
     """Return up to `limit` profiles of a domain, by id, from the first after `after`."""
     query = _described().where(voice_profiles.c.domain_id == domain_id)
     if after is not None:
         query = query.where(voice_profiles.c.profile_id > after)
     rows = await connection.execute(query.order_by(voice_profiles.c.profile_id).limit(limit))
-    return [_profile(row, place) for row in rows.mappings()]
+    return [_profile(row, account) for row in rows.mappings()]
 
 
 async def number_of(connection: AsyncConnection, profile_id: str) -> int:
@@ -156,10 +156,10 @@ def _described() -> sa.Select[Any]:
     return sa.select(columns.profile_id, columns.domain_id, columns.created_at, columns.updated_at, columns.expires_at)
 
 
-def _profile(row: sa.RowMapping, place: Place) -> Profile:
+def _profile(row: sa.RowMapping, account: AwsAccount) -> Profile:
     return Profile(
         id=row["profile_id"],
-        arn=arn_of(row["profile_id"], place),
+        arn=arn_of(row["profile_id"], account),
         domain_id=row["domain_id"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

@@ -1,4 +1,4 @@
-"""Voiceprints: what a task heard, kept until 24 h after its call so that it may be enrolled.
+"""Voiceprints: what a task made of a speaker, kept until 24 h after its call so that it may be enrolled.
 
 A voiceprint passes through three states: enrollable, expired (its embedding and speech are gone, the record still says
 that there was one), forgotten (no row). All functions work in the transaction they are given.
@@ -18,12 +18,12 @@ from carillon.audio import Band, Embedding, Pcm16
 from carillon.errors import NotFound
 from carillon.profiles import domains
 from carillon.profiles.sealing import Sealed, seal
-from carillon.profiles.settings import Settings
+from carillon.profiles.settings import ProfileSettings
 from carillon.profiles.tables import voiceprints
 from carillon.storage import Vault
 from carillon.storage.sqlite import LONG
 
-_BATCH: Final = 64  # wiping a voiceprint overwrites some 640 kB; more at once would hold up other writers
+_BATCH: Final = 64  # wiping a voiceprint overwrites some 640 kB; more at once would keep other writers waiting
 
 
 class VoiceprintNotFound(NotFound):
@@ -50,7 +50,7 @@ class VoiceprintExpired(NotFound):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Voiceprint:
-    """What a task heard: an embedding of 20 s of speech, and that speech."""
+    """What a task made of a speaker: an embedding of 20 s of speech, and that speech."""
 
     task_id: str
     domain_id: str
@@ -59,7 +59,9 @@ class Voiceprint:
     model_id: str
     made_at: datetime
     band: Band = "tel"
-    twin: Embedding | None = field(default=None, repr=False)  # (d,) of the same speech as a telephone would carry it
+    narrowband: Embedding | None = field(
+        default=None, repr=False
+    )  # (d,) of the same speech as a telephone would carry it
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +102,18 @@ def sealed_row(task_id: str) -> str:
     return f"voiceprint/{task_id}"
 
 
-async def keep(connection: AsyncConnection, vault: Vault, voiceprint: Voiceprint, settings: Settings) -> None:
+async def keep(connection: AsyncConnection, vault: Vault, voiceprint: Voiceprint, settings: ProfileSettings) -> None:
     """Keep a task's voiceprint. A task has one: keeping another changes nothing.
 
     Raises:
         DomainNotFound: its domain is gone.
     """
-    held = await domains.hold(connection, voiceprint.domain_id)
+    access = await domains.find_access(connection, voiceprint.domain_id)
     known = sa.select(voiceprints.c.task_id).where(voiceprints.c.task_id == voiceprint.task_id)
     if (await connection.execute(known)).one_or_none() is not None:
         return
     row = sealed_row(voiceprint.task_id)
-    sealed = seal(vault, held.data_key, row, voiceprint.embedding, voiceprint.speech, voiceprint.twin)
+    sealed = seal(vault, access.data_key, row, voiceprint.embedding, voiceprint.speech, voiceprint.narrowband)
     kept_hours = settings.longest_call_hours + settings.voiceprint_hours
     await connection.execute(
         voiceprints.insert().values(
@@ -122,14 +124,14 @@ async def keep(connection: AsyncConnection, vault: Vault, voiceprint: Voiceprint
             model_id=voiceprint.model_id,
             band=voiceprint.band,
             embedding=sealed.embedding,
-            twin=sealed.twin,
+            narrowband=sealed.narrowband,
             speech=sealed.speech,
         )
     )
 
 
 async def end_call(
-    connection: AsyncConnection, task_ids: Sequence[str], ended_at: datetime, settings: Settings
+    connection: AsyncConnection, task_ids: Sequence[str], ended_at: datetime, settings: ProfileSettings
 ) -> None:
     """Start the clock of these tasks' voiceprints: at the end of the call, not earlier than they were made.
 
@@ -163,7 +165,9 @@ async def find(connection: AsyncConnection, task_id: str) -> KeptVoiceprint:
         band=row.band,
         enrolled_profile_id=row.enrolled_profile_id,
         expires_at=row.expires_at,
-        sealed=None if row.embedding is None or row.speech is None else Sealed(row.embedding, row.speech, row.twin),
+        sealed=None
+        if row.embedding is None or row.speech is None
+        else Sealed(row.embedding, row.speech, row.narrowband),
     )
 
 
@@ -201,7 +205,7 @@ async def remove_with_profile(connection: AsyncConnection, profile_id: str) -> N
 
 
 async def wipe_expired(connection: AsyncConnection, now: datetime) -> int:
-    """Delete embedding, twin and speech of up to 64 voiceprints whose time is over; return of how many."""
+    """Delete embeddings and speech of up to 64 voiceprints whose time is over; return of how many."""
     due = (
         sa.select(voiceprints.c.task_id)
         .where(voiceprints.c.expires_at <= now, voiceprints.c.embedding.is_not(None))
@@ -212,7 +216,7 @@ async def wipe_expired(connection: AsyncConnection, now: datetime) -> int:
         await connection.execute(
             voiceprints.update()
             .where(voiceprints.c.task_id.in_(task_ids))
-            .values(embedding=None, twin=None, speech=None)
+            .values(embedding=None, narrowband=None, speech=None)
             .execution_options(**LONG)
         )
     return len(task_ids)

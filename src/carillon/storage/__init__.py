@@ -10,29 +10,29 @@ from carillon.storage.database import (
     DatabaseBarred,
     DatabaseBusy,
     DatabaseDamaged,
-    Settings,
+    DatabaseSettings,
     Timestamp,
     metadata,
 )
 from carillon.storage.groups import NotCommitted
-from carillon.storage.idempotency import Claim, TokenReused, TokenSpent, made_before, make_once
+from carillon.storage.idempotency import IdempotencyToken, TokenReused, TokenSpent, made_before, make_once
 from carillon.storage.root_key import RootKeyUnusable, check_root_key, unlock
 from carillon.storage.schema import NewerDatabase, NotWhole, check_tables, known_revisions, migrate, revision_of
 from carillon.storage.tags import TooManyResourceTags, forget_tags, put_tags, remove_tags, tags_of
 from carillon.storage.vault import SealBroken, Vault, WrappedKey
 
 __all__ = [
-    "Claim",
     "Database",
     "DatabaseBarred",
     "DatabaseBusy",
     "DatabaseDamaged",
+    "DatabaseSettings",
+    "IdempotencyToken",
     "NewerDatabase",
     "NotCommitted",
     "NotWhole",
     "RootKeyUnusable",
     "SealBroken",
-    "Settings",
     "Timestamp",
     "TokenReused",
     "TokenSpent",

@@ -21,7 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from carillon.bounds import Seconds
 from carillon.errors import CarillonError, Transient
 from carillon.storage import sqlite
-from carillon.storage.groups import GroupCommit, TurnTimeout
+from carillon.storage.groups import GroupCommit, QueueTimeout
 
 metadata: Final = sa.MetaData(
     naming_convention={
@@ -71,7 +71,7 @@ class DatabaseDamaged(CarillonError):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class DatabaseSettings:
     """How to reach the database."""
 
     url: Annotated[str, Meta(pattern=r"^(\w[\w+]*://\S*)?\Z", description="empty, or an SQLAlchemy URL")] = ""
@@ -79,7 +79,7 @@ class Settings:
     readers: Annotated[int, Meta(ge=1, le=1_024)] = 4
     """Connections that may read at the same time."""
     wait_seconds: Seconds = 10.0
-    """How long a request may wait for a connection before it is told to come back."""
+    """How long a request may wait for a connection before it is refused for now."""
 
 
 class Timestamp(sa.types.TypeDecorator[datetime]):
@@ -100,8 +100,8 @@ class Timestamp(sa.types.TypeDecorator[datetime]):
 class Database:
     """Transactions on one database. Make it with `open_database`."""
 
-    def __init__(self, url: str, settings: Settings | None = None) -> None:
-        settings = settings or Settings()
+    def __init__(self, url: str, settings: DatabaseSettings | None = None) -> None:
+        settings = settings or DatabaseSettings()
         parsed = sa.make_url(url)
         self._is_sqlite = parsed.get_backend_name() == "sqlite"
         self._path = parsed.database or ""
@@ -109,7 +109,7 @@ class Database:
         self._reader = self._engine(url, settings.readers, settings, writes=False)
         self._groups = GroupCommit(self._writer, settings.wait_seconds) if self._is_sqlite else None
 
-    def _engine(self, url: str, connections: int, settings: Settings, *, writes: bool) -> AsyncEngine:
+    def _engine(self, url: str, connections: int, settings: DatabaseSettings, *, writes: bool) -> AsyncEngine:
         options: dict[str, Any] = {"writes": writes, "wait_seconds": settings.wait_seconds} if self._is_sqlite else {}
         try:
             return create_async_engine(
@@ -162,7 +162,7 @@ class Database:
         """
         if self._groups is None:
             return True
-        with move_on_after(_SCRUB_SECONDS), suppress(TurnTimeout):
+        with move_on_after(_SCRUB_SECONDS), suppress(QueueTimeout):
             while True:
                 async with self._groups.pause():
                     if await to_thread.run_sync(sqlite.empty_log, self._path):
@@ -183,7 +183,7 @@ class Database:
     def _in_our_words(self) -> Iterator[None]:
         try:
             yield
-        except (sa.exc.TimeoutError, TurnTimeout) as error:
+        except (sa.exc.TimeoutError, QueueTimeout) as error:
             raise DatabaseBusy from error
         except (sa.exc.DBAPIError, sqlite.Error) as error:
             cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error

@@ -1,7 +1,7 @@
 """Transactions that wait for the disk together.
 
 SQLite has one writer, and each commit waits for the disk. So a transaction is a savepoint here: whoever has finished
-goes to the end of the line, and who comes to its head first commits for all. Nobody is told of success before that
+goes to the end of the line, and who comes to its head first commits for all. None returns before that
 commit, and if it fails, it has failed for every one of them. Who is alone commits at once.
 """
 
@@ -21,7 +21,7 @@ from carillon.telemetry import get_logger
 log = get_logger()
 
 
-class TurnTimeout(Exception):
+class QueueTimeout(Exception):
     """Those before took too long."""
 
 
@@ -111,7 +111,7 @@ class GroupCommit:
             with move_on_after(self._wait_seconds) as scope:
                 await self._turn.acquire()
             if scope.cancelled_caught:
-                raise TurnTimeout from None
+                raise QueueTimeout from None
 
     async def _begin(self) -> _Group:
         connection = await self._engine.connect()
@@ -144,7 +144,7 @@ class GroupCommit:
                 raise
 
     async def _give_up(self, group: _Group, error: BaseException) -> None:
-        self._group, group.is_open, group.error = None, False, error  # told to each of them
+        self._group, group.is_open, group.error = None, False, error  # raised in each of them
         log.error("storage.not_committed", error=type(error).__name__, transactions=group.finished)
         with CancelScope(shield=True):
             await group.connection.invalidate()  # whatever state it is in, nobody finds it

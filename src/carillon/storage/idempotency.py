@@ -58,7 +58,7 @@ class TokenSpent(StateConflict):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class IdempotencyToken:
     """What a request wants to do once, and only once."""
 
     scope: str
@@ -75,7 +75,7 @@ class Claim:
 
 async def make_once(
     database: Database,
-    claim: Claim | None,
+    claim: IdempotencyToken | None,
     resource_id: str,
     now: datetime,
     *,
@@ -105,7 +105,7 @@ async def make_once(
 
 
 async def made_before(
-    connection: AsyncConnection, claim: Claim | None, now: datetime, find: Find[_Resource]
+    connection: AsyncConnection, claim: IdempotencyToken | None, now: datetime, find: Find[_Resource]
 ) -> _Resource | None:
     """Return what an earlier request made with the same token; None if the token is new or there is none.
 
@@ -130,7 +130,7 @@ async def made_before(
 
 async def _make_once(
     database: Database,
-    claim: Claim | None,
+    claim: IdempotencyToken | None,
     resource_id: str,
     now: datetime,
     make: Make[_Resource],
@@ -144,7 +144,9 @@ async def _make_once(
         return await make(connection)
 
 
-async def _remember(connection: AsyncConnection, claim: Claim | None, resource_id: str, now: datetime) -> None:
+async def _remember(
+    connection: AsyncConnection, claim: IdempotencyToken | None, resource_id: str, now: datetime
+) -> None:
     if claim is None:
         return
     await connection.execute(_tokens.delete().where(_tokens.c.expires_at <= now))

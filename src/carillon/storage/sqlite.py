@@ -146,7 +146,7 @@ def empty_log(path: str) -> bool:
     try:
         with closing(sqlite3.connect(path, timeout=0)) as connection:
             (is_busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlite3.OperationalError:  # a disk that is full or fails; whoever writes next is told so
+    except sqlite3.OperationalError:  # a disk that is full or fails; the next write raises it
         return False
     return not is_busy
 
@@ -185,12 +185,12 @@ def integrity_faults(path: str) -> list[str]:
 
 
 def is_busy(error: BaseException | None) -> bool:
-    """Tell whether SQLite refused because another process is writing."""
+    """Return whether SQLite refused because another process is writing."""
     return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
 
 
 def is_damaged(error: BaseException | None) -> bool:
-    """Tell whether SQLite found that the file is not what it should be."""
+    """Return whether SQLite found that the file is not what it should be."""
     return _code(error) in _DAMAGED
 
 

@@ -80,7 +80,7 @@ class Vault:
         return HKDF(hashes.SHA256(), KEY_BYTES, salt=None, info=purpose.encode()).derive(self._root_key)
 
     def opens(self, key: WrappedKey) -> bool:
-        """Tell whether a data key was wrapped by this vault's root key."""
+        """Return whether a data key was wrapped by this vault's root key."""
         try:
             self._unwrap(key)
         except SealBroken:

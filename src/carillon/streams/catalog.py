@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import Clock, to_millis
 from carillon.storage import Database, Vault, WrappedKey
 from carillon.streams import tables
@@ -59,10 +59,10 @@ class StreamPage:
 class StreamCatalog:
     """Creates, finds, changes and deletes streams. Knows nothing of what flows through them."""
 
-    def __init__(self, database: Database, vault: Vault, place: Place, clock: Clock, max_tags: int) -> None:
+    def __init__(self, database: Database, vault: Vault, account: AwsAccount, clock: Clock, max_tags: int) -> None:
         self._database = database
         self._vault = vault
-        self._place = place
+        self._account = account
         self._clock = clock
         self._max_tags = max_tags
 
@@ -88,7 +88,7 @@ class StreamCatalog:
         stream = Stream(
             id=uuid.uuid4().hex,
             name=name,
-            arn=self._place.arn("kinesisvideo", f"stream/{name}/{to_millis(created_at)}"),
+            arn=self._account.arn("kinesisvideo", f"stream/{name}/{to_millis(created_at)}"),
             version=_new_version(),
             created_at=created_at,
             retention_hours=_checked_retention(retention_hours),

@@ -158,7 +158,7 @@ class LiveStream:
 
     @asynccontextmanager
     async def producing(self, settings: StreamSettings) -> AsyncGenerator[ProducerLock, None]:
-        """Be the one connection that writes.
+        """Hold the producer lock: be the one connection that writes.
 
         Args:
             settings: say whether another one is asked to leave, and how long to wait until it does.

@@ -23,10 +23,10 @@ from carillon.matroska import (
     Demuxer,
     DocumentStarted,
     ElementTooLarge,
-    Event,
     InfoRead,
     Limits,
     MatroskaError,
+    MatroskaEvent,
     SegmentStarted,
     TagsRead,
     TracksRead,
@@ -175,7 +175,7 @@ class PutMediaParser:
         self.ended = True
         self._tear()
 
-    def _take(self, events: Sequence[Event], at: datetime, outcomes: list[IngestEvent]) -> None:
+    def _take(self, events: Sequence[MatroskaEvent], at: datetime, outcomes: list[IngestEvent]) -> None:
         for event in events:
             if self._open and event.start - self._open.start > self._settings.max_fragment_bytes:
                 raise _Refused(AckErrorCode.MAX_FRAGMENT_SIZE_REACHED)

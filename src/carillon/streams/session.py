@@ -253,7 +253,7 @@ async def open_session(
     settings: StreamSettings,
     random: Callable[[], int] = random_bits,
 ) -> AsyncGenerator[PutMediaSession, None]:
-    """Be the one connection that writes to a stream.
+    """Open the one session that writes to a stream.
 
     Raises:
         StreamThrottled: the stream is used faster than its rates allow.

@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import Clock
 from carillon.storage import Database, Vault
 from carillon.streams.archive import Archive, ListPosition, StoredFragment, TimestampRange
@@ -34,7 +34,7 @@ class Streams:
     Args:
         database: for the catalog and the index of fragments.
         vault: seals the fragments.
-        place: the Region and account in the ARNs.
+        account: the Region and account in the ARNs.
         clock: what time fragments arrive.
         directory: for the fragments themselves, unless the settings name a bucket; ours alone.
         settings: limits and buffers.
@@ -45,7 +45,7 @@ class Streams:
         self,
         database: Database,
         vault: Vault,
-        place: Place,
+        account: AwsAccount,
         clock: Clock,
         directory: Path,
         settings: StreamSettings | None = None,
@@ -55,8 +55,8 @@ class Streams:
         self._clock = clock
         self._random = random
         owner = vault.derive("streams storage").hex()[:16]
-        self._segments = choose(self.settings, directory, owner, place.region, clock)
-        self._catalog = StreamCatalog(database, vault, place, clock, self.settings.max_stream_tags)
+        self._segments = choose(self.settings, directory, owner, account.region, clock)
+        self._catalog = StreamCatalog(database, vault, account, clock, self.settings.max_stream_tags)
         self._archive = Archive(database, vault, self._segments)
         self._replays = Replays(self._archive, self.settings.max_replays)
         self._writer = Writer(self._archive, self._segments, vault, self.settings)

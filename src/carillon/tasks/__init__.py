@@ -19,10 +19,10 @@ from carillon.tasks.model import (
     TaskState,
     VoiceprintPending,
 )
-from carillon.tasks.settings import Settings
+from carillon.tasks.settings import TaskSettings
 from carillon.tasks.store import TaskStore, tasks_of
 from carillon.tasks.supervisor import Supervisor
-from carillon.tasks.tasks import DomainInUse, DomainUnknown, StartTask, Tasks
+from carillon.tasks.tasks import DomainInUse, StartTask, Tasks
 
 __all__ = [
     "ENROLLED_SECONDS",
@@ -30,18 +30,17 @@ __all__ = [
     "Candidate",
     "Checkpoint",
     "DomainInUse",
-    "DomainUnknown",
     "Enrollment",
     "Identification",
     "Identifier",
     "Lifecycle",
-    "Settings",
     "StartTask",
     "Supervisor",
     "Task",
     "TaskConflict",
     "TaskKind",
     "TaskNotFound",
+    "TaskSettings",
     "TaskState",
     "TaskStore",
     "Tasks",

@@ -3,18 +3,18 @@
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
-from carillon.analysis import Settings as AnalysisSettings
+from carillon.analysis import AnalysisSettings
 from carillon.analysis.speaker import SpeakerAnalyzer, SpeakerState
 from carillon.analysis.speech import SharedDetector
 from carillon.analysis.tone import ToneAnalyzer, ToneState
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import Clock
 from carillon.inference import Models
 from carillon.notifications import EventContext, SpeakerSearchStatus
 from carillon.pipelines import Pipeline
 from carillon.profiles import Profiles
 from carillon.tasks.model import Checkpoint, Task, TaskKind
-from carillon.tasks.settings import Settings
+from carillon.tasks.settings import TaskSettings
 from carillon.tasks.speaker_search import SpeakerSearch
 from carillon.tasks.voice_tone import VoiceTone
 from carillon.tasks.worker import Analysis
@@ -32,15 +32,15 @@ class Analyses:
         self,
         models: Models,
         profiles: Profiles,
-        place: Place,
+        account: AwsAccount,
         clock: Clock,
-        settings: Settings,
+        settings: TaskSettings,
         analysis: AnalysisSettings | None = None,
         voiceprint_ready: str = SpeakerSearchStatus.VOICEPRINT_READY.value,
     ) -> None:
         self._models = models
         self._profiles = profiles
-        self._place = place
+        self._account = account
         self._clock = clock
         self._settings = settings
         self._analysis = analysis or AnalysisSettings()
@@ -51,7 +51,7 @@ class Analyses:
     def make(self, task: Task, pipeline: Pipeline, checkpoint: Checkpoint | None) -> Analysis[Any]:
         """Return a speaker search or a voice tone analysis that goes on where the checkpoint stands."""
         context = EventContext(
-            place=self._place,
+            account=self._account,
             pipeline_id=pipeline.id,
             pipeline_arn=pipeline.arn,
             task_id=task.id,

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from carillon.audio import BandPair
 from carillon.inference import posteriors
-from carillon.profiles import Channel, Likeness, Match
+from carillon.profiles import Likeness, VoiceMatch
 
 ENROLLED_SECONDS: Final = 20.0
 """Speech behind every enrolled voice."""
@@ -15,11 +16,11 @@ _FEWEST_PEOPLE: Final = 1_000
 """In a smaller domain two profiles are not taken for one person any sooner."""
 
 
-class Scores(Protocol):
+class CosineEvidence(Protocol):
     """What a speaker model knows of its own cosines."""
 
-    def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: Channel) -> float:
-        """Tell how much likelier a cosine is of one voice than of two, as a natural logarithm."""
+    def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: BandPair) -> float:
+        """Return how much likelier a cosine is of one voice than of two, as a natural logarithm."""
         ...
 
 
@@ -28,7 +29,7 @@ class Candidate:
     """A profile that it may be, and why."""
 
     profile_id: str
-    channel: Channel
+    channel: BandPair
     score: float
     """Cosine in [-1, 1]."""
     log_ratio: float
@@ -40,8 +41,8 @@ class Candidate:
 
 
 def decide(
-    matches: Sequence[Match],
-    model: Scores,
+    matches: Sequence[VoiceMatch],
+    model: CosineEvidence,
     speech_seconds: float,
     known_callers: float,
     likenesses: Sequence[Likeness] = (),
@@ -70,18 +71,18 @@ def decide(
     )
 
 
-def plausible(matches: Sequence[Match], model: Scores, speech_seconds: float) -> list[str]:
+def plausible(matches: Sequence[VoiceMatch], model: CosineEvidence, speech_seconds: float) -> list[str]:
     """Return the profiles that something speaks for: those of which it matters whether they are one person."""
     return [one.match.profile_id for one in _weighed(matches, model, speech_seconds) if one.ratio > 0]
 
 
 @dataclass(frozen=True, slots=True)
 class _Weighed:
-    match: Match
+    match: VoiceMatch
     ratio: float
 
 
-def _weighed(matches: Sequence[Match], model: Scores, speech_seconds: float) -> list[_Weighed]:
+def _weighed(matches: Sequence[VoiceMatch], model: CosineEvidence, speech_seconds: float) -> list[_Weighed]:
     """Return the best evidence for each profile, strongest first."""
     found: dict[str, _Weighed] = {}
     for match in matches:
@@ -91,7 +92,7 @@ def _weighed(matches: Sequence[Match], model: Scores, speech_seconds: float) -> 
     return sorted(found.values(), key=lambda one: (-one.ratio, -one.match.score))
 
 
-def _alike(likenesses: Sequence[Likeness], model: Scores) -> Mapping[frozenset[str], float]:
+def _alike(likenesses: Sequence[Likeness], model: CosineEvidence) -> Mapping[frozenset[str], float]:
     """Return for each pair of profiles how much likelier their voices are of one person than of two."""
     found: dict[frozenset[str], float] = {}
     for likeness in likenesses:

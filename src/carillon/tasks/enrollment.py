@@ -9,7 +9,7 @@ from carillon.errors import AlreadyExists
 from carillon.profiles import Profile, Profiles
 from carillon.tasks.decision import ENROLLED_SECONDS, Candidate
 from carillon.tasks.identification import Identifier
-from carillon.tasks.settings import Settings
+from carillon.tasks.settings import TaskSettings
 from carillon.tasks.store import TaskStore
 from carillon.telemetry import get_logger
 
@@ -32,7 +32,7 @@ class Enrollment:
     """
 
     def __init__(
-        self, profiles: Profiles, identifier: Callable[[], Identifier], store: TaskStore, settings: Settings
+        self, profiles: Profiles, identifier: Callable[[], Identifier], store: TaskStore, settings: TaskSettings
     ) -> None:
         self._profiles = profiles
         self._identifier = identifier

@@ -6,11 +6,11 @@ from typing import Protocol
 
 from carillon.audio import Band, Embedding
 from carillon.profiles import Profiles
-from carillon.tasks.decision import Candidate, Scores, decide, plausible
-from carillon.tasks.settings import Settings
+from carillon.tasks.decision import Candidate, CosineEvidence, decide, plausible
+from carillon.tasks.settings import TaskSettings
 
 
-class SpeakerModel(Scores, Protocol):
+class NamedSpeakerModel(CosineEvidence, Protocol):
     """What a speaker model must tell beside the embedding itself."""
 
     @property
@@ -51,7 +51,7 @@ class Identifier:
         settings: what is a match, and how many are told of.
     """
 
-    def __init__(self, profiles: Profiles, model: SpeakerModel, settings: Settings) -> None:
+    def __init__(self, profiles: Profiles, model: NamedSpeakerModel, settings: TaskSettings) -> None:
         self._profiles = profiles
         self._model = model
         self._settings = settings

@@ -47,7 +47,7 @@ class Lag:
 
     @contextmanager
     def analyzing(self, task_id: str, fragment: Fragment) -> Iterator[None]:
-        """Take note that a task analyzes a fragment meanwhile."""
+        """Count a fragment that a task analyzes meanwhile."""
         received_at = self._received_at[task_id] = fragment.server_at + fragment.length
         self._begun_at[task_id] = max(0.0, (self._clock.now() - received_at).total_seconds())
         self._tell()

@@ -5,7 +5,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import Clock
 from carillon.media import Fragment
 from carillon.notifications import Outbox, PipelineEventType, SinkTarget, pipeline_event
@@ -41,7 +41,7 @@ class Lifecycle:
         store: TaskStore,
         profiles: Profiles,
         outbox: Outbox,
-        place: Place,
+        account: AwsAccount,
         clock: Clock,
         event_bus_arn: str = "",
     ) -> None:
@@ -50,7 +50,7 @@ class Lifecycle:
         self._store = store
         self._profiles = profiles
         self._outbox = outbox
-        self._place = place
+        self._account = account
         self._clock = clock
         self._state_targets = (SinkTarget("EventBridge", event_bus_arn),) if event_bus_arn else ()
 
@@ -178,7 +178,7 @@ class Lifecycle:
         if state not in _TOLD:
             return moved
         event = pipeline_event(
-            self._place,
+            self._account,
             pipeline_id=moved.id,
             pipeline_arn=moved.arn,
             event_type=_TOLD[state],

@@ -20,7 +20,7 @@ from anyio import BrokenResourceError, CancelScope, ClosedResourceError, Event, 
 from carillon.clock import Clock, StallDetector
 from carillon.errors import CarillonError
 from carillon.media import After, Fragment, Newest, Oldest, Position
-from carillon.tasks.listener import Heard, Listener
+from carillon.tasks.subscription import LastFragment, StreamSubscription
 from carillon.telemetry import get_logger
 
 log = get_logger()
@@ -31,7 +31,7 @@ class FragmentSource(Protocol):
 
     @property
     def is_unreachable(self) -> bool:
-        """Tell whether the endpoint cannot be reached now, so that nobody knows whether there are fragments."""
+        """Return whether the endpoint cannot be reached now, so that nobody knows whether there are fragments."""
         ...
 
     def fragments(self) -> AsyncGenerator[Fragment]:
@@ -62,7 +62,7 @@ class StreamReading:
         self._clock = clock
         self._stalls = stalls
         self._queued_fragments = queued_fragments
-        self._listeners: list[Listener] = []
+        self._listeners: list[StreamSubscription] = []
         self._position: Position | None = None
         self._source: FragmentSource | None = None
         self._latest: Fragment | None = None
@@ -74,7 +74,7 @@ class StreamReading:
 
     @property
     def is_read(self) -> bool:
-        """Tell whether anybody made the reading begin; a stream that turned out to be unreadable counts as silent."""
+        """Return whether anybody made the reading begin; a stream that turned out to be unreadable counts as silent."""
         return self._position is not None or self._is_unreadable
 
     @property
@@ -91,7 +91,9 @@ class StreamReading:
             self._open_at(Newest())
 
     @asynccontextmanager
-    async def listening(self, position: Position, heard: Heard | None = None) -> AsyncIterator[Listener]:
+    async def listening(
+        self, position: Position, heard: LastFragment | None = None
+    ) -> AsyncIterator[StreamSubscription]:
         """Take part in the reading.
 
         Args:
@@ -99,7 +101,7 @@ class StreamReading:
             heard: the last fragment that the task had in an earlier life; it then goes on after that one.
         """
         queue, fragments = create_memory_object_stream[Fragment](self._queued_fragments)
-        listener = Listener(position, queue, fragments, heard)
+        listener = StreamSubscription(position, queue, fragments, heard)
         with queue, fragments:
             self._listeners.append(listener)
             self._join(listener)
@@ -121,15 +123,15 @@ class StreamReading:
                     log.warning("stream.unreadable", stream_arn=self.stream_arn, reason=str(error))
                     self._give_up(position, error)
 
-    def _join(self, listener: Listener) -> None:
+    def _join(self, listener: StreamSubscription) -> None:
         if self._position is None or self._must_go_back(listener):
             self._open_at(self._earliest_needed())
         elif self._latest is not None and listener.admits(self._latest, is_exact=False):
             listener.queue.send_nowait(self._latest)
-            listener.heard = Heard.of(self._latest)
+            listener.last_fragment = LastFragment.of(self._latest)
 
-    def _must_go_back(self, listener: Listener) -> bool:
-        """Tell whether what is being read begins too late for a listener that joins."""
+    def _must_go_back(self, listener: StreamSubscription) -> bool:
+        """Return whether what is being read begins too late for a subscription that joins."""
         wanted = _first_of(listener.needs)
         if wanted is None:
             return False
@@ -169,7 +171,7 @@ class StreamReading:
                 continue
             try:
                 await listener.queue.send(fragment)
-                listener.heard = Heard.of(fragment)
+                listener.last_fragment = LastFragment.of(fragment)
             except (BrokenResourceError, ClosedResourceError):  # the task has ended meanwhile
                 self._dismiss(listener)
 
@@ -188,7 +190,7 @@ class StreamReading:
         self._is_unreadable = not is_of_some
         self._wanted = Event()
 
-    def _dismiss(self, listener: Listener) -> None:
+    def _dismiss(self, listener: StreamSubscription) -> None:
         if listener in self._listeners:
             self._listeners.remove(listener)
 

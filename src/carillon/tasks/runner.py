@@ -17,11 +17,11 @@ from carillon.media import After, Newest, Oldest, Position
 from carillon.pipelines import ACTIVE, Pipeline, PipelineNotFound, Pipelines, PipelineState
 from carillon.storage import Database
 from carillon.tasks.lifecycle import Lifecycle
-from carillon.tasks.listener import Listener
 from carillon.tasks.model import ENDED, Checkpoint, Task, TaskState
 from carillon.tasks.reading import OpenStream, StreamReading
-from carillon.tasks.settings import Settings
+from carillon.tasks.settings import TaskSettings
 from carillon.tasks.store import TaskStore
+from carillon.tasks.subscription import StreamSubscription
 from carillon.tasks.worker import INTERNAL_ERROR, Worker
 from carillon.telemetry import get_logger
 
@@ -47,7 +47,7 @@ class Runner:
         open_stream: OpenStream,
         make_worker: MakeWorker,
         clock: Clock,
-        settings: Settings,
+        settings: TaskSettings,
         stalls: StallDetector,
     ) -> None:
         self._pipeline = pipeline
@@ -61,7 +61,9 @@ class Runner:
             source.stream_arn: StreamReading(source.stream_arn, open_stream, clock, stalls, settings.queued_fragments)
             for source in pipeline.sources
         }
-        self._listeners: dict[str, Listener | None] = {}  # of every task that a worker runs; None until it listens
+        self._listeners: dict[
+            str, StreamSubscription | None
+        ] = {}  # of every task that a worker runs; None until it listens
         self._wake = Event()
         self.is_over = False
         self._is_in_progress = False  # when last looked at
@@ -171,13 +173,13 @@ class Runner:
         if task.state is TaskState.QUEUED:
             await self._lifecycle.opening(task)
         reading = self._readings[task.leg.stream_arn]
-        async with reading.listening(_place_of(task), worker.heard) as listener:
+        async with reading.listening(_place_of(task), worker.last_fragment) as listener:
             self._listeners[task.id] = listener
             self.wake()  # a stop that came before had nobody to close
             await worker.run(listener.fragments, partial(self._why_ended, task, listener))
 
-    async def _why_ended(self, task: Task, listener: Listener) -> str | None:
-        """Tell why a task's fragments ended; an unreadable stream is the task's failure.
+    async def _why_ended(self, task: Task, listener: StreamSubscription) -> str | None:
+        """Return why a task's fragments ended; an unreadable stream is the task's failure.
 
         Raises:
             CarillonError: what the reading met.

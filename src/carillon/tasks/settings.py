@@ -10,7 +10,7 @@ from carillon.bounds import Count, Hours, Limit, OptionalSeconds, Seconds, Share
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class TaskSettings:
     """How tasks run and when they end."""
 
     match_confidence: Share = 0.7

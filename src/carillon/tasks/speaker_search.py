@@ -12,7 +12,7 @@ Source: Amazon Chime SDK Developer Guide, "Understanding the speaker search work
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final, Literal
+from typing import Final
 
 from carillon.analysis.speaker import (
     EarlyIdentificationReady,
@@ -24,20 +24,19 @@ from carillon.analysis.speaker import (
     UnfitSpeech,
     VoiceprintReady,
 )
+from carillon.analysis.speaker.findings import Stage
 from carillon.audio import Pcm
 from carillon.clock import Clock
 from carillon.notifications import Event, EventContext, ProfileMatch, SpeakerSearchStatus, speaker_search_event
 from carillon.profiles import Profiles, Voiceprint
-from carillon.tasks.identification import Identification, Identifier, SpeakerModel
+from carillon.tasks.identification import Identification, Identifier, NamedSpeakerModel
 from carillon.tasks.model import Task
-from carillon.tasks.settings import Settings
-from carillon.tasks.store import Outcome
+from carillon.tasks.settings import TaskSettings
+from carillon.tasks.store import TaskOutcome
 from carillon.tasks.timeline import Timeline
 from carillon.telemetry import get_logger
 
 log = get_logger()
-
-Stage = Literal["identification", "voiceprint"]
 
 _FAILED: Final[Mapping[Stage, SpeakerSearchStatus]] = {
     "identification": SpeakerSearchStatus.IDENTIFICATION_FAILED,
@@ -65,10 +64,10 @@ class SpeakerSearch:
         task: Task,
         context: EventContext,
         analyzer: SpeakerAnalyzer,
-        model: SpeakerModel,
+        model: NamedSpeakerModel,
         profiles: Profiles,
         clock: Clock,
-        settings: Settings,
+        settings: TaskSettings,
         early_confidence: float = 0.0,
     ) -> None:
         if task.domain_id is None:
@@ -93,7 +92,7 @@ class SpeakerSearch:
 
     @property
     def hears_other(self) -> bool:
-        """Tell that one channel is enough."""
+        """Return False: one channel is enough."""
         return False
 
     async def prepare(self) -> None:
@@ -101,7 +100,7 @@ class SpeakerSearch:
         await self._profiles.warm(self._domain_id)
 
     def interrupt(self, rate_hz: int) -> Sequence[SpeakerFinding]:
-        """Take note that the samples that come next do not adjoin those that came, or have another rate."""
+        """Mark a gap: the samples that come next do not adjoin those that came, or have another rate."""
         return self._analyzer.interrupt(rate_hz)
 
     def push(self, samples: Pcm, _other: Pcm | None = None, /) -> Sequence[SpeakerFinding]:
@@ -109,7 +108,7 @@ class SpeakerSearch:
         return self._analyzer.push(samples)
 
     def end(self) -> Sequence[SpeakerFinding]:
-        """Say which stages will never be reached."""
+        """Return the failures of stages that will never be reached."""
         return self._analyzer.end()
 
     async def conclude(
@@ -117,7 +116,7 @@ class SpeakerSearch:
         findings: Sequence[SpeakerFinding],
         timeline: Timeline | None,  # noqa: ARG002 - a speaker search tells no times
         reason: str | None = None,
-    ) -> Outcome:
+    ) -> TaskOutcome:
         """Decide what findings mean.
 
         Args:
@@ -154,10 +153,10 @@ class SpeakerSearch:
         if is_likely:
             self._analyzer.stop_looking()
         is_final = "voiceprint" in self._concluded and self._analyzer.is_done
-        return Outcome(tuple(events), voiceprint, tuple(identifications), tuple(changes), is_final)
+        return TaskOutcome(tuple(events), voiceprint, tuple(identifications), tuple(changes), is_final)
 
     def committed(self) -> None:
-        """Take note that what was last concluded is told for good."""
+        """Confirm that what was last concluded is committed."""
         self._told = frozenset(self._concluded)
 
     def failures(self, reason: str) -> tuple[Event, ...]:
@@ -209,7 +208,7 @@ class SpeakerSearch:
             model_id=self._model.id,
             made_at=self._clock.now(),
             band=finding.band,
-            twin=finding.twin,
+            narrowband=finding.narrowband,
         )
 
     def _too_little(self, finding: TooLittleSpeech, reason: str | None) -> Event:

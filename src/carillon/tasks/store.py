@@ -48,7 +48,7 @@ _FIND_VISIBLE: Final = _FIND.where(is_visible(_tasks.c.pipeline_id))
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TaskOutcome:
     """What a chunk led to, ready to be committed."""
 
     events: tuple[Event, ...] = ()
@@ -64,7 +64,7 @@ class Outcome:
         return bool(self.events or self.identifications) or self.voiceprint is not None or self.is_final
 
 
-class Explained(Protocol):
+class DecisionRecorder(Protocol):
     """Where it is written down what an answer was made from."""
 
     async def explain(self, connection: AsyncConnection, at: datetime, task_id: str, found: Identification) -> None:
@@ -92,7 +92,7 @@ class TaskStore:
         clock: Clock,
         outbox: Outbox,
         profiles: Profiles,
-        explained: Explained | None = None,
+        explained: DecisionRecorder | None = None,
     ) -> None:
         self._database = database
         self._vault = vault
@@ -185,7 +185,7 @@ class TaskStore:
         return int((await connection.execute(query)).scalar_one())
 
     async def uses_domain(self, connection: AsyncConnection, domain_id: str) -> bool:
-        """Tell whether an active speaker search looks into a domain."""
+        """Return whether an active speaker search looks into a domain."""
         query = sa.select(_tasks.c.id).where(_tasks.c.domain_id == domain_id, _in(ACTIVE)).limit(1)
         return (await connection.execute(query)).first() is not None
 
@@ -225,7 +225,7 @@ class TaskStore:
         self,
         pipeline: Pipeline,
         task: Task,
-        outcome: Outcome,
+        outcome: TaskOutcome,
         checkpoint: Checkpoint | None,
         *,
         ends_as: TaskState | None = None,

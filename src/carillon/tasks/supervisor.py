@@ -18,7 +18,7 @@ from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import Checkpoint, Task
 from carillon.tasks.reading import OpenStream
 from carillon.tasks.runner import Runner
-from carillon.tasks.settings import Settings
+from carillon.tasks.settings import TaskSettings
 from carillon.tasks.store import TaskStore
 from carillon.tasks.worker import Worker
 from carillon.telemetry import get_logger
@@ -40,7 +40,7 @@ class Supervisor:
         open_stream: OpenStream,
         analyses: Analyses,
         clock: Clock,
-        settings: Settings,
+        settings: TaskSettings,
     ) -> None:
         self._database = database
         self._pipelines = pipelines

@@ -7,9 +7,9 @@ from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.arns import Arn, Place
+from carillon.arns import AwsAccount
 from carillon.clock import Clock
-from carillon.errors import InvalidRequest, LimitExceeded, StateConflict
+from carillon.errors import LimitExceeded, StateConflict
 from carillon.pipelines import (
     FeatureDisabled,
     Leg,
@@ -20,25 +20,17 @@ from carillon.pipelines import (
 )
 from carillon.pipelines.states import ACCEPTS_TASKS, TERMINAL
 from carillon.profiles import Profile, Profiles, VoiceprintNotFound
-from carillon.storage import Claim, Database, make_once
+from carillon.profiles import domains as profile_domains
+from carillon.storage import Database, IdempotencyToken, make_once
 from carillon.tasks.enrollment import Enrollment
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import ACTIVE as ACTIVE_TASKS
 from carillon.tasks.model import Task, TaskConflict, TaskKind, TaskNotFound, TaskState, VoiceprintPending
-from carillon.tasks.settings import Settings
+from carillon.tasks.settings import TaskSettings
 from carillon.tasks.store import TaskStore
 from carillon.telemetry import get_logger
 
 log = get_logger()
-
-
-class DomainUnknown(InvalidRequest):
-    """The ARN of a voice profile domain is not one of ours."""
-
-    def __init__(self, arn: str, place: Place) -> None:
-        super().__init__(
-            f"{arn} is not the ARN of a voice profile domain in account {place.account} and Region {place.region}."
-        )
 
 
 class DomainInUse(StateConflict):
@@ -75,7 +67,7 @@ class StartTask:
     pipeline: str
     """Id or ARN."""
     source: SourceRequest
-    claim: Claim | None = None
+    claim: IdempotencyToken | None = None
 
 
 class Tasks:
@@ -90,9 +82,9 @@ class Tasks:
         enrollment: Enrollment,
         lifecycle: Lifecycle,
         waker: Waker,
-        place: Place,
+        account: AwsAccount,
         clock: Clock,
-        settings: Settings | None = None,
+        settings: TaskSettings | None = None,
         new_id: Callable[[], uuid.UUID] = uuid.uuid4,
         newest_position: NewestPosition | None = None,
     ) -> None:
@@ -104,10 +96,10 @@ class Tasks:
         self._enrollment = enrollment
         self._lifecycle = lifecycle
         self._waker = waker
-        self._place = place
+        self._account = account
         self._clock = clock
         self._new_id = new_id
-        settings = settings or Settings()
+        settings = settings or TaskSettings()
         self._limits = {
             TaskKind.SPEAKER_SEARCH: settings.max_speaker_searches,
             TaskKind.VOICE_TONE: settings.max_voice_tones,
@@ -118,7 +110,7 @@ class Tasks:
 
         Raises:
             PipelineNotFound: no pipeline has this id or ARN.
-            DomainUnknown: the ARN names no domain of this account and Region.
+            ForeignDomain: the ARN names no domain of this account and Region.
             DomainNotFound: there is no such domain.
             FeatureDisabled: the pipeline's configuration does not allow speaker search.
             ChannelNotDeclared: the pipeline does not declare this stream and channel.
@@ -129,10 +121,8 @@ class Tasks:
             TokenSpent: the task that the token started has been deleted.
         """
         pipeline = await self._pipelines.find(start.pipeline)
-        arn = Arn.parse(domain_arn)
-        if arn.service != "chime" or arn.kind != "voice-profile-domain" or not self._place.owns(arn):
-            raise DomainUnknown(domain_arn, self._place)
-        return await self._start(TaskKind.SPEAKER_SEARCH, start, pipeline, domain_id=arn.name)
+        domain_id = profile_domains.id_of_arn(domain_arn, self._account)
+        return await self._start(TaskKind.SPEAKER_SEARCH, start, pipeline, domain_id=domain_id)
 
     async def start_voice_tone(self, start: StartTask, language: str) -> Task:
         """Analyze the tone of the voice on a leg, or return the task that the same client request token started.
@@ -200,7 +190,7 @@ class Tasks:
         self._waker.wake(pipeline)
 
     async def resume(self, identifier: str) -> None:
-        """Let a paused pipeline listen again; its tasks have to be started anew.
+        """Resume a paused pipeline; its tasks have to be started anew.
 
         Raises:
             PipelineNotFound: there is no such pipeline.
@@ -268,14 +258,14 @@ class Tasks:
 
         async def insert(connection: AsyncConnection) -> Task:
             if domain_id is not None:
-                await self._profiles.hold_domain(connection, domain_id)
-            held = await self._pipelines.hold(connection, pipeline.id)
-            leg = replace(_allowed_leg(held, kind, start.source), newest_fragment=newest)
-            await self._require_start(connection, kind, held, leg)
+                await self._profiles.lock_domain(connection, domain_id)
+            locked = await self._pipelines.lock(connection, pipeline.id)
+            leg = replace(_allowed_leg(locked, kind, start.source), newest_fragment=newest)
+            await self._require_start(connection, kind, locked, leg)
             task = Task(
                 id=task_id,
                 kind=kind,
-                pipeline_id=held.id,
+                pipeline_id=locked.id,
                 leg=leg,
                 state=TaskState.QUEUED,
                 created_at=now,
@@ -284,7 +274,7 @@ class Tasks:
                 language=language,
             )
             await self._store.insert(connection, task)
-            await self._lifecycle.started_task(connection, held)
+            await self._lifecycle.started_task(connection, locked)
             return task
 
         task = await make_once(self._database, start.claim, task_id, now, make=insert, find=self._store.find)

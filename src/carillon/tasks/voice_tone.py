@@ -8,9 +8,9 @@ Source: Amazon Chime SDK Developer Guide, "Sample voice tone analysis workflow",
 
 from collections.abc import Sequence
 
-from carillon.analysis import Settings
+from carillon.analysis import AnalysisSettings
 from carillon.analysis.tone import (
-    Talk,
+    ConversationMeasures,
     ToneAnalyzer,
     ToneAverage,
     ToneDrifted,
@@ -32,7 +32,7 @@ from carillon.notifications import (
     WindowMeasures,
     voice_tone_event,
 )
-from carillon.tasks.store import Outcome
+from carillon.tasks.store import TaskOutcome
 from carillon.tasks.timeline import Timeline
 
 
@@ -46,7 +46,7 @@ class VoiceTone:
         settings: those that the analyzer was made with; they say which extensions are told.
     """
 
-    def __init__(self, context: EventContext, analyzer: ToneAnalyzer, clock: Clock, settings: Settings) -> None:
+    def __init__(self, context: EventContext, analyzer: ToneAnalyzer, clock: Clock, settings: AnalysisSettings) -> None:
         self._context = context
         self._analyzer = analyzer
         self._clock = clock
@@ -59,14 +59,14 @@ class VoiceTone:
 
     @property
     def hears_other(self) -> bool:
-        """Tell whether the conversation is measured, and the stream has the other participant's channel."""
+        """Return whether the conversation is measured, and the stream has the other participant's channel."""
         return self._analyzer.hears_other
 
     async def prepare(self) -> None:
         """Nothing to get ready."""
 
     def interrupt(self, rate_hz: int) -> Sequence[ToneFinding]:
-        """Take note that the samples that come next do not adjoin those that came, or have another rate."""
+        """Mark a gap: the samples that come next do not adjoin those that came, or have another rate."""
         return self._analyzer.interrupt(rate_hz)
 
     def push(self, samples: Pcm, other: Pcm | None = None, /) -> Sequence[ToneFinding]:
@@ -74,12 +74,12 @@ class VoiceTone:
         return self._analyzer.push(samples, other)
 
     def end(self) -> Sequence[ToneFinding]:
-        """Say how the whole call sounded, or that there was too little speech."""
+        """Return the event of how the whole call sounded, or that there was too little speech."""
         return self._analyzer.end()
 
     async def conclude(
         self, findings: Sequence[ToneFinding], timeline: Timeline | None, reason: str | None = None
-    ) -> Outcome:
+    ) -> TaskOutcome:
         """Decide what findings mean.
 
         Args:
@@ -87,7 +87,7 @@ class VoiceTone:
             timeline: what was heard so far; None only if nothing was.
             reason: why the audio ended early, told with a failure.
         """
-        return Outcome(tuple(self._event(finding, timeline, reason) for finding in findings))
+        return TaskOutcome(tuple(self._event(finding, timeline, reason) for finding in findings))
 
     def committed(self) -> None:
         """Nothing to note: a failure is told whatever was reported before."""
@@ -134,7 +134,7 @@ class VoiceTone:
             spoken=_spoken(report) if settings.tone_transcript else None,
         )
 
-    def _measures(self, average: ToneAverage, talk: Talk | None) -> WindowMeasures:
+    def _measures(self, average: ToneAverage, talk: ConversationMeasures | None) -> WindowMeasures:
         is_told = self._settings.tone_expression
         return WindowMeasures(
             arousal=average.arousal if is_told else None,

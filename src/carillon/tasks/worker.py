@@ -18,10 +18,10 @@ from carillon.notifications import Event
 from carillon.pipelines import Pipeline
 from carillon.tasks.lag import Lag
 from carillon.tasks.lifecycle import Lifecycle
-from carillon.tasks.listener import Heard
 from carillon.tasks.model import Checkpoint, Task, TaskState
-from carillon.tasks.settings import Settings
-from carillon.tasks.store import Outcome, TaskStore
+from carillon.tasks.settings import TaskSettings
+from carillon.tasks.store import TaskOutcome, TaskStore
+from carillon.tasks.subscription import LastFragment
 from carillon.tasks.timeline import Timeline
 from carillon.telemetry import get_logger
 
@@ -52,7 +52,7 @@ class Analysis(Protocol[_Finding]):
 
     @property
     def hears_other(self) -> bool:
-        """Tell whether `push` needs the other participant's channel too."""
+        """Return whether `push` needs the other participant's channel too."""
         ...
 
     async def prepare(self) -> None:
@@ -60,7 +60,7 @@ class Analysis(Protocol[_Finding]):
         ...
 
     def interrupt(self, rate_hz: int) -> Sequence[_Finding]:
-        """Take note that the samples that come next do not adjoin those that came, or have another rate."""
+        """Mark a gap: the samples that come next do not adjoin those that came, or have another rate."""
         ...
 
     def push(self, samples: Pcm, other: Pcm | None = None, /) -> Sequence[_Finding]:
@@ -68,17 +68,17 @@ class Analysis(Protocol[_Finding]):
         ...
 
     def end(self) -> Sequence[_Finding]:
-        """Tell what is left to tell when no more audio comes."""
+        """Return what is left to publish when no more audio comes."""
         ...
 
     async def conclude(
         self, findings: Sequence[_Finding], timeline: Timeline | None, reason: str | None = None
-    ) -> Outcome:
+    ) -> TaskOutcome:
         """Decide what findings mean; `reason` says why the audio ended early."""
         ...
 
     def committed(self) -> None:
-        """Take note that what was last concluded is told for good."""
+        """Confirm that what was last concluded is committed."""
         ...
 
     def failures(self, reason: str) -> tuple[Event, ...]:
@@ -99,7 +99,7 @@ class Worker(Generic[_Finding]):
         lifecycle: Lifecycle,
         limiter: CapacityLimiter,
         lag: Lag,
-        settings: Settings,
+        settings: TaskSettings,
     ) -> None:
         self._task = task
         self._pipeline = pipeline
@@ -129,10 +129,10 @@ class Worker(Generic[_Finding]):
         self._log = log.bind(task_id=task.id, pipeline_id=pipeline.id, kind=task.kind.value)
 
     @property
-    def heard(self) -> Heard | None:
+    def last_fragment(self) -> LastFragment | None:
         """Return the last fragment that the checkpoint has in it."""
         at = self._checkpoint
-        return None if at is None else Heard(int(at.fragment_number), at.fragment_at)
+        return None if at is None else LastFragment(int(at.fragment_number), at.fragment_at)
 
     async def run(self, fragments: AsyncIterable[Fragment], why_ended: Callable[[], Awaitable[str | None]]) -> None:
         """Work until the task's work is done or its fragments end, and end the task.
@@ -165,7 +165,7 @@ class Worker(Generic[_Finding]):
             Transient: the database cannot keep up.
         """
         self._log.warning("task.failed", reason=message)
-        await self._commit(Outcome(self._analysis.failures(message)), TaskState.FAILED, message)
+        await self._commit(TaskOutcome(self._analysis.failures(message)), TaskState.FAILED, message)
 
     async def _hear_all(self, fragments: AsyncIterable[Fragment]) -> bool:
         """Return whether the task finished its work before its fragments ended."""
@@ -204,7 +204,7 @@ class Worker(Generic[_Finding]):
             outcome = replace(outcome, events=tuple(event for event in outcome.events if not event.is_failure))
         await self._commit(replace(outcome, is_final=True))
 
-    async def _commit(self, outcome: Outcome, ends_as: TaskState | None = None, message: str | None = None) -> None:
+    async def _commit(self, outcome: TaskOutcome, ends_as: TaskState | None = None, message: str | None = None) -> None:
         if outcome.is_final:
             ends_as = TaskState.STOPPED
         checkpoint = None

@@ -51,7 +51,7 @@ class _Record(msgspec.Struct, frozen=True, array_like=True, tag="voice"):
     band: Band
     model_id: str
     embedding: bytes
-    twin: bytes | None
+    narrowband: bytes | None
     speech: bytes
 
 
@@ -75,7 +75,7 @@ class ArchiveWriter:
         self.count += 1
 
     def end(self) -> None:
-        """Say how many there were; without that the file is not whole."""
+        """Write how many there were; without that the file is not whole."""
         self._seal(_End(self.count))
 
     def _seal(self, record: "_Record | _End") -> None:
@@ -161,7 +161,7 @@ def _record(known: KnownVoice) -> _Record:
         voice.band,
         voice.model_id,
         voice.embedding.astype("<f4").tobytes(),
-        None if voice.twin is None else voice.twin.astype("<f4").tobytes(),
+        None if voice.narrowband is None else voice.narrowband.astype("<f4").tobytes(),
         voice.speech.astype("<i2").tobytes(),
     )
 
@@ -177,7 +177,7 @@ def _voice(record: _Record) -> tuple[Profile, OpenVoice]:
         record.band,
         record.model_id,
         array(record.embedding, "<f4"),
-        None if record.twin is None else array(record.twin, "<f4"),
+        None if record.narrowband is None else array(record.narrowband, "<f4"),
         array(record.speech, "<i2"),
     )
     return Profile(record.profile_id, "", "", created_at, updated_at, expires_at), voice

@@ -4,8 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from carillon.analysis import IdentificationReady, SpeakerAnalyzer, SpeakerFinding, TooLittleSpeech, VoiceprintReady
-from carillon.analysis import Settings as AnalysisSettings
+from carillon.analysis import (
+    AnalysisSettings,
+    IdentificationReady,
+    SpeakerAnalyzer,
+    SpeakerFinding,
+    TooLittleSpeech,
+    VoiceprintReady,
+)
 from carillon.analysis.speech.resample import within_reach
 from carillon.errors import InvalidRequest
 from carillon.inference import Models
@@ -27,7 +33,7 @@ class UnfitRecording(InvalidRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class RecordingEmbedder:
     """Listens to recordings, as far as is needed."""
 
     models: Models
@@ -37,7 +43,7 @@ class Listener:
         """Return what to search with.
 
         Raises:
-            UnreadableRecording, NoSuchChannel: the file cannot be heard.
+            UnreadableRecording, NoSuchChannel: the file cannot be read.
             UnfitRecording: too little speech, or none that is fit; says which.
         """
         for finding in self._hear(path, channel):
@@ -45,13 +51,13 @@ class Listener:
                 return finding
             if getattr(finding, "stage", "") == "identification":
                 raise UnfitRecording(path, self._reason(finding))
-        raise AssertionError("an analyzer that ended has told of both stages")
+        raise AssertionError("an analyzer that ended has reported both stages")
 
     def voiceprint(self, path: Path, channel: int) -> VoiceprintReady:
         """Return what to enroll.
 
         Raises:
-            UnreadableRecording, NoSuchChannel: the file cannot be heard.
+            UnreadableRecording, NoSuchChannel: the file cannot be read.
             UnfitRecording: too little speech, or none that is fit; says which.
         """
         for finding in self._hear(path, channel):
@@ -59,7 +65,7 @@ class Listener:
                 return finding
             if getattr(finding, "stage", "") == "voiceprint":
                 raise UnfitRecording(path, self._reason(finding))
-        raise AssertionError("an analyzer that ended has told of both stages")
+        raise AssertionError("an analyzer that ended has reported both stages")
 
     def _hear(self, path: Path, channel: int) -> Sequence[SpeakerFinding]:
         findings: list[SpeakerFinding] = []

@@ -7,24 +7,24 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.api.access import COMMAND, TrailRow, add_to_trail, explanation_row, write_trail
-from carillon.arns import Place
+from carillon.api.access import COMMAND, AuditRow, add_to_trail, explanation_row, write_trail
+from carillon.arns import AwsAccount
 from carillon.clock import Clock
 from carillon.profiles import Profile
 from carillon.storage import Database
 from carillon.tasks import Identification
 
 
-class CommandTrail:
+class CommandAuditTrail:
     """Writes rows whose source is `cli`, with the user of this machine in their details.
 
     Args:
         is_on: whether there is an audit trail; if not, nothing is written.
     """
 
-    def __init__(self, database: Database, place: Place, clock: Clock, *, is_on: bool) -> None:
+    def __init__(self, database: Database, account: AwsAccount, clock: Clock, *, is_on: bool) -> None:
         self._database = database
-        self._place = place
+        self._account = account
         self._clock = clock
         self._is_on = is_on
 
@@ -34,7 +34,7 @@ class CommandTrail:
 
     async def explain(self, found: Identification) -> None:
         """Write down whose voice one was found to be."""
-        row = explanation_row(self._place, self._clock.now(), str(uuid.uuid4()), found, source=COMMAND, user=_user())
+        row = explanation_row(self._account, self._clock.now(), str(uuid.uuid4()), found, source=COMMAND, user=_user())
         await self._write(row)
 
     async def enrolled(self, connection: AsyncConnection, profile: Profile) -> None:
@@ -43,16 +43,16 @@ class CommandTrail:
             details = {"voice_profile_domain_id": profile.domain_id}
             await add_to_trail(connection, [self._row("EnrollVoice", f"voice-profile/{profile.id}", details)])
 
-    async def _write(self, row: TrailRow) -> None:
+    async def _write(self, row: AuditRow) -> None:
         if self._is_on:
             await write_trail(self._database, [row])
 
-    def _row(self, operation: str, resource: str, details: Mapping[str, Any]) -> TrailRow:
-        return TrailRow(
+    def _row(self, operation: str, resource: str, details: Mapping[str, Any]) -> AuditRow:
+        return AuditRow(
             at=self._clock.now(),
             access_key_id="",
             action=f"carillon:{operation}",
-            resource=self._place.arn("chime", resource),
+            resource=self._account.arn("chime", resource),
             source=COMMAND,
             status=200,
             error=None,

@@ -12,7 +12,7 @@ from carillon.errors import CarillonError, InvalidRequest
 from carillon.profiles import KnownVoice, OpenVoice, Profile, ProfileExists
 from carillon.tasks import ENROLLED_SECONDS, Candidate, Identification
 from carillon.voices.archive import read_archive, writing_archive
-from carillon.voices.room import Room
+from carillon.voices.tools import VoiceTools
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class Pair:
     confidence: float
 
 
-async def identify(room: Room, domain_id: str, paths: Sequence[Path], channel: int) -> AsyncIterator[Identified]:
-    """Say of each recording whose voice it may be."""
+async def identify(room: VoiceTools, domain_id: str, paths: Sequence[Path], channel: int) -> AsyncIterator[Identified]:
+    """Yield for each recording whose voice it may be."""
     for path in paths:
         try:
             heard = await to_thread.run_sync(room.listener.identification, path, channel)
@@ -72,7 +72,7 @@ async def identify(room: Room, domain_id: str, paths: Sequence[Path], channel: i
 
 
 async def enroll(
-    room: Room,
+    room: VoiceTools,
     domain_id: str,
     paths: Sequence[Path],
     channel: int,
@@ -98,7 +98,7 @@ async def enroll(
             continue
         if known:
             on_known(path, known)
-        voice = OpenVoice(label, heard.band, room.models.speaker.id, heard.embedding, heard.twin, heard.speech)
+        voice = OpenVoice(label, heard.band, room.models.speaker.id, heard.embedding, heard.narrowband, heard.speech)
         if profile_id is None:
             made = await room.bulk.enroll(domain_id, voice, room.trail.enrolled)
         else:
@@ -106,20 +106,20 @@ async def enroll(
         yield Enrolled(path, made, known_as=known)
 
 
-async def re_embed(room: Room, domain_id: str, on_voice: Callable[[], None]) -> int:
+async def re_embed(room: VoiceTools, domain_id: str, on_voice: Callable[[], None]) -> int:
     """Embed anew every voice that another model embedded; return how many."""
     await room.trail.note("EmbedVoicesAnew", domain_id, model=room.models.speaker.id)
     changed = 0
     async for known in room.all_voices(domain_id):
         on_voice()
         if known.voice.model_id != room.models.speaker.id:
-            embedding, twin = await to_thread.run_sync(room.embedded_anew, known.voice)
-            await room.bulk.replace(known, embedding, twin, room.models.speaker.id)
+            embedding, narrowband = await to_thread.run_sync(room.embedded_anew, known.voice)
+            await room.bulk.replace(known, embedding, narrowband, room.models.speaker.id)
             changed += 1
     return changed
 
 
-async def export(room: Room, domain_id: str, path: Path, passphrase: str) -> int:
+async def export(room: VoiceTools, domain_id: str, path: Path, passphrase: str) -> int:
     """Write a domain into an archive, one voice after the other; return how many.
 
     Raises:
@@ -137,7 +137,7 @@ async def export(room: Room, domain_id: str, path: Path, passphrase: str) -> int
     return archive.count
 
 
-async def take_in(room: Room, domain_id: str, path: Path, passphrase: str) -> tuple[int, int]:
+async def take_in(room: VoiceTools, domain_id: str, path: Path, passphrase: str) -> tuple[int, int]:
     """Read an archive into a domain; return how many voices came and how many were there already.
 
     The archive is read to its end before anything is changed, and then once more, one voice after the other.
@@ -162,7 +162,7 @@ async def take_in(room: Room, domain_id: str, path: Path, passphrase: str) -> tu
     return came, present
 
 
-async def duplicates(room: Room, domain_id: str, least_confidence: float) -> list[Pair]:
+async def duplicates(room: VoiceTools, domain_id: str, least_confidence: float) -> list[Pair]:
     """Return pairs of profiles that may be one person, surest first."""
     await room.trail.note("FindDuplicateVoices", domain_id)
     pairs: dict[tuple[str, str], Pair] = {}
@@ -176,7 +176,7 @@ async def duplicates(room: Room, domain_id: str, least_confidence: float) -> lis
     return sorted(pairs.values(), key=lambda pair: -pair.confidence)
 
 
-async def _like(room: Room, domain_id: str, known: KnownVoice) -> list[Pair]:
+async def _like(room: VoiceTools, domain_id: str, known: KnownVoice) -> list[Pair]:
     """Return the pairs of one voice with others; its own profile, which it would find first, is left out."""
     profile, voice = known.profile, known.voice
     found = await room.identifier.identify(
@@ -186,9 +186,9 @@ async def _like(room: Room, domain_id: str, known: KnownVoice) -> list[Pair]:
 
 
 async def _identified(
-    room: Room, domain_id: str, heard: IdentificationReady | VoiceprintReady, without: Sequence[str] = ()
+    room: VoiceTools, domain_id: str, heard: IdentificationReady | VoiceprintReady, without: Sequence[str] = ()
 ) -> Identification:
-    """Say whose voice one is, and write down that it was asked."""
+    """Return whose voice it may be, and write an audit row."""
     seconds = heard.speech_seconds if isinstance(heard, IdentificationReady) else ENROLLED_SECONDS
     found = await room.identifier.identify(domain_id, heard.embedding, heard.band, seconds, without=without)
     await room.trail.explain(found)

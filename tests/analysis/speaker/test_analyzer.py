@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from carillon.analysis import (
+    AnalysisSettings,
     IdentificationReady,
-    Settings,
     SpeakerAnalyzer,
     SpeakerFinding,
     SpeakerState,
@@ -23,7 +23,7 @@ from carillon.inference import Models
 # The fixtures `vad`, `speaker`, `call`, `cut` and `bits` are in tests/analysis/conftest.py.
 
 LOUD, SOFT = 0.2, 0.001
-SHORT = Settings(identification_seconds=3, voiceprint_seconds=7)
+SHORT = AnalysisSettings(identification_seconds=3, voiceprint_seconds=7)
 
 
 def _all(analyzer: SpeakerAnalyzer, parts: list[Pcm]) -> list[SpeakerFinding]:
@@ -103,7 +103,9 @@ def test_a_call_that_ends_early_says_what_was_missed(
 
 
 def test_what_the_resampler_still_held_counts_at_the_end(vad: VadModel, speaker: Any, call: Callable[..., Pcm]) -> None:
-    analyzer = SpeakerAnalyzer(vad, speaker, 8_000, settings=Settings(identification_seconds=2, voiceprint_seconds=9))
+    analyzer = SpeakerAnalyzer(
+        vad, speaker, 8_000, settings=AnalysisSettings(identification_seconds=2, voiceprint_seconds=9)
+    )
     assert analyzer.push(call((2.03, LOUD))) == []
     identified, missed = analyzer.end()
     assert isinstance(identified, IdentificationReady)

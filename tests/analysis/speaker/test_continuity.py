@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from carillon.analysis import (
+    AnalysisSettings,
     IdentificationReady,
-    Settings,
     SpeakerAnalyzer,
     SpeakerChanged,
     SpeakerFinding,
@@ -21,7 +21,7 @@ from carillon.analysis.speaker.continuity import Continuity
 from carillon.audio import Embedding, Pcm
 
 LOUD = 0.2
-SHORT = Settings(identification_seconds=3, voiceprint_seconds=7, speaker_change_confidence=0.9)
+SHORT = AnalysisSettings(identification_seconds=3, voiceprint_seconds=7, speaker_change_confidence=0.9)
 VOICE, OTHER = np.eye(2, 4, dtype=np.float32)
 
 
@@ -69,7 +69,7 @@ def test_what_is_the_callers_joins_the_voice_and_what_is_doubtful_does_not() -> 
 def test_by_telephone_a_wideband_voice_is_known_by_its_twin_and_without_one_nothing_is_said() -> None:
     begun = replace(_begun(), band="wb")
     assert begun.after(OTHER, "tel", _Line(5)) is begun
-    with_twin = replace(begun, twin=OTHER)
+    with_twin = replace(begun, narrowband=OTHER)
     assert with_twin.after(OTHER, "tel", _Line(5)).change < with_twin.after(VOICE, "tel", _Line(5)).change
     np.testing.assert_array_equal(with_twin.after(OTHER, "tel", _Line(5)).voice, begun.voice)
 

@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 
 from carillon.analysis import (
+    AnalysisSettings,
     EarlyIdentificationReady,
     IdentificationReady,
-    Settings,
     SpeakerAnalyzer,
     SpeakerFinding,
     SpeakerState,
@@ -16,7 +16,7 @@ from carillon.analysis import (
 from carillon.audio import Pcm, to_pcm16
 
 LOUD, SOFT = 0.2, 0.001
-EARLY = Settings(early_confidence=0.97)
+EARLY = AnalysisSettings(early_confidence=0.97)
 
 
 def _looks(findings: list[SpeakerFinding]) -> list[float]:

@@ -4,10 +4,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from carillon.analysis import Settings
+from carillon.analysis import AnalysisSettings
 from carillon.analysis.speaker import SpeakerAnalyzer, SpeakerState, UnfitSpeech
-from carillon.analysis.speaker.quality import NoiseState, Quality, quality_of
-from carillon.analysis.speech import FRAME_SAMPLES, Heard
+from carillon.analysis.speaker.quality import NoiseState, SpeechQuality, quality_of
+from carillon.analysis.speech import FRAME_SAMPLES, JudgedFrames
 from carillon.audio import Embedding, Pcm16
 
 RNG = np.random.default_rng(7)
@@ -18,10 +18,10 @@ def noise(seconds: float, level: float) -> Pcm16:
     return np.clip(RNG.normal(0, level * 32768, int(seconds * 16000)), -32768, 32767).astype(np.int16)
 
 
-def pause(seconds: float, level: float) -> Heard:
+def pause(seconds: float, level: float) -> JudgedFrames:
     samples = noise(seconds, level)
     frames = samples[: len(samples) // FRAME_SAMPLES * FRAME_SAMPLES].reshape(-1, FRAME_SAMPLES)
-    return Heard(0, frames, np.zeros(len(frames), np.bool_))
+    return JudgedFrames(0, frames, np.zeros(len(frames), np.bool_))
 
 
 def unit(*values: float) -> Embedding:
@@ -40,7 +40,7 @@ def test_the_ratio_of_speech_to_noise_is_measured_within_two_decibels(wanted: fl
 def test_without_half_a_second_of_pause_the_noise_is_unknown_and_no_fault() -> None:
     quality = quality_of(noise(10, 0.1), (), NoiseState().after(pause(0.4, 0.1)))
     assert quality.signal_to_noise_db is None
-    assert quality.fault(Settings()) is None
+    assert quality.fault(AnalysisSettings()) is None
 
 
 def test_rings_between_the_words_are_not_taken_for_noise() -> None:
@@ -62,7 +62,7 @@ def test_the_state_of_the_noise_does_not_depend_on_how_the_frames_came() -> None
     heard = pause(3, 0.01)
     whole, parts = NoiseState().after(heard), NoiseState()
     for frame in heard.frames:
-        parts = parts.after(Heard(0, frame[None], np.zeros(1, np.bool_)))
+        parts = parts.after(JudgedFrames(0, frame[None], np.zeros(1, np.bool_)))
     np.testing.assert_array_equal(whole.levels, parts.levels)
 
 
@@ -76,15 +76,15 @@ def test_samples_at_full_scale_are_counted() -> None:
 @pytest.mark.parametrize(
     ("quality", "fault"),
     [
-        (Quality(0.0, 20.0, 0.8), None),
-        (Quality(0.0, None, None), None),
-        (Quality(0.03, 20.0, 0.8), "clipped"),
-        (Quality(0.0, 2.9, 0.8), "noisy"),
-        (Quality(0.0, 20.0, 0.2), "two voices"),
+        (SpeechQuality(0.0, 20.0, 0.8), None),
+        (SpeechQuality(0.0, None, None), None),
+        (SpeechQuality(0.03, 20.0, 0.8), "clipped"),
+        (SpeechQuality(0.0, 2.9, 0.8), "noisy"),
+        (SpeechQuality(0.0, 20.0, 0.2), "two voices"),
     ],
 )
-def test_each_limit_has_its_fault_and_says_what_was_heard(quality: Quality, fault: str | None) -> None:
-    found = quality.fault(Settings())
+def test_each_limit_has_its_fault_and_says_what_was_heard(quality: SpeechQuality, fault: str | None) -> None:
+    found = quality.fault(AnalysisSettings())
     assert (found and found[0]) == fault
     assert found is None or found[1].endswith(".")
 
@@ -96,7 +96,7 @@ def test_two_voices_are_the_two_pieces_that_are_least_alike() -> None:
 
 
 def test_unfit_speech_fails_both_stages_and_ends_the_task(vad: Any, speaker: Any, call: Callable[..., Any]) -> None:
-    analyzer = SpeakerAnalyzer(vad, speaker, 8_000, settings=Settings(most_clipped_share=0.0))
+    analyzer = SpeakerAnalyzer(vad, speaker, 8_000, settings=AnalysisSettings(most_clipped_share=0.0))
     samples = call((30, 0.5)) * 100  # far over full scale
     found = analyzer.push(samples)
     assert [(type(finding), getattr(finding, "stage", "")) for finding in found] == [

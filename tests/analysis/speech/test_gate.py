@@ -3,8 +3,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from carillon.analysis import Settings, SpeechGate, UnsupportedRate, VadModel, speech_of
-from carillon.analysis.speech import FRAME_SAMPLES, GateState, Heard
+from carillon.analysis import AnalysisSettings, SpeechGate, UnsupportedRate, VadModel, speech_of
+from carillon.analysis.speech import FRAME_SAMPLES, GateState, JudgedFrames
 from carillon.audio import Pcm
 from carillon.inference import Models, VadState
 
@@ -20,16 +20,16 @@ class Script:
 
 
 def _judge(*probabilities: float) -> list[bool]:
-    settings = Settings(speech_start_probability=0.5, speech_keep_probability=0.3, speech_hangover_ms=64)
+    settings = AnalysisSettings(speech_start_probability=0.5, speech_keep_probability=0.3, speech_hangover_ms=64)
     gate = SpeechGate(Script(*probabilities), 16_000, settings=settings)
     return gate.push(np.zeros(len(probabilities) * FRAME_SAMPLES, np.float32)).is_speech.tolist()
 
 
-def _run(gate: SpeechGate, parts: list[Pcm]) -> list[Heard]:
+def _run(gate: SpeechGate, parts: list[Pcm]) -> list[JudgedFrames]:
     return [*(gate.push(part) for part in parts), gate.end()]
 
 
-def _joined(heard: list[Heard]) -> tuple[bytes, bytes]:
+def _joined(heard: list[JudgedFrames]) -> tuple[bytes, bytes]:
     frames = np.concatenate([part.frames for part in heard])
     return frames.tobytes(), np.concatenate([part.is_speech for part in heard]).tobytes()
 
@@ -52,7 +52,7 @@ def _pressed(seconds: float) -> Pcm:
 
 
 def test_a_key_ends_speech_and_the_detector_hears_neither_it_nor_the_frame_behind_it() -> None:
-    settings = Settings(speech_start_probability=0.5, speech_keep_probability=0.3, speech_hangover_ms=64)
+    settings = AnalysisSettings(speech_start_probability=0.5, speech_keep_probability=0.3, speech_hangover_ms=64)
     gate = SpeechGate(Script(0.9, 0.3, 0.9), 16_000, settings=settings)  # would run out if it were asked for more
     silence = np.zeros(FRAME_SAMPLES, np.float32)
     key = _pressed(2 * FRAME_SAMPLES / 16_000)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from carillon.analysis import Settings, SpeakerAnalyzer, SpeakerState, ToneAnalyzer, ToneState, VadModel
+from carillon.analysis import AnalysisSettings, SpeakerAnalyzer, SpeakerState, ToneAnalyzer, ToneState, VadModel
 from carillon.analysis.speech import FRAME_SAMPLES, SharedDetector, SpeechGate
 from carillon.audio import Pcm
 from carillon.inference import Models, VadState
 
-SETTINGS = Settings(
+SETTINGS = AnalysisSettings(
     identification_seconds=3, voiceprint_seconds=7, tone_seconds=3, tone_every_seconds=2, tone_conversation=True
 )
 PARTS = ((3, 0.2), (1, 0.0001), (3, 0.4), (0.2, 0.001), (4, 0.2), (0.5, 0.001), (0.3, 0.4), (0.6, 0.001), (1.2, 0.4))

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from carillon.analysis import ToneAnalyzer, ToneFinding, ToneReported, ToneState, ToneTooLittleSpeech, VadModel
-from carillon.analysis.settings import Settings
+from carillon.analysis.settings import AnalysisSettings
 from carillon.audio import Pcm
 from carillon.inference import Models, Probabilities
 
 # The fixtures `vad`, `tone`, `words`, `call`, `cut` and `bits` are in tests/analysis/conftest.py.
 
 LOUD, LOW, SOFT = 0.4, 0.2, 0.001  # the first two are speech
-SHORT = Settings(tone_seconds=3, tone_every_seconds=2, tone_window_seconds=6)
+SHORT = AnalysisSettings(tone_seconds=3, tone_every_seconds=2, tone_window_seconds=6)
 EVERYTHING = replace(SHORT, tone_conversation=True, tone_transcript=True, tone_drift_negative=0.2)
 PARTS = ((3, LOW), (1, SOFT), (3, LOUD), (0.2, SOFT), (4, LOW), (0.5, SOFT), (0.3, LOUD), (0.6, SOFT), (1.2, LOUD))
 
@@ -154,7 +154,7 @@ def test_any_split_gives_the_same_bits(
 @pytest.mark.parametrize("seed", range(12))
 def test_restarts_are_invisible(
     seed: int,
-    settings: Settings,
+    settings: AnalysisSettings,
     vad: VadModel,
     tone: Any,
     words: Any,
@@ -195,7 +195,7 @@ def test_the_real_models_do_not_notice_splits_or_restarts(
 def test_the_state_stays_small_through_a_long_call(
     has_words: bool, most_bytes: int, vad: VadModel, tone: Any, words: Any, call: Callable[..., Pcm]
 ) -> None:
-    settings = Settings(tone_conversation=True, tone_transcript=True)
+    settings = AnalysisSettings(tone_conversation=True, tone_transcript=True)
     analyzer = ToneAnalyzer(vad, tone, 8_000, None, settings, words if has_words else None, has_other=True)
     minute = call(*[(2.7, LOW), (0.3, SOFT)] * 20)
     most = []
@@ -212,7 +212,7 @@ def test_the_state_stays_small_through_a_long_call(
 def test_neither_state_nor_findings_show_the_voice_or_its_words(
     vad: VadModel, tone: Any, words: Any, call: Callable[..., Pcm]
 ) -> None:
-    analyzer = ToneAnalyzer(vad, tone, 8_000, settings=Settings(tone_transcript=True), words=words)
+    analyzer = ToneAnalyzer(vad, tone, 8_000, settings=AnalysisSettings(tone_transcript=True), words=words)
     told = repr(analyzer.push(call((12, LOW), (2, SOFT), (8, LOW)))) + repr(analyzer.state)
     assert "array" not in told
     assert "word word" not in told
@@ -233,7 +233,7 @@ def test_speech_from_before_an_interruption_counts_and_no_tick_is_missed(
 def test_a_habit_of_another_model_is_forgotten(vad: VadModel, tone: Any, call: Callable[..., Pcm]) -> None:
     analyzer = ToneAnalyzer(vad, tone, 8_000)
     analyzer.push(call((6, LOW)))
-    assert len(analyzer.state.habit.mean)
-    assert _restarted(analyzer).habit.mean.tobytes() == analyzer.state.habit.mean.tobytes()
+    assert len(analyzer.state.baseline.mean)
+    assert _restarted(analyzer).baseline.mean.tobytes() == analyzer.state.baseline.mean.tobytes()
     tone.id = "another"
-    assert not len(ToneAnalyzer(vad, tone, 8_000, _restarted(analyzer)).state.habit.mean)
+    assert not len(ToneAnalyzer(vad, tone, 8_000, _restarted(analyzer)).state.baseline.mean)

@@ -2,21 +2,21 @@
 
 import pytest
 
-from carillon.analysis.tone.averages import MOST_JUDGMENTS, Segment, ToneAverage, Total, average_of, judgments
+from carillon.analysis.tone.averages import MOST_JUDGMENTS, ToneAverage, ToneSegment, ToneSum, average_of, judgments
 
 ANGRY = (0.6, 0.2, 0.2)
 CALM = (0.2, 0.6, 0.2)
 GLAD = (0.2, 0.2, 0.6)
 
 
-def _average(*segments: Segment) -> ToneAverage:
+def _average(*segments: ToneSegment) -> ToneAverage:
     average = average_of(segments, 0, 1_000_000)
     assert average is not None
     return average
 
 
-def _said(seconds: float, tone: tuple[float, float, float] = ANGRY, begin: int = 0) -> Segment:
-    return Segment(tuple(range(begin, begin + round(seconds / 0.032))), tone, 0.9)
+def _said(seconds: float, tone: tuple[float, float, float] = ANGRY, begin: int = 0) -> ToneSegment:
+    return ToneSegment(tuple(range(begin, begin + round(seconds / 0.032))), tone, 0.9)
 
 
 def test_seconds_that_agree_make_a_window_surer_than_its_parts() -> None:
@@ -53,15 +53,15 @@ def test_a_few_seconds_never_decide_alone_however_sure_they_are() -> None:
 
 
 def test_arousal_is_the_mean_over_frames() -> None:
-    average = _average(Segment((0, 1, 2), ANGRY, 0.9), Segment((3,), CALM, 0.1))
+    average = _average(ToneSegment((0, 1, 2), ANGRY, 0.9), ToneSegment((3,), CALM, 0.1))
     assert average.arousal == pytest.approx(0.7)
 
 
 @pytest.mark.parametrize("arousals", [(None, None), (None, 0.9), (0.9, None)])
 def test_arousal_that_no_head_told_is_not_made_up(arousals: tuple[float | None, float | None]) -> None:
     first, second = arousals
-    assert _average(Segment((0,), ANGRY, first), Segment((1,), CALM, second)).arousal is None
+    assert _average(ToneSegment((0,), ANGRY, first), ToneSegment((1,), CALM, second)).arousal is None
 
 
 def test_without_speech_there_is_no_average() -> None:
-    assert Total().average(0, 1000) is None
+    assert ToneSum().average(0, 1000) is None

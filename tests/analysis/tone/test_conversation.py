@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from carillon.analysis import SpeechGate, ToneAnalyzer, ToneReported, VadModel
-from carillon.analysis.settings import Settings
-from carillon.analysis.tone import Details, Talk, ToneState
+from carillon.analysis.settings import AnalysisSettings
+from carillon.analysis.tone import ConversationMeasures, ToneDetails, ToneState
 from carillon.audio import Pcm
 
 # The fixtures `vad`, `tone` and `call` are in tests/analysis/conftest.py.
 
 LOUD, LOW, SOFT = 0.4, 0.2, 0.001  # the first two are speech
-ON = Settings(tone_conversation=True)
+ON = AnalysisSettings(tone_conversation=True)
 
 
 def _reports(analyzer: ToneAnalyzer, samples: Pcm, other: Pcm | None = None) -> list[ToneReported]:
@@ -23,8 +23,8 @@ def _reports(analyzer: ToneAnalyzer, samples: Pcm, other: Pcm | None = None) -> 
     return [finding for finding in findings if isinstance(finding, ToneReported)]
 
 
-def _details(report: ToneReported) -> tuple[Talk, Talk]:
-    assert isinstance(report.details, Details)
+def _details(report: ToneReported) -> tuple[ConversationMeasures, ConversationMeasures]:
+    assert isinstance(report.details, ToneDetails)
     assert report.details.current is not None
     assert report.details.overall is not None
     return report.details.current, report.details.overall

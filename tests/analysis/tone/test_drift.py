@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from carillon.analysis import ToneAnalyzer, ToneDrifted, ToneReported, VadModel
-from carillon.analysis.settings import Settings
+from carillon.analysis.settings import AnalysisSettings
 from carillon.analysis.tone import ToneFinding, ToneState
 from carillon.audio import Pcm
 
@@ -17,7 +17,7 @@ SWINGING = ((20, LOW), (40, LOUD), (90, LOW), (250, LOUD))  # negative: 0.07 and
 
 
 def _findings(vad: VadModel, tone: Any, samples: Pcm, threshold: float, hysteresis: float) -> list[ToneFinding]:
-    settings = Settings(tone_drift_negative=threshold, tone_drift_hysteresis=hysteresis)
+    settings = AnalysisSettings(tone_drift_negative=threshold, tone_drift_hysteresis=hysteresis)
     analyzer = ToneAnalyzer(vad, tone, 8_000, settings=settings)
     found: list[ToneFinding] = []
     for at in range(0, len(samples), 100_000):

@@ -10,7 +10,7 @@ from carillon.analysis import SpeechGate, ToneAnalyzer, ToneReported, VadModel
 from carillon.analysis.tone import ToneFinding, ToneState
 from carillon.analysis.tone.averages import PRIOR, judgments
 from carillon.audio import Pcm
-from carillon.inference import Habit, Probabilities, Said, Sound, fuse
+from carillon.inference import AcousticJudgment, Probabilities, SpeakerBaseline, WordsJudgment, fuse
 
 # The fixtures `vad`, `tone`, `words` and `call` are in tests/analysis/conftest.py.
 
@@ -61,8 +61,8 @@ def test_the_words_of_an_utterance_count_once_it_is_over(
     vad: VadModel, tone: Any, call: Callable[..., Pcm], together: Callable[..., Probabilities]
 ) -> None:
     class Praise:
-        def hear(self, _: Pcm) -> Said:
-            return Said("thank you so much", 4, (0.01, 0.09, 0.9))
+        def hear(self, _: Pcm) -> WordsJudgment:
+            return WordsJudgment("thank you so much", 4, (0.01, 0.09, 0.9))
 
     samples = call((16, LOW), (4, SOFT))
     alone = _run(ToneAnalyzer(vad, tone, 8_000), samples)
@@ -80,8 +80,8 @@ def test_the_words_of_an_utterance_count_once_it_is_over(
 
 def test_what_nobody_understood_changes_nothing(vad: VadModel, tone: Any, call: Callable[..., Pcm]) -> None:
     class Deaf:
-        def hear(self, _: Pcm) -> Said:
-            return Said("", 0, (0.25, 0.5, 0.25))
+        def hear(self, _: Pcm) -> WordsJudgment:
+            return WordsJudgment("", 0, (0.25, 0.5, 0.25))
 
     samples = call((12, LOW), (1, SOFT), (12, LOUD))
     alone = _run(ToneAnalyzer(vad, tone, 8_000), samples)
@@ -109,9 +109,9 @@ class NumberedTone:
     def __init__(self) -> None:
         self.count = 0
 
-    def hear(self, speech: Pcm, habit: Habit) -> tuple[Sound, Habit]:
+    def hear(self, speech: Pcm, baseline: SpeakerBaseline) -> tuple[AcousticJudgment, SpeakerBaseline]:
         self.count += 1
-        return Sound((_share(self.count), 0.4, 0.6 - _share(self.count)), 0.5), habit
+        return AcousticJudgment((_share(self.count), 0.4, 0.6 - _share(self.count)), 0.5), baseline
 
 
 def _expected(is_speech: list[bool]) -> list[tuple[int, float, float]]:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from carillon.api.access import Explanations, TrailRow, read_trail
-from carillon.arns import Place
+from carillon.api.access import AuditRow, Explanations, read_trail
+from carillon.arns import AwsAccount
 from carillon.audit import line
 from carillon.storage import Database
 from carillon.tasks import Candidate, Identification
@@ -20,9 +20,9 @@ def identification(*candidates: Candidate) -> Identification:
     return Identification("vpd-1", "wespeaker", "tel", 10.016, 250, 0.5, candidates)
 
 
-async def explained(database: Database, of: Identification) -> TrailRow:
+async def explained(database: Database, of: Identification) -> AuditRow:
     async with database.transaction() as connection:
-        await Explanations(Place()).explain(connection, NOW, "task-1", of)
+        await Explanations(AwsAccount()).explain(connection, NOW, "task-1", of)
     ((_, row),) = await read_trail(database, 0, 10)
     return row
 
@@ -80,7 +80,7 @@ async def test_a_line_tells_the_best_candidate(
 async def test_an_answer_that_was_not_given_is_not_explained(database: Database) -> None:
     async def answer() -> None:
         async with database.transaction() as connection:
-            await Explanations(Place()).explain(connection, NOW, "task-1", identification())
+            await Explanations(AwsAccount()).explain(connection, NOW, "task-1", identification())
             raise RuntimeError("torn")
 
     with pytest.raises(RuntimeError, match="torn"):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from carillon.api.access import Decision, Policy, PolicyInvalid
+from carillon.api.access import Policy, PolicyDecision, PolicyInvalid
 
 DOMAIN = "arn:aws:chime:us-east-1:111122223333:voice-profile-domain/vpd-1"
 OTHER = "arn:aws:chime:us-east-1:111122223333:voice-profile-domain/vpd-2"
@@ -35,7 +35,7 @@ def allow(action: Any = "*", resource: Any = "*", effect: str = "Allow") -> dict
     ],
 )
 def test_actions_match_with_wildcards_and_without_regard_to_case(pattern: str, action: str, covers: bool) -> None:
-    assert (policy(allow(pattern)).decide(action, "*") is Decision.ALLOWED) is covers
+    assert (policy(allow(pattern)).decide(action, "*") is PolicyDecision.ALLOWED) is covers
 
 
 @pytest.mark.parametrize(
@@ -53,32 +53,32 @@ def test_actions_match_with_wildcards_and_without_regard_to_case(pattern: str, a
     ],
 )
 def test_resources_match_with_wildcards_and_with_regard_to_case(pattern: str, covers: bool) -> None:
-    assert (policy(allow("chime:*", pattern)).decide("chime:X", DOMAIN) is Decision.ALLOWED) is covers
+    assert (policy(allow("chime:*", pattern)).decide("chime:X", DOMAIN) is PolicyDecision.ALLOWED) is covers
 
 
 def test_a_denial_wins_wherever_it_stands() -> None:
     for statements in ([allow(), allow("*", DOMAIN, "Deny")], [allow("*", DOMAIN, "Deny"), allow()]):
         made = policy(*statements)
-        assert made.decide("chime:X", DOMAIN) is Decision.DENIED
-        assert made.decide("chime:X", OTHER) is Decision.ALLOWED
-        assert made.decide("chime:X", DOMAIN) is Decision.DENIED, "also when remembered"
+        assert made.decide("chime:X", DOMAIN) is PolicyDecision.DENIED
+        assert made.decide("chime:X", OTHER) is PolicyDecision.ALLOWED
+        assert made.decide("chime:X", DOMAIN) is PolicyDecision.DENIED, "also when remembered"
 
 
 def test_what_no_statement_speaks_of_is_not_allowed() -> None:
-    assert policy(allow("chime:Get*", DOMAIN)).decide("chime:GetX", OTHER) is Decision.NOT_ALLOWED
-    assert policy(allow("chime:Get*", DOMAIN)).decide("chime:GetX", "*") is Decision.NOT_ALLOWED
-    assert policy(allow(effect="Deny")).decide("chime:GetX", "*") is Decision.DENIED
+    assert policy(allow("chime:Get*", DOMAIN)).decide("chime:GetX", OTHER) is PolicyDecision.NOT_ALLOWED
+    assert policy(allow("chime:Get*", DOMAIN)).decide("chime:GetX", "*") is PolicyDecision.NOT_ALLOWED
+    assert policy(allow(effect="Deny")).decide("chime:GetX", "*") is PolicyDecision.DENIED
 
 
 def test_not_action_and_not_resource_speak_of_everything_else() -> None:
     made = policy({"Effect": "Allow", "NotAction": ["chime:Delete*"], "NotResource": OTHER})
-    assert made.decide("chime:GetX", DOMAIN) is Decision.ALLOWED
-    assert made.decide("chime:DeleteX", DOMAIN) is Decision.NOT_ALLOWED
-    assert made.decide("chime:GetX", OTHER) is Decision.NOT_ALLOWED
+    assert made.decide("chime:GetX", DOMAIN) is PolicyDecision.ALLOWED
+    assert made.decide("chime:DeleteX", DOMAIN) is PolicyDecision.NOT_ALLOWED
+    assert made.decide("chime:GetX", OTHER) is PolicyDecision.NOT_ALLOWED
 
 
 def test_one_statement_need_not_be_in_a_list() -> None:
-    assert Policy({"Statement": allow(["chime:A", "chime:B"])}).decide("chime:B", "*") is Decision.ALLOWED
+    assert Policy({"Statement": allow(["chime:A", "chime:B"])}).decide("chime:B", "*") is PolicyDecision.ALLOWED
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_what_would_not_be_heeded_is_refused(document: Any, message: str) -> Non
 def test_no_pattern_and_no_name_make_the_search_slow() -> None:
     made = policy(allow("*", "arn:" + "a*" * 500 + "b"))
     started = process_time()
-    assert made.decide("chime:X", "arn:" + "a" * 1020) is Decision.NOT_ALLOWED
+    assert made.decide("chime:X", "arn:" + "a" * 1020) is PolicyDecision.NOT_ALLOWED
     assert process_time() - started < 0.5
 
 
 def test_what_is_remembered_is_bounded() -> None:
     made = policy(allow("*", DOMAIN))
     for number in range(10_000):
-        assert made.decide("chime:X", f"arn:aws:chime:::x/{number}") is Decision.NOT_ALLOWED
+        assert made.decide("chime:X", f"arn:aws:chime:::x/{number}") is PolicyDecision.NOT_ALLOWED
     assert len(made._decided) <= 4096

@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
-from carillon.api.access.resources import needs
-from carillon.arns import Place
+from carillon.api.access.resources import required_permissions
+from carillon.arns import AwsAccount
 
 pytestmark = pytest.mark.anyio
-PLACE = Place()
+PLACE = AwsAccount()
 CHIME = "arn:aws:chime:us-east-1:111122223333:"
 STREAM = "arn:aws:kinesisvideo:us-east-1:111122223333:stream/call/1700000000000"
 
@@ -74,7 +74,7 @@ CONFIGURATION = f"{CHIME}media-insights-pipeline-configuration/calls"
 async def test_a_request_is_about_the_resources_that_it_names(
     action: str, request_: dict[str, Any], resources: list[str]
 ) -> None:
-    found = await needs(action, request_, PLACE, Known())
+    found = await required_permissions(action, request_, PLACE, Known())
     assert [need.resource for need in found] == resources
     assert {need.action for need in found} == {action}
 
@@ -85,7 +85,7 @@ async def test_who_makes_us_listen_must_be_allowed_to_hear() -> None:
         "MediaInsightsPipelineConfigurationArn": CONFIGURATION,
         "KinesisVideoStreamSourceRuntimeConfiguration": source,
     }
-    assert await needs("chime:CreateMediaInsightsPipeline", request, PLACE, Known()) == [
+    assert await required_permissions("chime:CreateMediaInsightsPipeline", request, PLACE, Known()) == [
         ("chime:CreateMediaInsightsPipeline", CONFIGURATION),
         ("kinesisvideo:GetMedia", STREAM),
     ]

@@ -8,9 +8,9 @@ import anyio
 import pytest
 import sqlalchemy as sa
 
-from carillon.api.access import Settings, Trail, read_trail, recording
-from carillon.api.protocol.answered import Answered
-from carillon.arns import Place
+from carillon.api.access import AuditSettings, AuditTrail, read_trail, recording
+from carillon.api.protocol.access_log import AccessLogRecord
+from carillon.arns import AwsAccount
 from carillon.audit import line
 from carillon.clock import ManualClock
 from carillon.commands.times import NotATime, read_time
@@ -20,7 +20,7 @@ NOW = datetime.now(UTC)
 DOMAIN = "arn:aws:chime:us-east-1:111122223333:voice-profile-domain/vpd-1"
 
 
-def answered(operation: str = "DeleteVoiceProfileDomain", status: int = 204, **given: Any) -> Answered:
+def answered(operation: str = "DeleteVoiceProfileDomain", status: int = 204, **given: Any) -> AccessLogRecord:
     known: dict[str, Any] = {
         "request_id": "r-1",
         "caller": "CRLNTEST",
@@ -31,21 +31,21 @@ def answered(operation: str = "DeleteVoiceProfileDomain", status: int = 204, **g
         "request": {"VoiceProfileDomainId": "vpd-1"},
         "answer": None,
     }
-    return Answered(operation=operation, status=status, **{**known, **given})
+    return AccessLogRecord(operation=operation, status=status, **{**known, **given})
 
 
-async def written(trail: Trail, database: Database) -> list[Any]:
+async def written(trail: AuditTrail, database: Database) -> list[Any]:
     await trail.write()
     return [row for _, row in await read_trail(database, 0, 10_000)]
 
 
 @pytest.fixture
-def trail(database: Database) -> Trail:
-    return Trail(database, Place(), ManualClock(NOW), Settings())
+def trail(database: Database) -> AuditTrail:
+    return AuditTrail(database, AwsAccount(), ManualClock(NOW), AuditSettings())
 
 
 @pytest.mark.anyio
-async def test_a_row_says_who_did_what_to_which_resource(trail: Trail, database: Database) -> None:
+async def test_a_row_says_who_did_what_to_which_resource(trail: AuditTrail, database: Database) -> None:
     await trail.note(answered())
     (row,) = await written(trail, database)
     assert (row.access_key_id, row.action, row.resource) == ("CRLNTEST", "chime:DeleteVoiceProfileDomain", DOMAIN)
@@ -54,7 +54,7 @@ async def test_a_row_says_who_did_what_to_which_resource(trail: Trail, database:
 
 
 @pytest.mark.anyio
-async def test_what_was_made_is_named_by_its_arn(trail: Trail, database: Database) -> None:
+async def test_what_was_made_is_named_by_its_arn(trail: AuditTrail, database: Database) -> None:
     made = {"VoiceProfileDomain": {"Name": "x", "VoiceProfileDomainArn": DOMAIN}}
     await trail.note(answered("CreateVoiceProfileDomain", 201, request={"Name": "x"}, answer=made))
     (row,) = await written(trail, database)
@@ -62,7 +62,7 @@ async def test_what_was_made_is_named_by_its_arn(trail: Trail, database: Databas
 
 
 @pytest.mark.anyio
-async def test_changes_and_denials_are_written_and_reads_only_if_wanted(trail: Trail, database: Database) -> None:
+async def test_changes_and_denials_are_written_and_reads_only_if_wanted(trail: AuditTrail, database: Database) -> None:
     await trail.note(answered("GetVoiceProfileDomain", 200))
     await trail.note(answered("ListVoiceProfileDomains", 200, request={}))
     await trail.note(answered("", 404, error="UnknownOperationException"))
@@ -70,7 +70,7 @@ async def test_changes_and_denials_are_written_and_reads_only_if_wanted(trail: T
     await trail.note(answered("GetVoiceProfileDomain", 403, error="AccessDeniedException"))
     await trail.note(answered("DeleteVoiceProfileDomain", 404, error="NotFoundException"))
     assert [row.error for row in await written(trail, database)] == ["AccessDeniedException", "NotFoundException"]
-    everything = Trail(database, Place(), ManualClock(NOW), Settings(reads=True))
+    everything = AuditTrail(database, AwsAccount(), ManualClock(NOW), AuditSettings(reads=True))
     await everything.note(answered("GetVoiceProfileDomain", 200))
     assert len(await written(everything, database)) == 3
 
@@ -78,7 +78,7 @@ async def test_changes_and_denials_are_written_and_reads_only_if_wanted(trail: T
 @pytest.mark.anyio
 async def test_strangers_cannot_fill_the_disk(database: Database) -> None:
     clock = ManualClock(NOW)
-    trail = Trail(database, Place(), clock, Settings())
+    trail = AuditTrail(database, AwsAccount(), clock, AuditSettings())
     for number in range(5000):
         source = f"192.0.2.{number % 10}"
         refused = answered(caller="", is_proven=False, status=403, error="UnrecognizedClientException", source=source)
@@ -93,7 +93,7 @@ async def test_strangers_cannot_fill_the_disk(database: Database) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_database_refuses_changes_and_removals(trail: Trail, database: Database) -> None:
+async def test_the_database_refuses_changes_and_removals(trail: AuditTrail, database: Database) -> None:
     await trail.note(answered())
     await trail.write()
     for statement in ("UPDATE audit_trail SET action = 'x'", "DELETE FROM audit_trail"):
@@ -105,13 +105,13 @@ async def test_the_database_refuses_changes_and_removals(trail: Trail, database:
 
 @pytest.mark.anyio
 async def test_rows_go_when_they_are_old(database: Database) -> None:
-    old = Trail(database, Place(), ManualClock(NOW - timedelta(days=400)), Settings())
+    old = AuditTrail(database, AwsAccount(), ManualClock(NOW - timedelta(days=400)), AuditSettings())
     await old.note(answered())
     await old.write()
-    trail = Trail(database, Place(), ManualClock(NOW), Settings(kept_days=365))
+    trail = AuditTrail(database, AwsAccount(), ManualClock(NOW), AuditSettings(kept_days=365))
     await trail.note(answered())
     await trail.write()
-    await Trail(database, Place(), ManualClock(NOW), Settings(kept_days=0)).sweep()
+    await AuditTrail(database, AwsAccount(), ManualClock(NOW), AuditSettings(kept_days=0)).sweep()
     assert len(await written(trail, database)) == 2
     await trail.sweep()
     assert [row.at for row in await written(trail, database)] == [NOW]
@@ -119,7 +119,7 @@ async def test_rows_go_when_they_are_old(database: Database) -> None:
 
 @pytest.mark.anyio
 async def test_a_clean_stop_loses_nothing(database: Database) -> None:
-    async with recording(database, Place(), ManualClock(NOW), Settings(write_seconds=60)) as trail:
+    async with recording(database, AwsAccount(), ManualClock(NOW), AuditSettings(write_seconds=60)) as trail:
         for number in range(2500):
             await trail.note(answered(request_id=str(number)))
     assert [row.request_id for _, row in await read_trail(database, 0, 10_000)] == [str(n) for n in range(2500)]
@@ -127,7 +127,9 @@ async def test_a_clean_stop_loses_nothing(database: Database) -> None:
 
 @pytest.mark.anyio
 async def test_when_more_happens_than_can_be_written_requests_wait(database: Database) -> None:
-    async with recording(database, Place(), ManualClock(NOW), Settings(write_seconds=0, most_waiting=3)) as trail:
+    async with recording(
+        database, AwsAccount(), ManualClock(NOW), AuditSettings(write_seconds=0, most_waiting=3)
+    ) as trail:
         with anyio.fail_after(120):
             for _ in range(20):
                 await trail.note(answered())
@@ -136,7 +138,7 @@ async def test_when_more_happens_than_can_be_written_requests_wait(database: Dat
 
 
 @pytest.mark.anyio
-async def test_a_database_that_fails_for_a_while_loses_nothing(database: Database, trail: Trail) -> None:
+async def test_a_database_that_fails_for_a_while_loses_nothing(database: Database, trail: AuditTrail) -> None:
     await trail.note(answered())
     async with database.transaction() as connection:
         await connection.execute(sa.text("ALTER TABLE audit_trail RENAME TO away"))
@@ -171,7 +173,7 @@ def test_a_running_server_writes_and_the_command_shows(start_server: Any, carill
 
 
 @pytest.mark.anyio
-async def test_a_line_has_no_markup_of_a_clients_making(trail: Trail, database: Database) -> None:
+async def test_a_line_has_no_markup_of_a_clients_making(trail: AuditTrail, database: Database) -> None:
     await trail.note(answered(request={"VoiceProfileDomainId": "[red]x"}))
     (row,) = await written(trail, database)
     assert r"\[red]x" in line(row)

@@ -21,12 +21,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from carillon.api import kinesis_video
-from carillon.api.access import Guard
+from carillon.api.access import PolicyAuthorizer
 from carillon.api.credentials import AccessKey, KeyRing
-from carillon.api.ingest import Ingest, IngestTokens, Settings, websocket_url
+from carillon.api.ingest import IngestSettings, IngestTokens, WebSocketIngest, websocket_url
 from carillon.api.protocol import Api, SignatureVerifier
-from carillon.api.protocol.answered import Answered
-from carillon.arns import Place
+from carillon.api.protocol.access_log import AccessLogRecord
+from carillon.arns import AwsAccount
 from carillon.clock import SystemClock
 from carillon.listener import Listener
 from carillon.matroska import BlockRead, ClusterTimecode, Demuxer, TagsRead, TracksRead
@@ -83,9 +83,9 @@ class _NoNames:
 class Notes:
     """Keeps what an auditor is told."""
 
-    rows: list[Answered]
+    rows: list[AccessLogRecord]
 
-    async def note(self, answered: Answered) -> None:
+    async def note(self, answered: AccessLogRecord) -> None:
         self.rows.append(answered)
 
 
@@ -173,18 +173,18 @@ def serve(tmp_path: Path, database: Database, vault: Vault) -> Serve:
 
     @asynccontextmanager
     async def start(*, streams: StreamSettings = QUICK, **settings: Any) -> AsyncIterator[Served]:
-        clock, place = SystemClock(), Place()
-        chosen = Settings(**settings)
+        clock, account = SystemClock(), AwsAccount()
+        chosen = IngestSettings(**settings)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.setblocking(False)
             port = listener.getsockname()[1]
-            async with Streams(database, vault, place, clock, tmp_path / "streams", streams) as opened:
+            async with Streams(database, vault, account, clock, tmp_path / "streams", streams) as opened:
                 keys = KeyRing([KEY, WRITER, DISABLED])
-                verifier = SignatureVerifier(keys, place.region, clock)
-                guard = Guard(keys, _NoNames(opened), place)
+                verifier = SignatureVerifier(keys, account.region, clock)
+                guard = PolicyAuthorizer(keys, _NoNames(opened), account)
                 tokens = IngestTokens(vault.derive("ingest urls"), chosen.generation)
                 notes = Notes([])
-                ingest = Ingest(opened, tokens, keys, verifier, guard, notes, clock, chosen)
+                ingest = WebSocketIngest(opened, tokens, keys, verifier, guard, notes, clock, chosen)
                 services = kinesis_video.services(opened, f"http://127.0.0.1:{port}")
                 api = Api(services, verifier, websockets=ingest)
                 server = Listener(api, max_message_bytes=chosen.max_message_bytes)

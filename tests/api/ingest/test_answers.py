@@ -55,8 +55,8 @@ def _start_tasks(server: Any, stream_arn: str) -> None:
 
 async def _told(server: Any) -> dict[str, Any]:
     """What the outbox holds of tasks: details by status."""
-    async with opened(config.load(server.data_dir, environment={})) as ground:
-        found = await Outbox(ground.database, SystemClock()).events(0, 1000)
+    async with opened(config.load(server.data_dir, environment={})) as data_folder:
+        found = await Outbox(data_folder.database, SystemClock()).events(0, 1000)
     details = [event.body["detail"] for _, event in found if "taskId" in event.body["detail"]]
     return {detail["detailStatus"]: detail for detail in details}
 

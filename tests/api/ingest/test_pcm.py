@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from carillon.api.ingest.errors import NotUnderstood, Unexplained
-from carillon.api.ingest.heard import Audio, Ended, Opened
+from carillon.api.ingest.errors import FormatUnknown, MalformedMessage
+from carillon.api.ingest.messages import MediaAudio, MediaEnded, MediaOpened
 from carillon.api.ingest.pcm import PlainPcm
 from carillon.media.splicer import Layout, SampleFormat
 
 
-def opened(rate_hz: int, channels: int = 1) -> Opened:
-    return Opened(Layout(SampleFormat.S16LE, rate_hz, channels))
+def opened(rate_hz: int, channels: int = 1) -> MediaOpened:
+    return MediaOpened(Layout(SampleFormat.S16LE, rate_hz, channels))
 
 
 def test_the_query_says_what_samples_are() -> None:
@@ -28,17 +28,17 @@ def test_the_query_says_what_samples_are() -> None:
         ('{"content-type": "audio/L16; rate=24000"}', opened(24_000)),
     ],
 )
-def test_a_first_message_says_what_samples_are(message: str, said: Opened) -> None:
+def test_a_first_message_says_what_samples_are(message: str, said: MediaOpened) -> None:
     assert PlainPcm(b"").read(message) == (said,)
 
 
 def test_then_samples_follow_and_text_is_not_for_us_but_for_the_end() -> None:
     reader = PlainPcm(b"rate=8000")
     reader.begin()
-    assert reader.read(b"\x01\x02\x03") == (Audio(0, b"\x01\x02\x03"),)
+    assert reader.read(b"\x01\x02\x03") == (MediaAudio(0, b"\x01\x02\x03"),)
     for other in ("hello", '{"event": "websocket:dtmf"}', '{"rate": 9000}', "{" * 10_000):
         assert reader.read(other) == ()
-    assert reader.read('{"event": "stop"}') == (Ended(),)
+    assert reader.read('{"event": "stop"}') == (MediaEnded(),)
 
 
 JAMBONZ = {
@@ -67,12 +67,12 @@ def test_jambonz_says_rate_and_mix_and_is_told_nothing(mix: str, channels: int, 
     reader = PlainPcm(b"")
     assert reader.answers
     (said,) = reader.read(json.dumps({**JAMBONZ, "mixType": mix, "sampleRate": rate_hz}))
-    assert isinstance(said, Opened)
+    assert isinstance(said, MediaOpened)
     assert (said.layout, said.tracks) == (Layout(SampleFormat.S16LE, rate_hz, channels), 1)
     assert dict(said.metadata) == {"CallId": JAMBONZ["callSid"]}
     assert not reader.answers
     assert reader.read('{"event": "dtmf", "dtmf": "2", "duration": "1600"}') == ()
-    assert reader.read(b"\1\0") == (Audio(0, b"\1\0"),)
+    assert reader.read(b"\1\0") == (MediaAudio(0, b"\1\0"),)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_asterisk_says_its_format_in_text_or_json(
     reader = PlainPcm(query)
     reader.begin()
     (said,) = reader.read(json.dumps(fields) if is_json else text)
-    assert isinstance(said, Opened)
+    assert isinstance(said, MediaOpened)
     assert said.layout == Layout(format_, rate_hz, 1)
     assert dict(said.metadata) == {"CallId": fields["channel"], "MediaStreamId": fields["connection_id"]}
     assert not reader.answers
@@ -109,21 +109,21 @@ def test_a_media_start_of_old_that_has_no_format_needs_the_query() -> None:
     reader = PlainPcm(b"rate=8000")
     assert reader.begin() == (opened(8_000),)
     assert reader.read(text) == ()
-    with pytest.raises(NotUnderstood, match="ulaw"):
+    with pytest.raises(MalformedMessage, match="ulaw"):
         PlainPcm(b"").read(text)
 
 
 def test_samples_that_precede_their_explanation_can_be_read_after_it() -> None:
     reader = PlainPcm(b"")
-    with pytest.raises(Unexplained):
+    with pytest.raises(FormatUnknown):
         reader.read(b"\1\0")
     reader.read('{"rate": 8000}')
-    assert reader.read(b"\1\0") == (Audio(0, b"\1\0"),)
+    assert reader.read(b"\1\0") == (MediaAudio(0, b"\1\0"),)
 
 
 @pytest.mark.parametrize("query", [b"rate=7999", b"rate=48001", b"rate=x", b"rate=8000&channels=3", b"a=b&" * 200])
 def test_a_query_that_makes_no_sense_is_refused(query: bytes) -> None:
-    with pytest.raises(NotUnderstood):
+    with pytest.raises(MalformedMessage):
         PlainPcm(query).begin()
 
 
@@ -135,5 +135,5 @@ def test_a_query_that_makes_no_sense_is_refused(query: bytes) -> None:
      '{"content-type": "audio/opus;rate=8000"}', '{"event": "stop"}', "[" * 10_000],
 )  # fmt: skip
 def test_a_first_message_that_makes_no_sense_is_refused(message: str | bytes) -> None:
-    with pytest.raises(NotUnderstood):
+    with pytest.raises(MalformedMessage):
         PlainPcm(b"").read(message)

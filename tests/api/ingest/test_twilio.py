@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carillon.api.ingest.errors import NotUnderstood, Unexplained
-from carillon.api.ingest.heard import Audio, Ended, Opened
+from carillon.api.ingest.errors import FormatUnknown, MalformedMessage
+from carillon.api.ingest.messages import MediaAudio, MediaEnded, MediaOpened
 from carillon.api.ingest.twilio import MediaStreams
 from carillon.media.splicer import Layout, SampleFormat
 
@@ -49,7 +49,7 @@ def test_both_tracks_are_two_channels_with_the_calls_ids_and_parameters(twilio: 
     assert reader.begin() == ()
     assert reader.read(call.connected()) == ()
     (opened,) = reader.read(call.start())
-    assert isinstance(opened, Opened)
+    assert isinstance(opened, MediaOpened)
     assert (opened.layout, opened.tracks) == (Layout(SampleFormat.MU_LAW, 8_000, 2), 2)
     assert dict(opened.metadata) == {
         "CallId": "CA00000000000000000000000000000001",
@@ -57,53 +57,53 @@ def test_both_tracks_are_two_channels_with_the_calls_ids_and_parameters(twilio: 
         "FirstName": "Jane",
         "RemoteParty": "Bob",
     }
-    assert reader.read(call.media("inbound", 155, b"a")) == (Audio(0, b"a", 155),)
-    assert reader.read(call.media("outbound", 160, b"b")) == (Audio(1, b"b", 160),)
+    assert reader.read(call.media("inbound", 155, b"a")) == (MediaAudio(0, b"a", 155),)
+    assert reader.read(call.media("outbound", 160, b"b")) == (MediaAudio(1, b"b", 160),)
     assert reader.read(call.dtmf()) == ()
     assert reader.read(call.mark()) == ()
-    assert reader.read(call.stop()) == (Ended(),)
+    assert reader.read(call.stop()) == (MediaEnded(),)
 
 
 @pytest.mark.parametrize("track", ["inbound", "outbound"])
 def test_one_track_alone_is_one_channel(twilio: Any, track: str) -> None:
     reader, call = MediaStreams(), twilio((track,))
     (opened,) = reader.read(call.start())
-    assert isinstance(opened, Opened)
+    assert isinstance(opened, MediaOpened)
     assert (opened.layout, opened.tracks) == (MU_LAW, 1)
-    assert reader.read(call.media(track, 0, b"a")) == (Audio(0, b"a", 0),)
+    assert reader.read(call.media(track, 0, b"a")) == (MediaAudio(0, b"a", 0),)
 
 
 def test_telnyx_declares_no_tracks_so_both_are_expected() -> None:
     reader = MediaStreams()
     assert reader.read(json.dumps(TELNYX)) == ()
     opened, audio = reader.read(media(track="outbound_track", timestamp=40))
-    assert isinstance(opened, Opened)
+    assert isinstance(opened, MediaOpened)
     assert (opened.layout, opened.tracks) == (Layout(SampleFormat.A_LAW, 8_000, 2), 2)
     assert dict(opened.metadata)["CallId"].startswith("v3:")
-    assert audio == Audio(1, b"\x01\x02", 40)
-    assert reader.read(media()) == (Audio(0, b"\x01\x02", 155),)
+    assert audio == MediaAudio(1, b"\x01\x02", 40)
+    assert reader.read(media()) == (MediaAudio(0, b"\x01\x02", 155),)
 
 
 def test_exotel_has_one_track_without_a_name() -> None:
     reader = MediaStreams()
     reader.read(json.dumps(EXOTEL))
     opened, audio = reader.read(media(track=None, timestamp="200"))
-    assert isinstance(opened, Opened)
+    assert isinstance(opened, MediaOpened)
     assert (opened.layout, opened.tracks) == (Layout(SampleFormat.S16LE, 8_000, 1), 1)
     assert dict(opened.metadata) == {"CallId": "CA1", "MediaStreamId": "MZ1", "key1": "value1"}
-    assert audio == Audio(0, b"\x01\x02", 200)
+    assert audio == MediaAudio(0, b"\x01\x02", 200)
 
 
 def test_who_does_not_say_the_time_is_taken_in_order(twilio: Any) -> None:
     reader = MediaStreams()
     reader.read(twilio().start())
-    assert reader.read(media(timestamp=None)) == (Audio(0, b"\x01\x02", None),)
+    assert reader.read(media(timestamp=None)) == (MediaAudio(0, b"\x01\x02", None),)
 
 
 def test_metadata_keeps_to_what_a_fragment_may_carry(twilio: Any) -> None:
     custom = {"AWS_FAKE": "x", "": "x", "n" * 129: "x", "long": "v" * 257, **{f"p{n}": n for n in range(20)}}
     (opened,) = MediaStreams().read(twilio().start(customParameters=custom))
-    assert isinstance(opened, Opened)
+    assert isinstance(opened, MediaOpened)
     assert [name for name, _ in opened.metadata] == ["CallId", "MediaStreamId", *(f"p{n}" for n in range(8))]
 
 
@@ -121,7 +121,7 @@ def test_metadata_keeps_to_what_a_fragment_may_carry(twilio: Any) -> None:
     ],
 )
 def test_what_cannot_be_read_is_refused_at_the_start(twilio: Any, changed: Mapping[str, Any]) -> None:
-    with pytest.raises(NotUnderstood):
+    with pytest.raises(MalformedMessage):
         MediaStreams().read(twilio().start(**changed))
 
 
@@ -136,7 +136,7 @@ def test_what_cannot_be_read_is_refused_at_the_start(twilio: Any, changed: Mappi
 def test_what_is_no_message_is_refused(twilio: Any, message: str | bytes) -> None:
     reader = MediaStreams()
     reader.read(twilio().start())
-    with pytest.raises(NotUnderstood):
+    with pytest.raises(MalformedMessage):
         reader.read(message)
 
 
@@ -144,7 +144,7 @@ def test_a_call_starts_once(twilio: Any) -> None:
     reader = MediaStreams()
     reader.read(twilio().start())
     assert reader.read(twilio().start()) == ()  # the same again
-    with pytest.raises(NotUnderstood):
+    with pytest.raises(MalformedMessage):
         reader.read(twilio().start(callSid="another"))
 
 
@@ -171,10 +171,10 @@ def test_what_is_remembered_of_messages_is_bounded(twilio: Any) -> None:
 def test_media_that_precedes_the_start_can_be_read_after_it(twilio: Any) -> None:
     reader, call = MediaStreams(), twilio()
     early = call.media("inbound", 0, b"a")
-    with pytest.raises(Unexplained):
+    with pytest.raises(FormatUnknown):
         reader.read(early)
     reader.read(call.start())
-    assert reader.read(early) == (Audio(0, b"a", 0),)
+    assert reader.read(early) == (MediaAudio(0, b"a", 0),)
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_encodings_are_known_by_all_their_names(
     said: dict[str, Any], format_: SampleFormat, rate_hz: int, key: str
 ) -> None:
     (opened,) = MediaStreams().read(json.dumps({"event": "start", "start": {"tracks": ["inbound"], key: said}}))
-    assert isinstance(opened, Opened)
+    assert isinstance(opened, MediaOpened)
     assert opened.layout == Layout(format_, rate_hz, 1)
 
 
@@ -208,12 +208,12 @@ def test_plivo_sends_16_bits() -> None:
         "mediaFormat": {"encoding": "audio/x-l16", "sampleRate": 16000},
     }
     (opened,) = reader.read(json.dumps({"event": "start", "sequenceNumber": 0, "start": start, "extra_headers": "{}"}))
-    assert isinstance(opened, Opened)
+    assert isinstance(opened, MediaOpened)
     assert opened.layout == Layout(SampleFormat.S16LE, 16_000, 1)
     assert dict(opened.metadata) == {"CallId": start["callId"], "MediaStreamId": start["streamId"]}
     message = {"event": "media", "sequenceNumber": 1, "streamId": start["streamId"]}
     audio = {"track": "inbound", "timestamp": "1690000000000", "chunk": 1, "payload": "AQA="}
-    assert reader.read(json.dumps({**message, "media": audio})) == (Audio(0, b"\1\0", 1_690_000_000_000),)
+    assert reader.read(json.dumps({**message, "media": audio})) == (MediaAudio(0, b"\1\0", 1_690_000_000_000),)
 
 
 @pytest.mark.parametrize("has_formats", [True, False])
@@ -231,20 +231,20 @@ def test_bandwidth_says_event_type_and_metadata(names: tuple[str, ...], has_form
         "streamParams": {"queue": "billing"},
     }
     (opened,) = reader.read(json.dumps({"eventType": "start", "metadata": metadata}))
-    assert isinstance(opened, Opened)
+    assert isinstance(opened, MediaOpened)
     assert (opened.layout, opened.tracks) == (Layout(SampleFormat.MU_LAW, 8_000, len(names)), len(names))
     assert dict(opened.metadata) == {"CallId": "c-2a913f94", "MediaStreamId": "s-fbf6b3d1", "queue": "billing"}
     for number, name in enumerate(names):
         sent = json.dumps({"eventType": "media", "track": name, "payload": "AQI=", "sequenceNumber": str(number + 1)})
-        assert reader.read(sent) == (Audio(number, b"\x01\x02", None),)
+        assert reader.read(sent) == (MediaAudio(number, b"\x01\x02", None),)
         assert reader.read(sent) == ()
     assert reader.read(json.dumps({"eventType": "dtmf", "digit": "1"})) == ()
-    assert reader.read(json.dumps({"eventType": "stop", "metadata": metadata})) == (Ended(),)
+    assert reader.read(json.dumps({"eventType": "stop", "metadata": metadata})) == (MediaEnded(),)
 
 
 def test_tracks_of_different_formats_are_refused() -> None:
     tracks = [{"name": name, "mediaFormat": {"encoding": e}} for name, e in (("inbound", "PCMU"), ("outbound", "PCMA"))]
-    with pytest.raises(NotUnderstood, match="different formats"):
+    with pytest.raises(MalformedMessage, match="different formats"):
         MediaStreams().read(json.dumps({"eventType": "start", "metadata": {"tracks": tracks}}))
 
 
@@ -263,5 +263,5 @@ def test_whatever_comes_is_understood_or_refused(said: Any) -> None:
         {"eventType": "start", "metadata": said},
         said,
     ):
-        with suppress(NotUnderstood):
+        with suppress(MalformedMessage):
             reader.read(json.dumps(message))

@@ -21,7 +21,7 @@ from botocore.credentials import Credentials
 from carillon.api import kinesis_video
 from carillon.api.credentials import AccessKey, KeyRing
 from carillon.api.protocol import Api, SignatureVerifier
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import SystemClock
 from carillon.matroska import AUDIO, Block, ClusterEnded, Demuxer, DocumentStarted, Muxer, TagsRead, Track
 from carillon.storage import Database, Vault, metadata
@@ -184,7 +184,7 @@ def _signed(headers: Mapping[str, str], url: str, sign_as: str) -> dict[str, str
 
 
 @contextmanager
-def serving(folder: Path, settings: StreamSettings, patience: kinesis_video.Settings) -> Iterator[Served]:
+def serving(folder: Path, settings: StreamSettings, patience: kinesis_video.PutMediaSettings) -> Iterator[Served]:
     """Run streams and their API under uvicorn in a thread of its own."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=64)
     port = listener.getsockname()[1]
@@ -196,7 +196,7 @@ def serving(folder: Path, settings: StreamSettings, patience: kinesis_video.Sett
         async with database.transaction() as connection:
             await connection.run_sync(metadata.create_all)
         clock = SystemClock()
-        async with Streams(database, Vault(bytes(32)), Place(), clock, folder / "streams", settings) as streams:
+        async with Streams(database, Vault(bytes(32)), AwsAccount(), clock, folder / "streams", settings) as streams:
             services = kinesis_video.services(streams, f"http://127.0.0.1:{port}", patience)
             api = Api(services, SignatureVerifier(KeyRing([KEY]), "us-east-1", clock))
             config = uvicorn.Config(api, ws="none", lifespan="off", log_level="critical", timeout_graceful_shutdown=1)
@@ -225,7 +225,7 @@ def serve() -> Callable[..., AbstractContextManager[Served]]:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """One server for the tests of a module, whose GetMedia soon comes to an end."""
-    patience = kinesis_video.Settings(linger_seconds=0.3)
+    patience = kinesis_video.PutMediaSettings(linger_seconds=0.3)
     settings = StreamSettings(end_seconds=0.2, handover_seconds=0.1)
     with serving(tmp_path_factory.mktemp("served"), settings, patience) as server:
         yield server
@@ -234,7 +234,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 @pytest.fixture
 def impatient(tmp_path: Path) -> Iterator[Served]:
     """A server that disconnects silent producers soon."""
-    patience = kinesis_video.Settings(idle_seconds=0.2, silence_seconds=0.5)
+    patience = kinesis_video.PutMediaSettings(idle_seconds=0.2, silence_seconds=0.5)
     with serving(tmp_path, StreamSettings(end_seconds=0.2), patience) as server:
         yield server
 
@@ -242,7 +242,7 @@ def impatient(tmp_path: Path) -> Iterator[Served]:
 @pytest.fixture
 def patient(tmp_path: Path) -> Iterator[Served]:
     """A server that lets readers wait for as long as a test may take."""
-    with serving(tmp_path, StreamSettings(end_seconds=60), kinesis_video.Settings()) as server:
+    with serving(tmp_path, StreamSettings(end_seconds=60), kinesis_video.PutMediaSettings()) as server:
         yield server
 
 

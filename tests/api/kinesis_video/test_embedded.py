@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from carillon.api.kinesis_video import EmbeddedMedia
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import SystemClock
-from carillon.media import FragmentReader, Oldest, RequestRefused, StreamNotFound, StreamUnavailable
+from carillon.media import FragmentReader, Oldest, RemoteStreamNotFound, RequestRefused, StreamUnavailable
 from carillon.storage import Database, Vault, metadata
 from carillon.streams import Stream, Streams, StreamSettings
 
@@ -22,7 +22,9 @@ async def streams(tmp_path: Path) -> AsyncIterator[Streams]:
     async with database.transaction() as connection:
         await connection.run_sync(metadata.create_all)
     settings = StreamSettings(end_seconds=0.05, max_readers=1)
-    async with Streams(database, Vault(bytes(32)), Place(), SystemClock(), tmp_path / "streams", settings) as opened:
+    async with Streams(
+        database, Vault(bytes(32)), AwsAccount(), SystemClock(), tmp_path / "streams", settings
+    ) as opened:
         yield opened
     await database.close()
 
@@ -65,7 +67,7 @@ async def test_a_reader_reads_it_like_any_endpoint(streams: Streams, stream: Str
 
 @pytest.mark.anyio
 async def test_what_is_refused_is_refused_in_the_words_of_a_client(streams: Streams, stream: Stream) -> None:
-    with pytest.raises(StreamNotFound):
+    with pytest.raises(RemoteStreamNotFound):
         await read(streams, stream.arn.replace("call", "none"), NEWEST)
     with pytest.raises(RequestRefused, match="InvalidArgumentException"):
         await read(streams, stream.arn, {"StartSelectorType": "FRAGMENT_NUMBER", "AfterFragmentNumber": "seven"})

@@ -8,9 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
-from carillon.api.kinesis_video import PutMedia, Settings
+from carillon.api.kinesis_video import PutMedia, PutMediaSettings
 from carillon.api.protocol import ClientGone, RawCall
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.clock import ManualClock
 from carillon.storage import Database, Vault
 from carillon.streams import Earliest, PutMediaSession, Streams, StreamSettings
@@ -22,7 +22,7 @@ HEADERS = {"x-amzn-stream-name": "call", "x-amzn-fragment-timecode-type": "ABSOL
 @pytest.fixture
 async def streams(database: Database, vault: Vault, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Streams]:
     settings = StreamSettings(end_seconds=0.05, finalize_seconds=0.01)
-    async with Streams(database, vault, Place(), clock, tmp_path / "streams", settings) as running:
+    async with Streams(database, vault, AwsAccount(), clock, tmp_path / "streams", settings) as running:
         await running.create("call")
         yield running
 
@@ -66,6 +66,8 @@ async def test_a_client_that_reads_no_acknowledgements_is_let_go_and_its_fragmen
             await anyio.sleep_forever()
 
     with pytest.raises(ClientGone):
-        await PutMedia(streams, Settings(write_seconds=0.1)).put_media(RawCall("id", "c", HEADERS, receive, send))
+        await PutMedia(streams, PutMediaSettings(write_seconds=0.1)).put_media(
+            RawCall("id", "c", HEADERS, receive, send)
+        )
     tail = await streams.tail(await streams.find("call"), Earliest())
     assert b"".join([piece async for piece in tail]).count(call.header[:20]) == 3

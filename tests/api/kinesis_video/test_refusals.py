@@ -23,7 +23,9 @@ def kinds(events: list[dict[str, Any]]) -> str:
 def strict(serve: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A server that takes small fragments only."""
     settings = StreamSettings(end_seconds=0.2, max_fragment_bytes=100_000, handover_seconds=0.1)
-    with serve(tmp_path_factory.mktemp("strict"), settings, kinesis_video.Settings(linger_seconds=0.3)) as server:
+    with serve(
+        tmp_path_factory.mktemp("strict"), settings, kinesis_video.PutMediaSettings(linger_seconds=0.3)
+    ) as server:
         yield server
 
 
@@ -94,7 +96,7 @@ def test_a_stream_that_is_deleted_is_4008(strict: Any, call: Any) -> None:
 
 
 def test_a_connection_that_is_too_old_is_4003_and_what_is_whole_is_kept(serve: Any, call: Any, tmp_path: Path) -> None:
-    patience = kinesis_video.Settings(max_connection_seconds=0.3)
+    patience = kinesis_video.PutMediaSettings(max_connection_seconds=0.3)
     with serve(tmp_path, StreamSettings(end_seconds=0.2), patience) as server:
         server.client("kinesisvideo").create_stream(StreamName="call", DataRetentionInHours=1)
         with server.put_media("call") as connection:
@@ -107,7 +109,9 @@ def test_a_connection_that_is_too_old_is_4003_and_what_is_whole_is_kept(serve: A
 
 
 def test_a_newcomer_takes_the_stream_over_where_that_is_asked_for(serve: Any, call: Any, tmp_path: Path) -> None:
-    with serve(tmp_path, StreamSettings(end_seconds=0.2, takeover_seconds=5), kinesis_video.Settings()) as server:
+    with serve(
+        tmp_path, StreamSettings(end_seconds=0.2, takeover_seconds=5), kinesis_video.PutMediaSettings()
+    ) as server:
         server.client("kinesisvideo").create_stream(StreamName="call")
         with server.put_media("call") as first:
             assert first.head()[0] == 200
@@ -125,7 +129,9 @@ def test_a_newcomer_takes_the_stream_over_where_that_is_asked_for(serve: Any, ca
 
 
 def test_a_stream_that_is_called_too_often_is_refused_before_the_body(serve: Any, call: Any, tmp_path: Path) -> None:
-    with serve(tmp_path, StreamSettings(end_seconds=0.2, calls_per_second=0.01), kinesis_video.Settings()) as server:
+    with serve(
+        tmp_path, StreamSettings(end_seconds=0.2, calls_per_second=0.01), kinesis_video.PutMediaSettings()
+    ) as server:
         server.client("kinesisvideo").create_stream(StreamName="call")
         with server.put_media("call") as connection:
             connection.head()
@@ -141,7 +147,7 @@ def test_a_stream_that_is_called_too_often_is_refused_before_the_body(serve: Any
 
 def test_a_producer_that_sends_too_fast_waits_and_loses_nothing(serve: Any, call: Any, tmp_path: Path) -> None:
     settings = StreamSettings(end_seconds=0.2, written_bytes_per_second=200_000)
-    with serve(tmp_path, settings, kinesis_video.Settings()) as server:
+    with serve(tmp_path, settings, kinesis_video.PutMediaSettings()) as server:
         server.client("kinesisvideo").create_stream(StreamName="call")
         with server.put_media("call") as connection:
             connection.head()

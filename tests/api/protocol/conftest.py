@@ -1,4 +1,4 @@
-"""A real uvicorn on loopback with toy handlers for real modelled operations, and real boto3 clients of it."""
+"""A real uvicorn on loopback with toy handlers for real modeled operations, and real boto3 clients of it."""
 
 import socket
 import threading
@@ -16,7 +16,7 @@ from botocore.config import Config
 
 from carillon.api.credentials import AccessKey, KeyRing
 from carillon.api.errors import AwsError
-from carillon.api.protocol import Api, RawCall, Service, Settings, SignatureVerifier, caller, operation, route
+from carillon.api.protocol import Api, RawCall, RequestSettings, Service, SignatureVerifier, caller, operation, route
 from carillon.clock import SystemClock
 from carillon.errors import AlreadyExists, CarillonError, LimitExceeded, NotFound, StateConflict, Transient
 
@@ -241,7 +241,7 @@ def serving(api: Any) -> Iterator[int]:
 
 
 @contextmanager
-def serving_toys(settings: Settings) -> Iterator[Served]:
+def serving_toys(settings: RequestSettings) -> Iterator[Served]:
     toys = Toys(ToyTasks(), ToyDomains(), ToyStreams(), ToyMedia())
     verifier = SignatureVerifier(KeyRing([KEY]), "us-east-1", SystemClock())
     with serving(Api(toys.services(), verifier, settings)) as port:
@@ -251,14 +251,14 @@ def serving_toys(settings: Settings) -> Iterator[Served]:
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     """One server for the tests of a module, which verifies signatures."""
-    with serving_toys(Settings(max_body_bytes=4096, linger_seconds=0.2)) as served:
+    with serving_toys(RequestSettings(max_body_bytes=4096, linger_seconds=0.2)) as served:
         yield served
 
 
 @pytest.fixture
 def impatient() -> Iterator[Served]:
     """A server that waits for hardly anything."""
-    with serving_toys(Settings(read_seconds=0.1, linger_seconds=0.1)) as served:
+    with serving_toys(RequestSettings(read_seconds=0.1, linger_seconds=0.1)) as served:
         yield served
 
 

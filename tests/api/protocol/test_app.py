@@ -198,7 +198,7 @@ def test_query_members_arrive_typed(served: Any, voice: Any) -> None:
         voice.list_voice_profile_domains(MaxResults=0)
 
 
-def test_a_modelled_operation_that_is_not_covered_says_what_is(pipelines: Any, video: Any) -> None:
+def test_a_modeled_operation_that_is_not_covered_says_what_is(pipelines: Any, video: Any) -> None:
     with pytest.raises(pipelines.exceptions.BadRequestException, match=r"CreateMediaCapturePipeline.*StopSpeaker"):
         pipelines.create_media_capture_pipeline(SourceArn="arn")
     with pytest.raises(ClientError, match=r"CreateSignalingChannel.*ListStreams") as caught:

@@ -7,7 +7,7 @@ import anyio
 import pytest
 import structlog
 
-from carillon.api.protocol import Api, Service, Settings, operation
+from carillon.api.protocol import Api, RequestSettings, Service, operation
 from carillon.errors import InvalidRequest
 
 
@@ -104,7 +104,7 @@ async def test_a_reader_that_takes_nothing_is_not_waited_for() -> None:
         if message["type"] == "http.response.body":
             await anyio.sleep_forever()
 
-    api = Api([Service("kinesis-video-media", [Endless()])], None, Settings(write_seconds=0.01))
+    api = Api([Service("kinesis-video-media", [Endless()])], None, RequestSettings(write_seconds=0.01))
     body = b'{"StreamName":"s","StartSelector":{"StartSelectorType":"NOW"}}'
     messages = [{"type": "http.request", "body": body}]
 

@@ -1,7 +1,7 @@
 import pytest
 
 from carillon.api.protocol.parsing import parse_query
-from carillon.api.protocol.routing import Match, Router
+from carillon.api.protocol.routing import RouteMatch, Router
 from carillon.api.protocol.validation import BrokenConstraint
 
 
@@ -23,7 +23,7 @@ def router() -> Router[str]:
     return router
 
 
-def find(router: Router[str], method: str, path: str, query: str = "") -> Match[str] | None:
+def find(router: Router[str], method: str, path: str, query: str = "") -> RouteMatch[str] | None:
     return router.find(method, path.encode(), parse_query(query.encode()))
 
 

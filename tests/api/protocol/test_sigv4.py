@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from carillon.api.credentials import AccessKey, KeyRing
 from carillon.api.errors import AwsError
-from carillon.api.protocol.sigv4 import Head, SignatureVerifier
+from carillon.api.protocol.sigv4 import RequestHead, SignatureVerifier
 from carillon.clock import ManualClock, SystemClock
 
 # AWS's published Signature Version 4 test suite: its key, scope and time, and each case's request and signature.
@@ -28,8 +28,8 @@ def header(*values: bytes) -> list[tuple[bytes, bytes]]:
     return [(b"my-header1", value) for value in values]
 
 
-SUITE: dict[str, tuple[Head, bytes, str]] = {
-    name: (Head(method, path, query, [HOST, *headers, DATE]), body, signature)
+SUITE: dict[str, tuple[RequestHead, bytes, str]] = {
+    name: (RequestHead(method, path, query, [HOST, *headers, DATE]), body, signature)
     for name, method, path, query, headers, body, signature in [
         ("get-vanilla", "GET", b"/", b"", [], b"", "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
         (
@@ -135,7 +135,7 @@ def suite_verifier(now: datetime = SUITE_TIME) -> SignatureVerifier:
     return SignatureVerifier(KeyRing([SUITE_KEY]), "us-east-1", ManualClock(now))
 
 
-def with_authorization(head: Head, signature: str, **changes: str) -> Head:
+def with_authorization(head: RequestHead, signature: str, **changes: str) -> RequestHead:
     parts = {
         "algorithm": "AWS4-HMAC-SHA256",
         "Credential": "AKIDEXAMPLE/20150830/us-east-1/service/aws4_request",
@@ -145,7 +145,7 @@ def with_authorization(head: Head, signature: str, **changes: str) -> Head:
     }
     algorithm = parts.pop("algorithm")
     value = f"{algorithm} " + ", ".join(f"{name}={part}" for name, part in parts.items() if part)
-    return Head(head.method, head.raw_path, head.raw_query, [*head.headers, (b"authorization", value.encode())])
+    return RequestHead(head.method, head.raw_path, head.raw_query, [*head.headers, (b"authorization", value.encode())])
 
 
 @pytest.mark.parametrize("case", SUITE)
@@ -192,7 +192,7 @@ def test_credentials_that_will_not_do_are_refused_before_the_body(
 @pytest.mark.parametrize("date", [b"", b"2015-08-30T12:36:00Z", b"20150830T126000Z", b"yesterday", b"20150830T123600"])
 @pytest.mark.parametrize("name", [b"x-amz-date", b"date"])
 def test_a_request_must_say_when_it_was_signed(name: bytes, date: bytes) -> None:
-    head = Head("GET", b"/", b"", [HOST, (name, date)])
+    head = RequestHead("GET", b"/", b"", [HOST, (name, date)])
     with pytest.raises(AwsError, match="20261122T101530Z") as caught:
         suite_verifier().claim(with_authorization(head, VANILLA_SIGNATURE), "service")
     assert caught.value.shape == "IncompleteSignatureException"
@@ -209,7 +209,7 @@ def test_a_signature_lives_for_five_minutes(minutes: float, problem: str) -> Non
 
 def test_a_date_header_can_stand_for_x_amz_date() -> None:
     for date in (b"Sun, 30 Aug 2015 12:36:00 GMT", b"20150830T123600Z"):
-        head = Head("GET", b"/", b"", [HOST, (b"date", date)])
+        head = RequestHead("GET", b"/", b"", [HOST, (b"date", date)])
         claim = suite_verifier().claim(with_authorization(head, "0" * 64), "service")
         with pytest.raises(AwsError, match="does not match"):
             claim.verify_body(b"")
@@ -217,14 +217,14 @@ def test_a_date_header_can_stand_for_x_amz_date() -> None:
 
 def test_a_declared_hash_must_be_the_bodys() -> None:
     for declared in (b"UNSIGNED-PAYLOAD", hashlib.sha256(b"other").hexdigest().encode(), b"\xff", b""):
-        head = Head("GET", b"/", b"", [HOST, DATE, (b"x-amz-content-sha256", declared)])
+        head = RequestHead("GET", b"/", b"", [HOST, DATE, (b"x-amz-content-sha256", declared)])
         claim = suite_verifier().claim(with_authorization(head, VANILLA_SIGNATURE), "service")
         with pytest.raises(AwsError, match="is not the SHA-256 of the body"):
             claim.verify_body(b"")
 
 
 def test_an_unread_body_may_not_be_signed_in_pieces() -> None:
-    head = Head("GET", b"/", b"", [HOST, DATE, (b"x-amz-content-sha256", b"STREAMING-AWS4-HMAC-SHA256-PAYLOAD")])
+    head = RequestHead("GET", b"/", b"", [HOST, DATE, (b"x-amz-content-sha256", b"STREAMING-AWS4-HMAC-SHA256-PAYLOAD")])
     claim = suite_verifier().claim(with_authorization(head, VANILLA_SIGNATURE), "service")
     with pytest.raises(AwsError, match="UNSIGNED-PAYLOAD or"):
         claim.verify_unread()
@@ -239,16 +239,16 @@ def test_secrets_and_signatures_are_in_no_repr() -> None:
 KEY = AccessKey("CRLNTEST", "secret/+=")
 
 
-def signed_by_botocore(method: str, url: str, body: bytes, headers: dict[str, str], service: str) -> Head:
+def signed_by_botocore(method: str, url: str, body: bytes, headers: dict[str, str], service: str) -> RequestHead:
     request = AWSRequest(method, url, data=body, headers=headers)
     SigV4Auth(Credentials(KEY.access_key_id, KEY.secret_access_key), service, "eu-west-1").add_auth(request)
     target = url.split("/", 3)[3]
     path, _, query = target.partition("?")
     sent = [(name.lower().encode(), value.encode()) for name, value in request.headers.items()]
-    return Head(method, f"/{path}".encode(), query.encode(), [(b"host", b"localhost:1"), *sent])
+    return RequestHead(method, f"/{path}".encode(), query.encode(), [(b"host", b"localhost:1"), *sent])
 
 
-def verify(head: Head, service: str, body: bytes | None) -> str:
+def verify(head: RequestHead, service: str, body: bytes | None) -> str:
     claim = SignatureVerifier(KeyRing([KEY]), "eu-west-1", SystemClock()).claim(head, service)
     if body is None:
         claim.verify_unread()
@@ -273,7 +273,7 @@ def test_whatever_botocore_signs_is_accepted_and_nothing_else(
     url = f"{path}?{percent_encode_sequence(query)}" if query else path
     head = signed_by_botocore("POST", url, body, {"x-amz-meta": value.strip(), "content-type": "a/b"}, "chime")
     assert verify(head, "chime", body) == KEY.access_key_id
-    other = Head(head.method, head.raw_path + b"x", head.raw_query, head.headers)
+    other = RequestHead(head.method, head.raw_path + b"x", head.raw_query, head.headers)
     with pytest.raises(AwsError, match="does not match"):
         verify(other, "chime", body)
     with pytest.raises(AwsError, match="does not match"):
@@ -336,13 +336,13 @@ NAMES = st.sampled_from([b"host", b"date", b"x-amz-date", b"authorization", b"x-
 )
 def test_whatever_anybody_claims_is_refused_in_words(headers: Any, path: bytes, query: bytes) -> None:
     with pytest.raises(AwsError):
-        verify(Head("GET", path, query, headers), "chime", b"")
+        verify(RequestHead("GET", path, query, headers), "chime", b"")
 
 
 @given(path=st.binary(max_size=24), query=st.binary(max_size=24), value=st.binary(max_size=24))
 def test_any_bytes_have_a_canonical_form(path: bytes, query: bytes, value: bytes) -> None:
     assume(b"X-Amz-" not in query)  # signed in the header and in the query is refused before
-    head = Head("GET", path, query, [HOST, DATE, (b"my-header1", value)])
+    head = RequestHead("GET", path, query, [HOST, DATE, (b"my-header1", value)])
     claim = suite_verifier().claim(with_authorization(head, "0" * 64), "service")
     with pytest.raises(AwsError, match="does not match"):
         claim.verify_body(b"")

@@ -11,7 +11,7 @@ from botocore.credentials import Credentials
 
 from carillon.api.credentials import AccessKey, KeyRing
 from carillon.api.errors import AwsError
-from carillon.api.protocol.sigv4 import Head, SignatureVerifier
+from carillon.api.protocol.sigv4 import RequestHead, SignatureVerifier
 from carillon.clock import ManualClock
 
 KEY = AccessKey("CRLNTEST", "secret/+=")
@@ -34,23 +34,23 @@ class Presigner(SigV4QueryAuth):
         return hashlib.sha256(self.body).hexdigest()
 
 
-def presigned(key: AccessKey = KEY, token: str | None = None, seconds: int = 60, body: bytes = b"") -> Head:
+def presigned(key: AccessKey = KEY, token: str | None = None, seconds: int = 60, body: bytes = b"") -> RequestHead:
     request = AWSRequest("GET", f"{URL}?max-results=5&next-token=a%2Fb")
     credentials = Credentials(key.access_key_id, key.secret_access_key, token)
     signer = Presigner(credentials, "chime", "us-east-1", seconds)
     signer.body = body
     signer.add_auth(request)
-    return Head("GET", b"/voice-profile-domains", request.url.partition("?")[2].encode(), [HOST])
+    return RequestHead("GET", b"/voice-profile-domains", request.url.partition("?")[2].encode(), [HOST])
 
 
-def signed(key: AccessKey, token: str | None) -> Head:
+def signed(key: AccessKey, token: str | None) -> RequestHead:
     request = AWSRequest("GET", URL)
     SigV4Auth(Credentials(key.access_key_id, key.secret_access_key, token), "chime", "us-east-1").add_auth(request)
     sent = [(name.lower().encode(), value.encode()) for name, value in request.headers.items()]
-    return Head("GET", b"/voice-profile-domains", b"", [HOST, *sent])
+    return RequestHead("GET", b"/voice-profile-domains", b"", [HOST, *sent])
 
 
-def refusal(head: Head, after: timedelta = timedelta(), body: bytes = b"") -> AwsError:
+def refusal(head: RequestHead, after: timedelta = timedelta(), body: bytes = b"") -> AwsError:
     with pytest.raises(AwsError) as caught:
         verifier(after).claim(head, "chime").verify_body(body)
     return caught.value
@@ -62,9 +62,9 @@ def test_a_presigned_url_is_accepted_and_nothing_else_in_it() -> None:
     claim.verify_body(b"")
     assert claim.access_key_id == KEY.access_key_id
     for raw_query in (head.raw_query.replace(b"max-results=5", b"max-results=6"), head.raw_query + b"&x=1"):
-        assert refusal(Head("GET", head.raw_path, raw_query, [HOST])).shape == "InvalidSignatureException"
-    assert refusal(Head("POST", head.raw_path, head.raw_query, [HOST])).shape == "InvalidSignatureException"
-    assert refusal(Head("GET", head.raw_path, head.raw_query, [(b"host", b"other")])).shape
+        assert refusal(RequestHead("GET", head.raw_path, raw_query, [HOST])).shape == "InvalidSignatureException"
+    assert refusal(RequestHead("POST", head.raw_path, head.raw_query, [HOST])).shape == "InvalidSignatureException"
+    assert refusal(RequestHead("GET", head.raw_path, head.raw_query, [(b"host", b"other")])).shape
 
 
 def test_the_body_of_a_presigned_request_is_signed_too() -> None:
@@ -105,7 +105,7 @@ def test_within_its_life_a_signature_may_be_used_again() -> None:
 )
 def test_a_query_that_is_not_whole_is_refused_in_words(old: bytes, new: bytes, message: str) -> None:
     head = presigned()
-    refused = refusal(Head("GET", head.raw_path, head.raw_query.replace(old, new), [HOST]))
+    refused = refusal(RequestHead("GET", head.raw_path, head.raw_query.replace(old, new), [HOST]))
     assert refused.shape == "IncompleteSignatureException"
     assert message in refused.message
 
@@ -113,24 +113,24 @@ def test_a_query_that_is_not_whole_is_refused_in_words(old: bytes, new: bytes, m
 def test_the_host_must_be_signed_and_the_scope_ours() -> None:
     head = presigned()
     for old, new in ((b"SignedHeaders=host", b"SignedHeaders=date"), (b"us-east-1", b"us-west-2"), (b"chime", b"sqs")):
-        refused = refusal(Head("GET", head.raw_path, head.raw_query.replace(old, new), [HOST]))
+        refused = refusal(RequestHead("GET", head.raw_path, head.raw_query.replace(old, new), [HOST]))
         assert refused.shape == "InvalidSignatureException"
 
 
 def test_one_way_of_signing_at_a_time() -> None:
     head = presigned()
-    both = Head("GET", head.raw_path, head.raw_query, [*signed(KEY, None).headers])
+    both = RequestHead("GET", head.raw_path, head.raw_query, [*signed(KEY, None).headers])
     assert refusal(both).shape == "IncompleteSignatureException"
     header = signed(KEY, None)
     authorization = dict(header.headers)[b"authorization"]
-    twice = Head("GET", header.raw_path, b"", [*header.headers, (b"authorization", authorization)])
+    twice = RequestHead("GET", header.raw_path, b"", [*header.headers, (b"authorization", authorization)])
     assert refusal(twice).shape == "IncompleteSignatureException"
 
 
 def test_more_signed_headers_than_anybody_sends_are_refused_before_they_are_looked_at() -> None:
     head = presigned()
     many = head.raw_query.replace(b"SignedHeaders=host", b"SignedHeaders=host" + b"%3Bx" * 64)
-    assert "At most 64" in refusal(Head("GET", head.raw_path, many, [HOST])).message
+    assert "At most 64" in refusal(RequestHead("GET", head.raw_path, many, [HOST])).message
 
 
 @pytest.mark.parametrize("make", [presigned, signed])

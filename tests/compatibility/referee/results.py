@@ -23,7 +23,7 @@ class Results:
         self._passed[client].add(f"{service} {operation}")
 
     def refused(self, service: str, operation: str, requests: int) -> None:
-        """Note that so many requests, each breaking one constraint of an operation, were refused as modelled."""
+        """Note that so many requests, each breaking one constraint of an operation, were refused as modeled."""
         self._broken[f"{service} {operation}"] = requests
 
     def write(self) -> None:

@@ -106,7 +106,7 @@ class Wire:
         made._connection.close()
 
     def call(self, service: str, name: str, values: shapes.Input) -> Answer:
-        """Send a modelled request."""
+        """Send a modeled request."""
         return self.send(write(service, name, values))
 
     def signed(self, request: Request) -> dict[str, str]:

@@ -11,11 +11,11 @@ import soundfile
 
 from carillon.audio import Pcm
 from carillon.evaluation.calls.files import BadCall, call_files
-from carillon.evaluation.calls.follow import CallHeard, follow
+from carillon.evaluation.calls.follow import CallAnalysis, follow
 from carillon.evaluation.calls.page import page, write_pages
 from carillon.evaluation.calls.show import show_calls
-from carillon.evaluation.tone.clips import Ears
-from carillon.inference import Habit, Said, Sound, VadState
+from carillon.evaluation.tone.clips import ToneModels
+from carillon.inference import AcousticJudgment, SpeakerBaseline, VadState, WordsJudgment
 from carillon.storage.permissions import exposed
 
 RATE_HZ = 8_000
@@ -29,13 +29,13 @@ class LoudnessVad:
 class CalmTone:
     id = "calm"
 
-    def hear(self, speech: Pcm, habit: Habit, /) -> tuple[Sound, Habit]:
-        return Sound((0.1, 0.8, 0.1), 0.5), habit
+    def hear(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
+        return AcousticJudgment((0.1, 0.8, 0.1), 0.5), baseline
 
 
 class Angry:
-    def hear(self, speech: Pcm, /) -> Said:
-        return Said(f"<b>{len(speech) / 16_000:.0f} & more</b>", 3, (1.0, 0.0, 0.0))
+    def hear(self, speech: Pcm, /) -> WordsJudgment:
+        return WordsJudgment(f"<b>{len(speech) / 16_000:.0f} & more</b>", 3, (1.0, 0.0, 0.0))
 
 
 def _written(folder: Path) -> Path:
@@ -54,17 +54,17 @@ def folder(tmp_path: Path) -> Path:
     return _written(tmp_path)
 
 
-def _heard(folder: Path, ears: Ears) -> CallHeard:
+def _heard(folder: Path, ears: ToneModels) -> CallAnalysis:
     (file,) = call_files(folder)
     return follow(file, ears, ("calm", "angry"))
 
 
 @pytest.fixture(scope="module")
-def call(tmp_path_factory: pytest.TempPathFactory) -> CallHeard:
-    return _heard(_written(tmp_path_factory.mktemp("call")), Ears(LoudnessVad(), CalmTone(), Angry()))
+def call(tmp_path_factory: pytest.TempPathFactory) -> CallAnalysis:
+    return _heard(_written(tmp_path_factory.mktemp("call")), ToneModels(LoudnessVad(), CalmTone(), Angry()))
 
 
-def test_both_parties_are_followed(call: CallHeard) -> None:
+def test_both_parties_are_followed(call: CallAnalysis) -> None:
     caller, shop = call.parties
     assert (caller.name, shop.name) == ("caller", "shop")
     assert caller.speech_seconds == pytest.approx(16, abs=0.6)
@@ -74,21 +74,21 @@ def test_both_parties_are_followed(call: CallHeard) -> None:
     assert caller.reports[-1].overall.negative > caller.by_sound[-1].overall.negative
 
 
-def test_words_stand_where_they_were_said(call: CallHeard) -> None:
+def test_words_stand_where_they_were_said(call: CallAnalysis) -> None:
     said = [(item.begin_seconds, item.end_seconds) for item in call.parties[0].understood]
     for found, true in zip(said, [(2, 6), (10.5, 19), (25, 28)], strict=True):
         assert found == pytest.approx(true, abs=0.3)
 
 
 def test_without_words_there_is_one_tone(folder: Path) -> None:
-    party = _heard(folder, Ears(LoudnessVad(), CalmTone(), None)).parties[0]
+    party = _heard(folder, ToneModels(LoudnessVad(), CalmTone(), None)).parties[0]
     assert party.reports
     assert party.by_sound == party.understood == []
 
 
 def test_a_mono_call_is_one_party(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "mono.wav", np.zeros(RATE_HZ), RATE_HZ)
-    call = _heard(tmp_path, Ears(LoudnessVad(), CalmTone(), None))
+    call = _heard(tmp_path, ToneModels(LoudnessVad(), CalmTone(), None))
     assert [party.name for party in call.parties] == ["both parties"]
     assert "both parties" in page(call)
 
@@ -113,7 +113,7 @@ class _Reader(HTMLParser):
         self.text += data
 
 
-def test_the_page_is_whole_and_words_are_nothing_but_text(call: CallHeard, tmp_path: Path) -> None:
+def test_the_page_is_whole_and_words_are_nothing_but_text(call: CallAnalysis, tmp_path: Path) -> None:
     (path,) = write_pages([call], tmp_path / "pages")
     assert exposed([tmp_path / "pages"]) == []
     assert path.name == "one.flac.html"
@@ -127,7 +127,7 @@ def test_the_page_is_whole_and_words_are_nothing_but_text(call: CallHeard, tmp_p
     assert "prefers-color-scheme" in path.read_text() or "color-scheme: light dark" in path.read_text()
 
 
-def test_every_report_is_in_the_row_in_which_it_came(call: CallHeard) -> None:
+def test_every_report_is_in_the_row_in_which_it_came(call: CallAnalysis) -> None:
     rows = page(call).split('<td class="time">')[1:]
     assert len(rows) == 8
     assert ["negative " in row for row in rows] == [False] * 3 + [True] * 5
@@ -136,7 +136,7 @@ def test_every_report_is_in_the_row_in_which_it_came(call: CallHeard) -> None:
     assert "help" in rows[5]
 
 
-def test_words_are_on_the_page_and_nowhere_else(call: CallHeard, capsys: pytest.CaptureFixture[str]) -> None:
+def test_words_are_on_the_page_and_nowhere_else(call: CallAnalysis, capsys: pytest.CaptureFixture[str]) -> None:
     for as_json in (True, False):
         show_calls([call], as_json=as_json)
         said = capsys.readouterr().out
@@ -166,14 +166,14 @@ def test_turns_that_cannot_be_read_say_why(turns: str, said: str, folder: Path) 
 @pytest.mark.parametrize("rate_hz", [6_000, 96_000])
 def test_a_call_at_a_rate_that_the_product_does_not_take_is_resampled(tmp_path: Path, rate_hz: int) -> None:
     soundfile.write(tmp_path / "a.wav", np.zeros((rate_hz, 2)), rate_hz)
-    heard = _heard(tmp_path, Ears(LoudnessVad(), CalmTone(), None))
+    heard = _heard(tmp_path, ToneModels(LoudnessVad(), CalmTone(), None))
     assert (heard.seconds, len(heard.parties)) == (1.0, 2)
 
 
 def test_files_that_are_no_calls_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(BadCall, match="Put wav or flac files there"):
         call_files(tmp_path)
-    ears = Ears(LoudnessVad(), CalmTone(), None)
+    ears = ToneModels(LoudnessVad(), CalmTone(), None)
     soundfile.write(tmp_path / "a.wav", np.zeros((100, 6)), RATE_HZ)
     with pytest.raises(BadCall, match="6 channels"):
         _heard(tmp_path, ears)

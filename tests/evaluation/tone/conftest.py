@@ -10,8 +10,8 @@ import soundfile
 
 from carillon.audio import Pcm
 from carillon.evaluation.manifest import read_manifest
-from carillon.evaluation.tone.clips import Ears, Person, people_of
-from carillon.inference import Habit, Probabilities, Said, Sound, VadState
+from carillon.evaluation.tone.clips import Person, ToneModels, people_of
+from carillon.inference import AcousticJudgment, Probabilities, SpeakerBaseline, VadState, WordsJudgment
 
 HZ = {"negative": 500, "neutral": 1_000, "positive": 2_000}
 SURE: dict[str, Probabilities] = {"negative": (0.8, 0.1, 0.1), "neutral": (0.1, 0.8, 0.1), "positive": (0.1, 0.1, 0.8)}
@@ -32,12 +32,12 @@ class PitchTone:
     def __init__(self) -> None:
         self.heard: list[tuple[float, float]] = []
 
-    def hear(self, speech: Pcm, habit: Habit, /) -> tuple[Sound, Habit]:
+    def hear(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
         seconds = len(speech) / 16_000
-        self.heard.append((seconds, habit.seconds))
+        self.heard.append((seconds, baseline.seconds))
         strongest = np.abs(np.fft.rfft(speech)).argmax() / seconds
         label = min(HZ, key=lambda label: abs(HZ[label] - strongest))
-        return Sound(SURE[label], 0.5), Habit(habit.seconds + seconds, np.zeros(1, np.float32))
+        return AcousticJudgment(SURE[label], 0.5), SpeakerBaseline(baseline.seconds + seconds, np.zeros(1, np.float32))
 
 
 class GladWords:
@@ -46,9 +46,9 @@ class GladWords:
     def __init__(self) -> None:
         self.heard: list[float] = []
 
-    def hear(self, speech: Pcm, /) -> Said:
+    def hear(self, speech: Pcm, /) -> WordsJudgment:
         self.heard.append(len(speech) / 16_000)
-        return Said("wonderful <&>", 1, (0.0, 0.0, 1.0))
+        return WordsJudgment("wonderful <&>", 1, (0.0, 0.0, 1.0))
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def words() -> GladWords:
 
 
 @pytest.fixture
-def ears(tone: PitchTone, words: GladWords) -> Ears:
-    return Ears(LoudnessVad(), tone, words)
+def ears(tone: PitchTone, words: GladWords) -> ToneModels:
+    return ToneModels(LoudnessVad(), tone, words)
 
 
 MakePeople = Callable[..., list[Person]]

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from carillon.evaluation.manifest import BadManifest, Recording
-from carillon.evaluation.tone.clips import Ears, HeardTwice, answers, people_of
-from carillon.inference import Habit, fuse
+from carillon.evaluation.manifest import BadManifest, ManifestRecording
+from carillon.evaluation.tone.clips import JudgmentCache, ToneModels, answers, people_of
+from carillon.inference import SpeakerBaseline, fuse
 
 # The fixtures `people`, `ears`, `tone` and `words` are in conftest.py: a pitch for each tone.
 
@@ -17,19 +17,19 @@ SURE_POSITIVE = (0.1, 0.1, 0.8)
 MakePeople = Callable[..., Any]
 
 
-def test_a_clip_is_heard_alone_and_after_the_others(people: MakePeople, ears: Ears, tone: Any) -> None:
+def test_a_clip_is_heard_alone_and_after_the_others(people: MakePeople, ears: ToneModels, tone: Any) -> None:
     (anna,) = people(("anna", "positive", "2"), ("anna", "negative", "2"), ("anna", "neutral", "2"))
     found = list(answers(anna, "wideband", ears))
     for answer in found:
         assert answer.alone is not None
         assert int(np.argmax(answer.alone[False])) == answer.clip.truth
         assert answer.after_others == answer.alone, "the fake does not care"
-    known = [habit for _, habit in tone.heard]
+    known = [baseline for _, baseline in tone.heard]
     assert known[::2] == [0, 0, 0]
     assert known[1::2] == pytest.approx([0, 2, 4], abs=0.3)
 
 
-def test_words_are_fused_as_a_live_call_does(people: MakePeople, ears: Ears, words: Any) -> None:
+def test_words_are_fused_as_a_live_call_does(people: MakePeople, ears: ToneModels, words: Any) -> None:
     (anna,) = people(("anna", "positive", "2"))
     (answer,) = answers(anna, "telephone", ears)
     assert answer.alone is not None
@@ -37,7 +37,9 @@ def test_words_are_fused_as_a_live_call_does(people: MakePeople, ears: Ears, wor
     assert words.heard == pytest.approx([2], abs=0.2)
 
 
-def test_long_clips_are_cut_into_utterances_and_pieces(people: MakePeople, ears: Ears, tone: Any, words: Any) -> None:
+def test_long_clips_are_cut_into_utterances_and_pieces(
+    people: MakePeople, ears: ToneModels, tone: Any, words: Any
+) -> None:
     (anna,) = people(("anna", "positive", "45"))
     (answer,) = answers(anna, "wideband", ears)
     assert answer.alone is not None
@@ -49,7 +51,9 @@ def test_long_clips_are_cut_into_utterances_and_pieces(people: MakePeople, ears:
 @pytest.mark.parametrize(
     ("language", "is_english"), [("en", True), ("en-GB", True), ("English", True), ("", True), ("de", False)]
 )
-def test_only_english_has_words(language: str, is_english: bool, people: MakePeople, ears: Ears, words: Any) -> None:
+def test_only_english_has_words(
+    language: str, is_english: bool, people: MakePeople, ears: ToneModels, words: Any
+) -> None:
     (anna,) = people(("anna", "positive", "2", language), columns=("language",))
     (answer,) = answers(anna, "wideband", ears)
     assert answer.alone is not None
@@ -59,7 +63,7 @@ def test_only_english_has_words(language: str, is_english: bool, people: MakePeo
 
 
 @pytest.mark.parametrize("seconds", ["0.003", "0.3"])
-def test_a_clip_that_is_too_short_is_skipped(seconds: str, people: MakePeople, ears: Ears) -> None:
+def test_a_clip_that_is_too_short_is_skipped(seconds: str, people: MakePeople, ears: ToneModels) -> None:
     (anna,) = people(("anna", "positive", seconds))
     for band in ("wideband", "telephone"):
         (answer,) = answers(anna, band, ears)  # type: ignore[arg-type]  # both are bands
@@ -67,14 +71,14 @@ def test_a_clip_that_is_too_short_is_skipped(seconds: str, people: MakePeople, e
         assert answer.after_others is None
 
 
-def test_a_clip_without_any_sound_is_refused_as_by_every_command(people: MakePeople, ears: Ears) -> None:
+def test_a_clip_without_any_sound_is_refused_as_by_every_command(people: MakePeople, ears: ToneModels) -> None:
     (anna,) = people(("anna", "positive", "0"))
     with pytest.raises(BadManifest, match="holds no sound"):
         list(answers(anna, "telephone", ears))
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 11_025, 22_050, 44_100, 96_000])
-def test_any_rate_is_heard(rate_hz: int, people: MakePeople, ears: Ears) -> None:
+def test_any_rate_is_heard(rate_hz: int, people: MakePeople, ears: ToneModels) -> None:
     (anna,) = people(("anna", "neutral", "2"), rate_hz=rate_hz)
     for band in ("wideband", "telephone"):
         found = list(answers(anna, band, ears))  # type: ignore[arg-type]  # both are bands
@@ -82,7 +86,7 @@ def test_any_rate_is_heard(rate_hz: int, people: MakePeople, ears: Ears) -> None
         assert all(answer.alone is not None and np.argmax(answer.alone[False]) == 1 for answer in found)
 
 
-def test_both_channels_of_a_clip_are_heard(tmp_path: Path, ears: Ears) -> None:
+def test_both_channels_of_a_clip_are_heard(tmp_path: Path, ears: ToneModels) -> None:
     tone = 0.3 * np.sin(2 * np.pi * 2_000 * np.arange(32_000) / 16_000)
     soundfile.write(tmp_path / "a.flac", np.stack([np.zeros(32_000), tone], axis=1), 16_000)
     (anna,) = people_of([_line(tmp_path / "a.flac", "positive")])
@@ -129,16 +133,22 @@ def test_a_line_that_cannot_be_used_says_what_to_do(lines: list[tuple[str, str, 
         people_of([_line(Path(path), valence, corpus=corpus) for path, valence, corpus in lines])
 
 
-def _line(path: Path, valence: str, *, corpus: str = "acted", session: str = "") -> Recording:
+def _line(path: Path, valence: str, *, corpus: str = "acted", session: str = "") -> ManifestRecording:
     labels = {"path": path.name, "speaker": "anna", "valence": valence, "corpus": corpus, "session": session}
-    return Recording(path, "anna", labels)
+    return ManifestRecording(path, "anna", labels)
 
 
-def test_what_two_listeners_ask_for_is_judged_once(ears: Ears, tone: Any) -> None:
-    heard_twice = HeardTwice(tone)
+def test_what_two_listeners_ask_for_is_judged_once(ears: ToneModels, tone: Any) -> None:
+    heard_twice = JudgmentCache(tone)
     one, other = np.full(16_000, 0.1, np.float32), np.full(16_000, 0.2, np.float32)
-    habit = Habit(3.0, np.zeros(1, np.float32))
-    for speech, known in ((one, Habit()), (one, Habit()), (one, habit), (other, habit), (one, habit)):
+    baseline = SpeakerBaseline(3.0, np.zeros(1, np.float32))
+    for speech, known in (
+        (one, SpeakerBaseline()),
+        (one, SpeakerBaseline()),
+        (one, baseline),
+        (other, baseline),
+        (one, baseline),
+    ):
         _, after = heard_twice.hear(speech, known)
         assert after.seconds == known.seconds + 1
     assert [seconds for _, seconds in tone.heard] == [0, 3, 3]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from carillon.evaluation.tone import ToneReport, show_tone, write_tone_report
-from carillon.evaluation.tone.clips import Ears
+from carillon.evaluation.tone.clips import ToneModels
 from carillon.evaluation.tone.evaluation import known_corpora, listen
 from carillon.evaluation.tone.figures import figures_of
 from carillon.evaluation.tone.report import page
@@ -18,7 +18,7 @@ from carillon.evaluation.tone.show import notes_on, rows_of, warnings_on
 
 
 @pytest.fixture
-def report(people: Callable[..., Any], ears: Ears) -> ToneReport:
+def report(people: Callable[..., Any], ears: ToneModels) -> ToneReport:
     crowd = people(("anna", "negative", "12"), ("anna", "neutral", "2"), ("<bert>", "negative", "2"))
     figures = figures_of(listen(crowd, ears, 1))
     return ToneReport("a & b", {}, "head-1", "asr-1", "", ("emodb",), (), 2, 3, figures)
@@ -114,7 +114,7 @@ def test_without_words_the_report_says_why(report: ToneReport) -> None:
 
 
 def test_where_everybody_is_neutral_it_says_how_often_that_is_called_a_mood(
-    people: Callable[..., Any], ears: Ears
+    people: Callable[..., Any], ears: ToneModels
 ) -> None:
     figures = figures_of(listen(people(("anna", "neutral", "12"), ("bert", "neutral", "2")), ears, 1))
     report = ToneReport("readers", {}, "head-1", "", "", ("emodb",), (), 2, 3, figures)

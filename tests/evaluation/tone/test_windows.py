@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from carillon.evaluation.tone.clips import Ears
+from carillon.evaluation.tone.clips import ToneModels
 from carillon.evaluation.tone.evaluation import listen
 from carillon.evaluation.tone.figures import figures_of
 from carillon.evaluation.tone.windows import windows
@@ -15,7 +15,7 @@ MakePeople = Callable[..., Any]
 ANNA = [("anna", valence, "4") for valence in ("negative", "neutral", "positive") for _ in range(8)]
 
 
-def test_clips_of_one_tone_fill_windows(people: MakePeople, ears: Ears) -> None:
+def test_clips_of_one_tone_fill_windows(people: MakePeople, ears: ToneModels) -> None:
     (anna,) = people(*ANNA)
     found = windows(anna, "telephone", ears)
     # 6 clips of 4 s and their pauses fill 27.6 s; the other 2 have less than 10 s of speech.
@@ -28,28 +28,30 @@ def test_clips_of_one_tone_fill_windows(people: MakePeople, ears: Ears) -> None:
             assert said is None or said[True][2] > said[False][2], "its words are glad"
 
 
-def test_in_a_call_the_speaker_is_known_from_the_windows_before(people: MakePeople, ears: Ears, tone: Any) -> None:
+def test_in_a_call_the_speaker_is_known_from_the_windows_before(
+    people: MakePeople, ears: ToneModels, tone: Any
+) -> None:
     (anna,) = people(*(clip for number, clip in enumerate(ANNA) if number % 8 < 6))
-    bare = Ears(ears.vad, tone, None)
+    bare = ToneModels(ears.vad, tone, None)
     windows(anna, "wideband", bare)
-    longest = max(habit for _, habit in tone.heard)
+    longest = max(baseline for _, baseline in tone.heard)
     assert longest == pytest.approx(3 * 24, abs=8)
 
 
-def test_a_clip_that_is_longer_than_a_window_is_cut(people: MakePeople, ears: Ears) -> None:
+def test_a_clip_that_is_longer_than_a_window_is_cut(people: MakePeople, ears: ToneModels) -> None:
     (anna,) = people(("anna", "neutral", "50"))
     (window,) = windows(anna, "wideband", ears)
     assert window.alone is not None
     assert np.argmax(window.alone[False]) == 1
 
 
-def test_nobody_is_heard_in_a_band_that_was_not_recorded(people: MakePeople, ears: Ears) -> None:
+def test_nobody_is_heard_in_a_band_that_was_not_recorded(people: MakePeople, ears: ToneModels) -> None:
     (anna,) = people(("anna", "neutral", "12"), rate_hz=8_000)
     assert windows(anna, "wideband", ears) == []
     assert len(windows(anna, "telephone", ears)) == 1
 
 
-def test_whatever_the_threads_the_figures_are_the_same(people: MakePeople, ears: Ears) -> None:
+def test_whatever_the_threads_the_figures_are_the_same(people: MakePeople, ears: ToneModels) -> None:
     crowd = people(*ANNA[:7], ("bert", "positive", "12"), ("bert", "neutral", "0.2"))
     one, other = (figures_of(listen(crowd, ears, threads)) for threads in (1, 3))
     assert one == other

@@ -11,7 +11,17 @@ from typing import Final
 import av
 import numpy as np
 
-from carillon.matroska import AUDIO, BlockRead, ClusterStarted, Demuxer, Event, Muxer, SegmentStarted, Track, TracksRead
+from carillon.matroska import (
+    AUDIO,
+    BlockRead,
+    ClusterStarted,
+    Demuxer,
+    MatroskaEvent,
+    Muxer,
+    SegmentStarted,
+    Track,
+    TracksRead,
+)
 from carillon.matroska.elements import UNKNOWN_SIZE_CLUSTER, UNKNOWN_SIZE_SEGMENT
 
 PCM: Final = {"pcm_s16le": 2, "pcm_s16be": 2, "pcm_f32le": 4, "pcm_f64le": 8, "pcm_alaw": 1, "pcm_mulaw": 1}
@@ -99,7 +109,7 @@ def _declared_anew(data: bytes, tracks: Sequence[Track]) -> bytes:
     return data[: theirs.start] + header[ours.start : ours.end] + data[theirs.end :]
 
 
-def _events(data: bytes) -> list[Event]:
+def _events(data: bytes) -> list[MatroskaEvent]:
     return Demuxer().feed(data)
 
 
@@ -121,7 +131,7 @@ def read(data: bytes) -> Heard:
     return Heard(tracks, frames)
 
 
-def presented(events: Sequence[Event]) -> list[Frame]:
+def presented(events: Sequence[MatroskaEvent]) -> list[Frame]:
     """Return our blocks with the times at which they are to be heard, in whole milliseconds as ffmpeg rounds them."""
     declared = [track for event in events if isinstance(event, TracksRead) for track in event.tracks]
     delays = {track.number: (track.codec_delay_ns + _NANOS_PER_MILLI // 2) // _NANOS_PER_MILLI for track in declared}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from struct import pack
 
-from carillon.matroska import UNKNOWN_SIZE_SEGMENT, Demuxer, Event, Limits
+from carillon.matroska import UNKNOWN_SIZE_SEGMENT, Demuxer, Limits, MatroskaEvent
 from carillon.matroska import elements as ids
 from carillon.matroska.elements import write_element, write_id, write_text, write_uint, write_vint
 
@@ -18,7 +18,7 @@ def simple_block(data: bytes, relative: int = 0, track: int = 1, flags: int = 0x
     return write_element(ids.SIMPLE_BLOCK, write_vint(track) + pack(">hB", relative, flags) + data)
 
 
-def demux(pieces: Iterable[bytes], *limits: Limits) -> list[Event]:
+def demux(pieces: Iterable[bytes], *limits: Limits) -> list[MatroskaEvent]:
     demuxer = Demuxer(*limits)
     events = [event for piece in pieces for event in demuxer.feed(piece)]
     return events + demuxer.end()

@@ -13,14 +13,14 @@ import pytest
 from anyio import create_tcp_listener, fail_after
 from anyio.abc import SocketAttribute
 
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 from carillon.notifications import (
     SINKS,
     Event,
     EventRefused,
+    NotificationSettings,
     PipelineEventType,
     SendFailed,
-    Settings,
     SinkTarget,
     open_senders,
     pipeline_event,
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.anyio
 
 ACCOUNT = "123456789012"
 REGION = "us-west-2"  # not the default one: the target's ARN decides
-PATIENT: Final = Settings(connect_seconds=120.0, send_seconds=120.0)
+PATIENT: Final = NotificationSettings(connect_seconds=120.0, send_seconds=120.0)
 """Time is none of the claim: a busy machine may take it."""
 MakeEvent = Callable[..., Event]
 
@@ -267,7 +267,7 @@ async def test_records_of_one_task_share_a_partition_key(peer: Kinesis, make_eve
 async def test_a_bus_gets_type_detail_and_our_own_source(peer: Peer) -> None:
     target = SinkTarget(peer.kind, peer.create())
     event = pipeline_event(
-        Place(REGION, ACCOUNT),
+        AwsAccount(REGION, ACCOUNT),
         pipeline_id="p",
         pipeline_arn="arn:aws:chime:us-west-2:123456789012:media-pipeline/p",
         event_type=PipelineEventType.IN_PROGRESS,

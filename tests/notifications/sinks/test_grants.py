@@ -11,12 +11,12 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from carillon.notifications import SINKS, Event, SendFailed, Settings, SinkTarget, open_senders
+from carillon.notifications import SINKS, Event, NotificationSettings, SendFailed, SinkTarget, open_senders
 from carillon.notifications.sinks.aws import AwsClients
 
 pytestmark = pytest.mark.anyio
 
-PATIENT: Final = Settings(connect_seconds=120.0, send_seconds=120.0)
+PATIENT: Final = NotificationSettings(connect_seconds=120.0, send_seconds=120.0)
 """Time is none of the claim: a busy machine may take it."""
 DOCS: Final = Path(__file__).parents[3] / "docs/operating.md"
 ROLE: Final = {

@@ -16,12 +16,20 @@ import pytest
 from anyio import create_task_group, create_tcp_listener, fail_after, move_on_after
 from anyio.abc import SocketAttribute
 
-from carillon.notifications import SINKS, Event, EventRefused, SendFailed, Settings, SinkTarget, open_senders
+from carillon.notifications import (
+    SINKS,
+    Event,
+    EventRefused,
+    NotificationSettings,
+    SendFailed,
+    SinkTarget,
+    open_senders,
+)
 
 pytestmark = pytest.mark.anyio
 
 SECRET: Final = "kept-from-logs"
-PATIENT: Final = Settings(connect_seconds=120.0, send_seconds=120.0)
+PATIENT: Final = NotificationSettings(connect_seconds=120.0, send_seconds=120.0)
 """Time is none of the claim: a busy machine may take it."""
 EVENT: Final = Event(
     "Id-1",
@@ -112,13 +120,13 @@ def stranger(keys: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stranger]:
         thread.join(120)
 
 
-async def _send(kind: str, settings: Settings | None = None, times: int = 1) -> None:
+async def _send(kind: str, settings: NotificationSettings | None = None, times: int = 1) -> None:
     async with open_senders(settings or PATIENT) as senders:
         for _ in range(times):
             await senders[kind].send(TARGETS[kind], EVENT)
 
 
-async def _failure(kind: str, settings: Settings | None = None) -> str:
+async def _failure(kind: str, settings: NotificationSettings | None = None) -> str:
     with pytest.raises(SendFailed) as failed:
         await _send(kind, settings)
     assert SECRET not in str(failed.value)
@@ -327,7 +335,7 @@ async def test_an_endpoint_that_never_answers_is_a_failed_send_in_time(
     async with await create_tcp_listener(local_host="127.0.0.1") as silent:  # the kernel accepts, nobody answers
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.extra(SocketAttribute.local_port)}")
         with fail_after(120):
-            assert "timeout" in await _failure(kind, Settings(send_seconds=0.1))
+            assert "timeout" in await _failure(kind, NotificationSettings(send_seconds=0.1))
 
 
 async def test_answers_that_nobody_reads_hold_no_connections(stranger: Stranger) -> None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from carillon.audio import Embedding
 from carillon.clock import ManualClock
-from carillon.profiles import Domain, DomainNotFound, Profiles, Settings
+from carillon.profiles import Domain, DomainNotFound, Profiles, ProfileSettings
 from carillon.profiles.tables import domains, enrolled_voices, removed_voices
 from carillon.storage import Database, SealBroken
 
@@ -36,7 +36,7 @@ async def test_a_restart_knows_the_same_voices(
     before = await profiles.search(domain.id, voice(3), MODEL)
     assert len(before) == 10
     assert await open_profiles().search(domain.id, voice(3), MODEL) == before
-    compact = open_profiles(Settings(int8_above=5))
+    compact = open_profiles(ProfileSettings(int8_above=5))
     assert await compact.search(domain.id, voice(3), MODEL) == before
 
 
@@ -160,7 +160,7 @@ async def test_a_row_that_was_tampered_with_is_an_error_and_not_a_gap(
 async def test_memory_holds_so_many_embeddings_and_no_more(
     profiles: Profiles, open_profiles: Open, hear: Hear, voice: Voice
 ) -> None:
-    room = open_profiles(Settings(resident_profiles=5))
+    room = open_profiles(ProfileSettings(resident_profiles=5))
     made = [await profiles.create_domain(f"d{number}", None, KEY) for number in range(3)]
     for number in range(9):
         await hear(f"task-{number}", made[number % 3].id, number)
@@ -214,7 +214,7 @@ async def test_a_voice_is_compared_with_those_of_its_band_and_with_what_a_teleph
     profiles: Profiles, open_profiles: Open, domain: Domain, hear: Hear, voice: Voice
 ) -> None:
     await hear("phone", domain.id, 1)
-    await hear("headset", domain.id, 2, band="wb", twin=3)
+    await hear("headset", domain.id, 2, band="wb", narrowband=3)
     await hear("imported", domain.id, 4, band="wb")
     phone, headset, imported = [await profiles.enroll(task_id) for task_id in ("phone", "headset", "imported")]
 
@@ -226,16 +226,16 @@ async def test_a_voice_is_compared_with_those_of_its_band_and_with_what_a_teleph
     assert await channels(1, "tel") == {(phone.id, "tel")}
     assert await channels(1, "wb") == {(phone.id, "cross")}
     assert await channels(2, "wb") == {(headset.id, "wb")}
-    assert await channels(2, "tel") == set()  # the twin stands for it
+    assert await channels(2, "tel") == set()  # the narrowband embedding stands for it
     assert await channels(3, "tel") == {(headset.id, "cross")}
     assert await channels(3, "wb") == set()
-    assert await channels(4, "tel") == {(imported.id, "cross")}  # without a twin its own must do
+    assert await channels(4, "tel") == {(imported.id, "cross")}  # without a narrowband embedding its own must do
 
 
 async def test_a_refreshed_voice_takes_its_twin_along(
     profiles: Profiles, domain: Domain, hear: Hear, voice: Voice
 ) -> None:
-    await hear("first", domain.id, 1, band="wb", twin=2)
+    await hear("first", domain.id, 1, band="wb", narrowband=2)
     profile = await profiles.enroll("first")
     assert (await profiles.search(domain.id, voice(2), MODEL))[0].score > 0.99
     await hear("second", domain.id, 3)

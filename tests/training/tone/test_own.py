@@ -12,8 +12,8 @@ from typer.testing import CliRunner, Result
 
 from carillon.cli import app
 from carillon.evaluation.manifest import read_manifest
-from carillon.evaluation.tone.clips import Ears, answers, people_of
-from carillon.inference import Models, Settings
+from carillon.evaluation.tone.clips import ToneModels, answers, people_of
+from carillon.inference import Models, ModelSettings
 from carillon.inference.tone import LABELS
 from carillon.training.tone.clips import UNKNOWN, Clips
 from carillon.training.tone.heads import LIGHT
@@ -30,7 +30,7 @@ CORPUS = 'made, "as it were"\\'  # people name their corpora as they like
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, recordings: Path) -> Path:
-    folder = tmp_path_factory.mktemp("labelled")
+    folder = tmp_path_factory.mktemp("labeled")
     rows = []
     for call, channel in PEOPLE:
         samples, rate_hz = soundfile.read(recordings / f"{call}.flac", dtype="float32")
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, recordings: Path) -> Path:
                 soundfile.write(folder / name, played[begin : begin + round(CLIP_SECONDS * rate_hz)], rate_hz)
                 rows.append((name, f"{call}-{channel}", CORPUS, valence, "CC0-1.0", "yes"))
     with (folder / "manifest.csv").open("w", newline="") as file:
-        columns = ("path", "speaker", "corpus", "valence", "licence", "commercial_use")
+        columns = ("path", "speaker", "corpus", "valence", "license", "commercial_use")
         csv.writer(file).writerows([columns, *rows])
     return folder
 
@@ -85,8 +85,8 @@ def test_a_head_is_written_with_its_card_and_what_it_does_on_people_held_out(tra
 
 def test_a_server_hears_what_the_head_learned(folder: Path, trained: tuple[Path, Result]) -> None:
     out, _ = trained
-    models = Models(Settings(directory=str(out), tone="made-1", words="off"))
-    ears = Ears(models.vad, models.tone, None)
+    models = Models(ModelSettings(directory=str(out), tone="made-1", words="off"))
+    ears = ToneModels(models.vad, models.tone, None)
     people = people_of(read_manifest(folder, ("corpus", "valence")))
     right = [
         LABELS[int(np.argmax(answer.after_others[False]))] == answer.clip.recording.labels["valence"]

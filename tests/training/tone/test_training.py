@@ -1,12 +1,12 @@
-"""A head out of labelled clips: it hears people whom it never heard, and is written as it is."""
+"""A head out of labeled clips: it hears people whom it never heard, and is written as it is."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from carillon.inference.catalog import Catalog
-from carillon.inference.sessions import Session
+from carillon.inference.catalog import ModelCatalog
+from carillon.inference.sessions import OnnxSession
 from carillon.training.tone import Clips, Name, Recipe, train, write_head
 from carillon.training.tone.calibrating import softmax
 from carillon.training.tone.listening import PARTS
@@ -59,7 +59,7 @@ def test_what_is_written_says_what_the_head_says(tmp_path: Path) -> None:
         "habit": np.zeros((len(clips.tones), 141), np.float32),
         "seconds": np.zeros((len(clips.tones), 1), np.float32),
     }
-    (said,) = Session(Catalog(tmp_path).find("mine", "tone")).run(["probabilities"], inputs)
+    (said,) = OnnxSession(ModelCatalog(tmp_path).find("mine", "tone")).run(["probabilities"], inputs)
     scores = scores_of(trained.head, clips, histories_of(clips))["wideband", "none"]
     np.testing.assert_allclose(said, softmax(trained.calibration.of_tone(scores)), atol=1e-4)
 

@@ -5,7 +5,7 @@ Must not know who is enrolled, nor what a match is.
 """
 
 from carillon.analysis.speaker.analyzer import SpeakerAnalyzer, SpeakerModel, SpeakerState
-from carillon.analysis.speaker.embedding import Embedder, embed_piece, embed_speech, twin_embedding
+from carillon.analysis.speaker.embedding import Embedder, embed_piece, embed_speech, narrowband_embedding
 from carillon.analysis.speaker.findings import (
     EarlyIdentificationReady,
     IdentificationReady,
@@ -30,5 +30,5 @@ __all__ = [
     "VoiceprintReady",
     "embed_piece",
     "embed_speech",
-    "twin_embedding",
+    "narrowband_embedding",
 ]

@@ -1,9 +1,8 @@
 """Who is speaking: gather speech, embed it at 10 s to search with and at 20 s to remember.
 
 Speech is embedded in pieces of 5 s, each as soon as it is complete, and a longer stretch is the mean of its pieces.
-That knows people apart as well as embedding the whole does (speechocean762 at 10 s: equal error rate 0.02 % or less on
-wideband and on telephone, either way), but when the tenth second arrives only the last five have to be computed, and
-the voiceprint reuses what the identification computed.
+That knows people apart as well as embedding the whole does (docs/speaker-search.md), but when the tenth second arrives
+only the last five have to be computed, and the voiceprint reuses what the identification computed.
 
 Two extensions, off by default: from 2 s of speech on, what there is is embedded to look who it may be; and once the
 caller is identified, later speech is compared with that of the identification: is it still the same person? Whatever
@@ -17,15 +16,15 @@ from typing import Final, Protocol, Self
 import numpy as np
 
 from carillon.analysis.packing import pack, unpack
-from carillon.analysis.settings import Settings
-from carillon.analysis.speaker.continuity import CHECKED_SAMPLES, CYCLE_SAMPLES, Continuity, Evidence
+from carillon.analysis.settings import AnalysisSettings
+from carillon.analysis.speaker.continuity import CHECKED_SAMPLES, CYCLE_SAMPLES, Continuity, LogLikelihoodRatio
 from carillon.analysis.speaker.embedding import (
     PIECE_SAMPLES,
     Embedder,
     embed_pieces,
     embed_speech,
     mean_of,
-    twin_embedding,
+    narrowband_embedding,
 )
 from carillon.analysis.speaker.findings import (
     EarlyIdentificationReady,
@@ -38,7 +37,15 @@ from carillon.analysis.speaker.findings import (
     VoiceprintReady,
 )
 from carillon.analysis.speaker.quality import NoiseState, quality_of
-from carillon.analysis.speech import FRAME_SAMPLES, GateState, Heard, SpeechGate, VadModel, band_of, twin_of
+from carillon.analysis.speech import (
+    FRAME_SAMPLES,
+    GateState,
+    JudgedFrames,
+    SpeechGate,
+    VadModel,
+    band_of,
+    narrowband_of,
+)
 from carillon.audio import MODEL_RATE_HZ, Band, Embedding, Pcm, Pcm16, from_pcm16
 
 EARLY_SECONDS: Final = (2, 3, 4, 5, 7)
@@ -47,7 +54,7 @@ EARLY_SECONDS: Final = (2, 3, 4, 5, 7)
 _STATE_VERSION: Final = 3
 
 
-class SpeakerModel(Embedder, Evidence, Protocol):
+class SpeakerModel(Embedder, LogLikelihoodRatio, Protocol):
     """One with a name: embeddings of models with other names do not compare."""
 
     def embed_once(self, speech: Pcm, band: Band, /) -> Embedding:
@@ -117,11 +124,11 @@ class SpeakerAnalyzer:
         speaker: SpeakerModel,
         rate_hz: int,
         state: SpeakerState | None = None,
-        settings: Settings | None = None,
+        settings: AnalysisSettings | None = None,
     ) -> None:
         state = state or SpeakerState()
         state = state if state.speaker_id == speaker.id else _anew(state, speaker.id)
-        self._settings = settings = settings or Settings()
+        self._settings = settings = settings or AnalysisSettings()
         self.state = state if settings.speaker_change_confidence else _unwatched(state)
         self._speaker = speaker
         self._gate = SpeechGate(vad, rate_hz, self.state.gate, settings)
@@ -132,15 +139,15 @@ class SpeakerAnalyzer:
 
     @property
     def is_done(self) -> bool:
-        """Tell whether nothing more can be found: the voiceprint is made, no change looked for; or the audio ended."""
+        """Return whether nothing more can be found: a voiceprint, with no change looked for, or the end."""
         return self.state.is_done
 
     def stop_looking(self) -> None:
-        """Take note that who it is was found early: until the identification nothing more is to be looked for."""
+        """Stop looking for early answers: who it is was found, and nothing more is needed until the identification."""
         self.state = replace(self.state, early_count=len(EARLY_SECONDS))
 
     def interrupt(self, rate_hz: int) -> list[SpeakerFinding]:
-        """Take note that the samples that come next do not adjoin those that came, or have another rate.
+        """Mark a gap: the samples that come next do not adjoin those that came, or have another rate.
 
         Raises:
             UnsupportedRate: the rate is out of range.
@@ -166,7 +173,7 @@ class SpeakerAnalyzer:
         self._forget(is_done=True)
         return findings
 
-    def _gathered(self, heard: Heard) -> list[SpeakerFinding]:
+    def _gathered(self, heard: JudgedFrames) -> list[SpeakerFinding]:
         """Take frames, up to each that completes the speech that something waits for, and see to that."""
         findings: list[SpeakerFinding] = []
         while len(heard.is_speech) and not self.is_done:
@@ -188,7 +195,7 @@ class SpeakerAnalyzer:
         whole_piece = (have // PIECE_SAMPLES + 1) * PIECE_SAMPLES
         return min(n for n in (*self._looks, self._to_identify, self._to_remember, whole_piece) if n > have)
 
-    def _staged(self, heard: Heard) -> list[SpeakerFinding]:
+    def _staged(self, heard: JudgedFrames) -> list[SpeakerFinding]:
         """Take frames before the voiceprint is made."""
         state = self.state
         speech = np.concatenate([state.speech, heard.speech])[: self._to_remember]
@@ -207,7 +214,7 @@ class SpeakerAnalyzer:
         if len(speech) == self._to_remember:
             findings.append(remembered := self._judged("voiceprint", speech))
             if isinstance(remembered, VoiceprintReady) and self.state.continuity is not None:
-                continuity = replace(self.state.continuity, twin=remembered.twin)
+                continuity = replace(self.state.continuity, narrowband=remembered.narrowband)
                 self.state = replace(self.state, continuity=continuity)
             self._forget(is_done=self.state.continuity is None)
         return findings
@@ -242,12 +249,12 @@ class SpeakerAnalyzer:
         self.state = replace(self.state, speech=rest, watched_samples=self.state.watched_samples + len(whole))
         if continuity.voice is None:
             voice = embed_speech(self._speaker, whole) * np.float32(len(whole) / PIECE_SAMPLES)
-            twin = twin_embedding(self._speaker, whole, band_of(whole))
-            self.state = replace(self.state, continuity=Continuity(voice, band_of(whole), twin))
+            narrowband = narrowband_embedding(self._speaker, whole, band_of(whole))
+            self.state = replace(self.state, continuity=Continuity(voice, band_of(whole), narrowband))
             return []
         piece, band = whole[-CHECKED_SAMPLES:], band_of(whole)
         if continuity.band == "tel" and band == "wb":
-            piece, band = twin_of(piece), "tel"
+            piece, band = narrowband_of(piece), "tel"
         embedding = self._speaker.embed_once(from_pcm16(piece), band)
         return self._compared(embedding, band, self.state.watched_samples)
 
@@ -283,7 +290,7 @@ class SpeakerAnalyzer:
         seconds, band = len(speech) / MODEL_RATE_HZ, band_of(speech)
         if stage == "identification":
             return IdentificationReady(embedding, seconds, band)
-        return VoiceprintReady(embedding, speech, seconds, band, twin_embedding(self._speaker, speech, band))
+        return VoiceprintReady(embedding, speech, seconds, band, narrowband_embedding(self._speaker, speech, band))
 
     def _embedding(self, speech: Pcm16, pieces: Sequence[Embedding]) -> Embedding:
         whole = len(speech) // PIECE_SAMPLES

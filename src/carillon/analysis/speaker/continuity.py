@@ -4,7 +4,8 @@ Of each 6 s of speech the last 3 s are embedded and compared, and the cosines ar
 rule: before each comparison somebody else may have taken over, with a small probability; the odds that somebody did are
 then multiplied by what the cosine says. So one odd sentence is outweighed by the next ones, and a change shows within
 two comparisons. What is surely the caller's joins what is compared with: a voice may change its mood within a call.
-Where the line changes, the same person would seem to be another: by telephone, a wideband voice's twin is what counts.
+Where the line changes, the same person would seem to be another: by telephone, a wideband voice's narrowband embedding
+is what counts.
 
 Source: A. N. Shiryaev, "On optimum methods in quickest detection problems", 1963.
 """
@@ -15,8 +16,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from carillon.audio import MODEL_RATE_HZ, Band, Embedding
-from carillon.inference import Channel
+from carillon.audio import MODEL_RATE_HZ, Band, BandPair, Embedding
 
 CYCLE_SAMPLES: Final = 6 * MODEL_RATE_HZ
 CHECKED_SAMPLES: Final = 3 * MODEL_RATE_HZ
@@ -34,11 +34,11 @@ _WEIGHT: Final = np.float32(0.2)
 """Of such speech, beside a piece of 5 s of the identification."""
 
 
-class Evidence(Protocol):
+class LogLikelihoodRatio(Protocol):
     """What a speaker model knows of its own cosines."""
 
-    def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: Channel, /) -> float:
-        """Tell how much likelier a cosine is of one voice than of two, as a natural logarithm."""
+    def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: BandPair, /) -> float:
+        """Return how much likelier a cosine is of one voice than of two, as a natural logarithm."""
         ...
 
 
@@ -50,7 +50,7 @@ class Continuity:
     """(d,) sum of the speech that is taken for one person's, in pieces of 5 s; None until there is some."""
     band: Band = "wb"
     """How that was heard."""
-    twin: Embedding | None = field(default=None, repr=False)
+    narrowband: Embedding | None = field(default=None, repr=False)
     """(d,) the same as a telephone would carry it; None for a telephone's, and until it is known."""
     odds: float = 0.0
     """That somebody else speaks now."""
@@ -60,13 +60,13 @@ class Continuity:
         """Return the probability that somebody else speaks now, in [0, 1]."""
         return self.odds / (1.0 + self.odds)
 
-    def after(self, piece: Embedding, band: Band, evidence: Evidence) -> "Continuity":
+    def after(self, piece: Embedding, band: Band, evidence: LogLikelihoodRatio) -> "Continuity":
         """Return what is known once another (d,) piece, L2 norm 1, was heard.
 
         Nothing more where it does not compare: there is no voice yet, or none that was heard in its band.
         """
         is_same_band = band == self.band
-        voice = self.voice if is_same_band else self.twin if band == "tel" else None
+        voice = self.voice if is_same_band else self.narrowband if band == "tel" else None
         if voice is None:
             return self
         score = float(voice @ piece) / float(np.linalg.norm(voice))

@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from carillon.analysis.speech import band_of, twin_of
+from carillon.analysis.speech import band_of, narrowband_of
 from carillon.audio import MODEL_RATE_HZ, Band, Embedding, Pcm, Pcm16, from_pcm16
 
 PIECE_SAMPLES: Final = 5 * MODEL_RATE_HZ
@@ -38,13 +38,13 @@ def embed_speech(speaker: Embedder, speech: Pcm16) -> Embedding:
     return mean_of(speaker, embed_pieces(speaker, speech), speech[whole * PIECE_SAMPLES :])
 
 
-def twin_embedding(speaker: Embedder, speech: Pcm16, band: Band) -> Embedding | None:
+def narrowband_embedding(speaker: Embedder, speech: Pcm16, band: Band) -> Embedding | None:
     """Embed (n,) speech at 16 kHz, n >= 8_000, as a telephone would have carried it; None if one did.
 
-    Wideband speech and the telephone's are told apart by the model as if they were two voices, a little: enrolled wide
-    and searched by telephone, speechocean762 at 5 s has an equal error rate of 2.4 %, and of 1.3 % with the twin.
+    Embeddings of one voice in wideband and by telephone differ a little; this one is nearer to those by telephone
+    (docs/speaker-search.md has by how much).
     """
-    return embed_speech(speaker, twin_of(speech)) if band == "wb" else None
+    return embed_speech(speaker, narrowband_of(speech)) if band == "wb" else None
 
 
 def mean_of(speaker: Embedder, pieces: Sequence[Embedding], rest: Pcm16) -> Embedding:

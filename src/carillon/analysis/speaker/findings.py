@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from carillon.analysis.speaker.quality import Fault
+from carillon.analysis.speaker.quality import QualityFault
 from carillon.audio import Band, Embedding, Pcm16
 
 Stage: TypeAlias = Literal["identification", "voiceprint"]
@@ -36,7 +36,7 @@ class VoiceprintReady:
     """(n,) int16 at 16 kHz: what the embedding was made from, kept for the day the model changes."""
     speech_seconds: float
     band: Band
-    twin: Embedding | None = field(repr=False)
+    narrowband: Embedding | None = field(repr=False)
     """Of the same speech as a telephone would carry it; None if a telephone did."""
 
 
@@ -54,7 +54,7 @@ class UnfitSpeech:
     """A stage had speech enough, but none that a person can be known by."""
 
     stage: Stage
-    fault: Fault
+    fault: QualityFault
     message: str
     """Says to people what is wrong and what to do."""
 

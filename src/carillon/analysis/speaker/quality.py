@@ -12,11 +12,11 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from carillon.analysis.settings import Settings
-from carillon.analysis.speech import Heard
+from carillon.analysis.settings import AnalysisSettings
+from carillon.analysis.speech import JudgedFrames
 from carillon.audio import Embedding, Pcm16
 
-Fault: TypeAlias = Literal["clipped", "noisy", "two voices"]
+QualityFault: TypeAlias = Literal["clipped", "noisy", "two voices"]
 
 FULL_SCALE: Final = 31_900
 """Where 16-bit samples count as cut off: G.711 mu-law ends at 32124, A-law at 32256."""
@@ -41,7 +41,7 @@ class NoiseState:
         default_factory=_no_levels, repr=False
     )  # (48,) frames by level, 2 dB each, 0 dBFS last
 
-    def after(self, heard: Heard) -> "NoiseState":
+    def after(self, heard: JudgedFrames) -> "NoiseState":
         """Return what is known once the frames of `heard` are counted."""
         quiet = heard.frames[~heard.is_speech].astype(np.float32)
         if not len(quiet):
@@ -60,7 +60,7 @@ class NoiseState:
 
 
 @dataclass(frozen=True, slots=True)
-class Quality:
+class SpeechQuality:
     """What was measured of a stretch of speech."""
 
     clipped_share: float
@@ -70,7 +70,7 @@ class Quality:
     agreement: float | None
     """The least cosine between two pieces of 5 s, in [-1, 1]; None for a single one."""
 
-    def fault(self, settings: Settings) -> tuple[Fault, str] | None:
+    def fault(self, settings: AnalysisSettings) -> tuple[QualityFault, str] | None:
         """Return what makes the speech unfit and how to say so, None if it is fit."""
         if self.clipped_share > settings.most_clipped_share:
             return "clipped", (
@@ -87,13 +87,13 @@ class Quality:
         return None
 
 
-def quality_of(speech: Pcm16, pieces: Sequence[Embedding], noise: NoiseState) -> Quality:
+def quality_of(speech: Pcm16, pieces: Sequence[Embedding], noise: NoiseState) -> SpeechQuality:
     """Measure (n,) speech, n >= 1, its pieces of 5 s embedded already, and the noise around it."""
     power, noise_power = float(np.mean(speech.astype(np.float32) ** 2)), noise.power
     ratio = None
     if noise_power is not None:
         ratio = float(10 * np.log10(max(power - noise_power, 1e-3) / noise_power))
-    return Quality(
+    return SpeechQuality(
         clipped_share=float(np.mean(np.abs(speech.astype(np.int32)) >= FULL_SCALE)),
         signal_to_noise_db=ratio,
         agreement=min((float(one @ other) for one, other in combinations(pieces, 2)), default=None),

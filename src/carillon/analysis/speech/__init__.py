@@ -8,20 +8,20 @@ from carillon.analysis.speech.gate import (
     FRAME_SAMPLES,
     FRAME_SECONDS,
     GateState,
-    Heard,
+    JudgedFrames,
     SpeechGate,
     VadModel,
     speech_of,
 )
 from carillon.analysis.speech.resample import Resampler, ResamplerState, UnsupportedRate
 from carillon.analysis.speech.shared import SharedDetector
-from carillon.analysis.speech.telephone import twin_of
+from carillon.analysis.speech.telephone import narrowband_of
 
 __all__ = [
     "FRAME_SAMPLES",
     "FRAME_SECONDS",
     "GateState",
-    "Heard",
+    "JudgedFrames",
     "Resampler",
     "ResamplerState",
     "SharedDetector",
@@ -29,6 +29,6 @@ __all__ = [
     "UnsupportedRate",
     "VadModel",
     "band_of",
+    "narrowband_of",
     "speech_of",
-    "twin_of",
 ]

@@ -13,13 +13,11 @@ from carillon.audio import MODEL_RATE_HZ, Band, Pcm16
 _WINDOW: Final = 512
 _VOICE_HZ: Final = (300.0, 3_400.0)
 _ABOVE_HZ: Final = (4_300.0, 7_000.0)
-_LEAST_SHARE_DB: Final = (
-    -36.0
-)  # of 5 s pieces of speechocean762, 1 % of wideband and none of telephone are on the wrong side
+_LEAST_SHARE_DB: Final = -36.0  # docs/speaker-search.md has how often a piece is on the wrong side
 
 
 def band_of(speech: Pcm16) -> Band:
-    """Tell the band of (n,) speech at 16 kHz; less than 32 ms, or silence, counts as telephone."""
+    """Return the band of (n,) speech at 16 kHz; less than 32 ms, or silence, counts as telephone."""
     return "wb" if share_above_db(speech) > _LEAST_SHARE_DB else "tel"
 
 

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from carillon.analysis.settings import Settings
+from carillon.analysis.settings import AnalysisSettings
 from carillon.analysis.speech.keypad import are_key_tones
 from carillon.analysis.speech.resample import Resampler, ResamplerState
 from carillon.audio import MODEL_RATE_HZ, Pcm, Pcm16, from_pcm16, to_pcm16
@@ -54,7 +54,7 @@ def _nothing() -> Pcm16:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heard:
+class JudgedFrames:
     """A run of judged frames."""
 
     first_frame: int
@@ -69,9 +69,9 @@ class Heard:
         """Return (n,) speech, silence dropped."""
         return self.frames[self.is_speech].ravel()
 
-    def part(self, begin: int, end: int) -> "Heard":
+    def part(self, begin: int, end: int) -> "JudgedFrames":
         """Return some of its frames: from the one at `begin` to the one before `end`."""
-        return Heard(self.first_frame + begin, self.frames[begin:end], self.is_speech[begin:end])
+        return JudgedFrames(self.first_frame + begin, self.frames[begin:end], self.is_speech[begin:end])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,21 +102,21 @@ class SpeechGate:
     """
 
     def __init__(
-        self, vad: VadModel, rate_hz: int, state: GateState | None = None, settings: Settings | None = None
+        self, vad: VadModel, rate_hz: int, state: GateState | None = None, settings: AnalysisSettings | None = None
     ) -> None:
-        state, settings = state or GateState(), settings or Settings()
+        state, settings = state or GateState(), settings or AnalysisSettings()
         self._vad = vad
         self._resampler = Resampler(state.rate_hz or rate_hz, state.resampler)
         self._start, self._keep = settings.speech_start_probability, settings.speech_keep_probability
         self._hangover_frames = round(settings.speech_hangover_ms / 1000 / FRAME_SECONDS)
         self.state = state
 
-    def push(self, samples: Pcm) -> Heard:
+    def push(self, samples: Pcm) -> JudgedFrames:
         """Take (n,) samples in [-1, 1], any n; return the frames that were completed, perhaps none."""
         return self._judged(self._resampler.push(samples))
 
-    def interrupt(self, rate_hz: int) -> Heard:
-        """Take note that what comes next does not adjoin what came: judge what was held back, and listen afresh.
+    def interrupt(self, rate_hz: int) -> JudgedFrames:
+        """Mark a gap: judge what was held back, and begin afresh.
 
         Args:
             rate_hz: of the samples that come next.
@@ -130,11 +130,11 @@ class SpeechGate:
         self.state = GateState(afresh.state, rest=self.state.rest, frame_count=self.state.frame_count, rate_hz=rate_hz)
         return heard
 
-    def end(self) -> Heard:
+    def end(self) -> JudgedFrames:
         """Return the frames that the resampler still held. What does not fill a frame (under 32 ms) is dropped."""
         return self._judged(self._resampler.end())
 
-    def _judged(self, samples: Pcm) -> Heard:
+    def _judged(self, samples: Pcm) -> JudgedFrames:
         pending = np.concatenate([self.state.rest, to_pcm16(samples)])
         count = len(pending) // FRAME_SAMPLES
         frames = pending[: count * FRAME_SAMPLES].reshape(count, FRAME_SAMPLES)
@@ -154,7 +154,7 @@ class SpeechGate:
             ended_in_tone=bool(is_tone[-1]),
             idle_frames=idle[-1] if idle else self.state.idle_frames,
         )
-        return Heard(first_frame, frames, is_speech)
+        return JudgedFrames(first_frame, frames, is_speech)
 
     def _idle(self, frames: Pcm16) -> list[int]:
         """Return, of each frame, for how many frames the line has been idle, itself included; at most a second."""
@@ -197,8 +197,8 @@ def _asked(was_key: bool, is_key: bool, idle_frames: int) -> _Asked:
     return _Asked.IDLE if idle_frames >= _IDLE_FRAMES else _Asked.YES
 
 
-def speech_of(samples: Pcm, rate_hz: int, vad: VadModel, settings: Settings | None = None) -> Pcm16:
+def speech_of(samples: Pcm, rate_hz: int, vad: VadModel, settings: AnalysisSettings | None = None) -> Pcm16:
     """Return only the speech of (n,) samples, as int16 at 16 kHz: what an analyzer would gather from this recording."""
     gate = SpeechGate(vad, rate_hz, settings=settings)
-    heard: Sequence[Heard] = (gate.push(samples), gate.end())
+    heard: Sequence[JudgedFrames] = (gate.push(samples), gate.end())
     return np.concatenate([part.speech for part in heard])

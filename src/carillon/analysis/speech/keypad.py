@@ -21,8 +21,8 @@ _GROUPS: Final = tuple(slice(ceil(low / _BIN_HZ), floor(high / _BIN_HZ) + 1) for
 _FIRST_BIN: Final = 3  # an offset or hum beside the tones is neither for nor against them
 _PEAK_BINS: Final = np.arange(-2, 3)  # the main lobe of the Hann window
 _LEAST_SHARE: Final = 0.95
-"""Of a frame's power, in the two peaks: noise may be 13 dB below the tones. Of 390,000 frames of people speaking
-(speechocean762, LibriSpeech and acted emotions, wideband and telephone), 0.03 % are taken for a key."""
+"""Of a frame's power, in the two peaks: noise may be 13 dB below the tones. docs/speech-accounting.md has how
+many frames of people speaking are taken for a key."""
 _LEAST_WEAKER_SHARE: Final = 0.05
 """In the weaker peak: the groups may differ by 10 dB, which is more than lines do to them."""
 

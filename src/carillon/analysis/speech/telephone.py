@@ -44,7 +44,7 @@ def _band_limited(samples: Pcm) -> Pcm:
     return np.fft.irfft(spectrum * gain, len(samples)).astype(np.float32)
 
 
-def twin_of(speech: Pcm16) -> Pcm16:
+def narrowband_of(speech: Pcm16) -> Pcm16:
     """Return (n,) wideband speech at 16 kHz as it would have come by telephone: what a telephone call is compared with.
 
     What resampling there and back adds or drops at the end is made up for.
@@ -52,5 +52,5 @@ def twin_of(speech: Pcm16) -> Pcm16:
     resampler = Resampler(RATE_HZ)
     carried = through_telephone(from_pcm16(speech), MODEL_RATE_HZ)
     back = to_pcm16(np.concatenate([resampler.push(carried), resampler.end()]))
-    twin: Pcm16 = np.pad(back[: len(speech)], (0, max(0, len(speech) - len(back))))
-    return twin
+    narrowband: Pcm16 = np.pad(back[: len(speech)], (0, max(0, len(speech) - len(back))))
+    return narrowband

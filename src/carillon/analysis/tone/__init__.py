@@ -7,31 +7,31 @@ Start reading at `analyzer.py`; `utterance.py` says what is judged together, `av
 from carillon.analysis.tone.analyzer import ToneAnalyzer, ToneModel, ToneState, WordsModel
 from carillon.analysis.tone.averages import Label, ToneAverage
 from carillon.analysis.tone.findings import (
-    Details,
-    Spoken,
-    Talk,
+    ConversationMeasures,
+    ToneDetails,
     ToneDrifted,
     ToneFinding,
     ToneReported,
     ToneTooLittleSpeech,
+    UtteranceWords,
     VoiceDetails,
 )
 from carillon.inference import Probabilities
 
 __all__ = [
-    "Details",
+    "ConversationMeasures",
     "Label",
     "Probabilities",
-    "Spoken",
-    "Talk",
     "ToneAnalyzer",
     "ToneAverage",
+    "ToneDetails",
     "ToneDrifted",
     "ToneFinding",
     "ToneModel",
     "ToneReported",
     "ToneState",
     "ToneTooLittleSpeech",
+    "UtteranceWords",
     "VoiceDetails",
     "WordsModel",
 ]

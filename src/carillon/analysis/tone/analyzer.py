@@ -12,21 +12,21 @@ from typing import Final, Protocol, Self
 import numpy as np
 
 from carillon.analysis.packing import pack, unpack
-from carillon.analysis.settings import Settings
-from carillon.analysis.speech import FRAME_SAMPLES, FRAME_SECONDS, GateState, Heard, SpeechGate, VadModel
-from carillon.analysis.tone.averages import SAMPLES_PER_MS, Segment, ToneAverage, Total, average_of
+from carillon.analysis.settings import AnalysisSettings
+from carillon.analysis.speech import FRAME_SAMPLES, FRAME_SECONDS, GateState, JudgedFrames, SpeechGate, VadModel
+from carillon.analysis.tone.averages import SAMPLES_PER_MS, ToneAverage, ToneSegment, ToneSum, average_of
 from carillon.analysis.tone.conversation import Conversation, ConversationState
 from carillon.analysis.tone.findings import (
-    Details,
-    Spoken,
+    ToneDetails,
     ToneDrifted,
     ToneFinding,
     ToneReported,
     ToneTooLittleSpeech,
+    UtteranceWords,
 )
 from carillon.analysis.tone.utterance import LEAST_SAMPLES, Utterance
 from carillon.audio import Pcm, from_pcm16
-from carillon.inference import Habit, Said, Sound
+from carillon.inference import AcousticJudgment, SpeakerBaseline, WordsJudgment
 
 _STATE_VERSION: Final = 3
 
@@ -36,7 +36,7 @@ class ToneModel(Protocol):
 
     id: str
 
-    def hear(self, speech: Pcm, habit: Habit, /) -> tuple[Sound, Habit]:
+    def hear(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
         """Judge (n,) speech at 16 kHz, n >= 8_000; return also how the speaker usually sounds, with this blended in."""
         ...
 
@@ -44,7 +44,7 @@ class ToneModel(Protocol):
 class WordsModel(Protocol):
     """Judges an utterance by its words."""
 
-    def hear(self, speech: Pcm, /) -> Said:
+    def hear(self, speech: Pcm, /) -> WordsJudgment:
         """Understand (n,) speech at 16 kHz, 1 to 12 s of it."""
         ...
 
@@ -55,14 +55,14 @@ class ToneState:
 
     gate: GateState = field(default_factory=GateState)
     utterance: Utterance = field(default_factory=Utterance)
-    recent: tuple[Segment, ...] = ()  # judged for good, within 30 s of the last speech that was
-    total: Total = field(default_factory=Total)
-    habit: Habit = field(default_factory=Habit)
-    tone_id: str = ""  # of the model whose habit it is
+    recent: tuple[ToneSegment, ...] = ()  # judged for good, within 30 s of the last speech that was
+    total: ToneSum = field(default_factory=ToneSum)
+    baseline: SpeakerBaseline = field(default_factory=SpeakerBaseline)
+    tone_id: str = ""  # of the model whose baseline it is
     speech_frames: int = 0
     tick_count: int = 0
     is_negative: bool = False  # the overall tone is, and that was told
-    spoken: tuple[Spoken, ...] = ()  # understood since the last report
+    spoken: tuple[UtteranceWords, ...] = ()  # understood since the last report
     conversation: ConversationState | None = None
     is_done: bool = False
 
@@ -104,13 +104,13 @@ class ToneAnalyzer:
         tone: ToneModel,
         rate_hz: int,
         state: ToneState | None = None,
-        settings: Settings | None = None,
+        settings: AnalysisSettings | None = None,
         words: WordsModel | None = None,
         *,
         has_other: bool = False,
     ) -> None:
-        state, settings = state or ToneState(), settings or Settings()
-        self.state = state if state.tone_id == tone.id else replace(state, habit=Habit(), tone_id=tone.id)
+        state, settings = state or ToneState(), settings or AnalysisSettings()
+        self.state = state if state.tone_id == tone.id else replace(state, baseline=SpeakerBaseline(), tone_id=tone.id)
         self._tone, self._words, self._settings = tone, words, settings
         self._gate = SpeechGate(vad, rate_hz, state.gate, settings)
         self._conversation: Conversation | None = None
@@ -125,11 +125,11 @@ class ToneAnalyzer:
 
     @property
     def is_done(self) -> bool:
-        """Tell whether the audio ended: tone is reported as long as there is any."""
+        """Return whether the audio ended: tone is reported as long as there is any."""
         return self.state.is_done
 
     def interrupt(self, rate_hz: int) -> list[ToneFinding]:
-        """Take note that the samples that come next do not adjoin those that came, or have another rate.
+        """Mark a gap: the samples that come next do not adjoin those that came, or have another rate.
 
         Raises:
             UnsupportedRate: the rate is out of range.
@@ -167,7 +167,7 @@ class ToneAnalyzer:
         self.state = ToneState(self._gate.state, is_done=True)
         return findings
 
-    def _advanced(self, own: Heard, other: Heard | None) -> list[ToneFinding]:
+    def _advanced(self, own: JudgedFrames, other: JudgedFrames | None) -> list[ToneFinding]:
         findings: list[ToneFinding] = []
         numbers = np.arange(own.first_frame, own.first_frame + len(own.frames))
         ticks_before = ((numbers + 1) * FRAME_SAMPLES - 1) // (self._tick_ms * SAMPLES_PER_MS)
@@ -182,7 +182,7 @@ class ToneAnalyzer:
         self.state = replace(self.state, gate=self._gate.state, conversation=conversation)
         return findings
 
-    def _hear(self, heard: Heard) -> None:
+    def _hear(self, heard: JudgedFrames) -> None:
         for part, is_over in self.state.utterance.parts(heard):
             state = self.state
             speech_frames = state.speech_frames + int(part.is_speech.sum())
@@ -206,9 +206,9 @@ class ToneAnalyzer:
         utterance = self.state.utterance
         if len(utterance.unjudged) < LEAST_SAMPLES:
             return
-        sound, habit = self._tone.hear(from_pcm16(utterance.unjudged), self.state.habit)
+        sound, baseline = self._tone.hear(from_pcm16(utterance.unjudged), self.state.baseline)
         utterance = utterance.judged(sound, keeps_speech=self._words is not None)
-        self.state = replace(self.state, utterance=utterance, habit=habit)
+        self.state = replace(self.state, utterance=utterance, baseline=baseline)
 
     def _close(self) -> None:
         """End the utterance: judge the rest of it, and its words."""
@@ -224,7 +224,7 @@ class ToneAnalyzer:
         since = (recent[-1].frames[-1] + 1) * FRAME_SAMPLES - self._window_ms * SAMPLES_PER_MS if recent else 0
         spoken = state.spoken
         if said is not None and said.text and self._settings.tone_transcript:
-            spoken = (*spoken, Spoken(*utterance.span_ms, said.text))
+            spoken = (*spoken, UtteranceWords(*utterance.span_ms, said.text))
         self.state = replace(
             state,
             utterance=Utterance(),
@@ -261,11 +261,11 @@ class ToneAnalyzer:
         self.state = replace(self.state, spoken=())
         return [*drifted, report]
 
-    def _details(self, begin_ms: int | None) -> Details | None:
+    def _details(self, begin_ms: int | None) -> ToneDetails | None:
         talk = self._conversation
         if talk is None and not self._settings.tone_transcript:
             return None
-        return Details(
+        return ToneDetails(
             current=talk.since(begin_ms) if talk and begin_ms is not None else None,
             overall=talk.overall() if talk else None,
             spoken=self.state.spoken,

@@ -66,7 +66,7 @@ class ToneAverage:
 
 
 @dataclass(frozen=True, slots=True)
-class Segment:
+class ToneSegment:
     """Up to a few seconds of speech that were judged together."""
 
     frames: tuple[int, ...]
@@ -82,7 +82,7 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
-class Total:
+class ToneSum:
     """A weighted sum that grows: the whole call in a few numbers."""
 
     frames: int = 0
@@ -94,7 +94,7 @@ class Total:
     """Those whose words were understood."""
     words: float = 0.0
 
-    def plus(self, segment: Segment, frames: int) -> "Total":
+    def plus(self, segment: ToneSegment, frames: int) -> "ToneSum":
         """Return the sum with so many frames of a segment more."""
         negative, neutral, positive = (
             total + frames * math.log(max(probability, _LEAST))
@@ -102,7 +102,7 @@ class Total:
         )
         is_worded = segment.words_per_frame is not None
         is_told = self.arousal is not None and segment.arousal is not None
-        return Total(
+        return ToneSum(
             frames=self.frames + frames,
             logs=(negative, neutral, positive),
             arousal=(self.arousal or 0.0) + frames * (segment.arousal or 0.0) if is_told else None,
@@ -137,9 +137,9 @@ def judgments(speech_seconds: float) -> float:
     return MOST_JUDGMENTS * speech_seconds / (speech_seconds + HALF_SECONDS)
 
 
-def average_of(segments: Sequence[Segment], begin_ms: int, end_ms: int) -> ToneAverage | None:
+def average_of(segments: Sequence[ToneSegment], begin_ms: int, end_ms: int) -> ToneAverage | None:
     """Put together segments' speech after `begin_ms`; none of it may be later than `end_ms`. None without speech."""
-    total = Total()
+    total = ToneSum()
     for segment in segments:
         total = total.plus(segment, segment.frames_since(begin_ms * SAMPLES_PER_MS))
     return total.average(begin_ms, end_ms)

@@ -12,11 +12,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from carillon.analysis.settings import Settings
-from carillon.analysis.speech import FRAME_SAMPLES, FRAME_SECONDS, GateState, Heard, SpeechGate, VadModel
+from carillon.analysis.settings import AnalysisSettings
+from carillon.analysis.speech import FRAME_SAMPLES, FRAME_SECONDS, GateState, JudgedFrames, SpeechGate, VadModel
 from carillon.analysis.tone.averages import SAMPLES_PER_MS
-from carillon.analysis.tone.findings import Talk, VoiceDetails
-from carillon.analysis.tone.syllables import Hills
+from carillon.analysis.tone.findings import ConversationMeasures, VoiceDetails
+from carillon.analysis.tone.syllables import SyllableNuclei
 from carillon.audio import Pcm
 
 _FULL_SCALE: Final = 32_768
@@ -29,7 +29,7 @@ def _no_rows() -> _Rows:
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class VoiceSums:
     """One voice over some frames."""
 
     frames: int = 0
@@ -38,12 +38,12 @@ class Sums:
     """Of their samples' squares, at 16 bits."""
     syllables: int = 0
 
-    def plus(self, more: "Sums") -> "Sums":
+    def plus(self, more: "VoiceSums") -> "VoiceSums":
         """Add up."""
-        return Sums(self.frames + more.frames, self.power + more.power, self.syllables + more.syllables)
+        return VoiceSums(self.frames + more.frames, self.power + more.power, self.syllables + more.syllables)
 
     def of(self, frames: int) -> VoiceDetails:
-        """Say what it means in a stretch of so many frames."""
+        """Return the measures over so many frames."""
         seconds = self.frames * FRAME_SECONDS
         mean = self.power / (self.frames * FRAME_SAMPLES * _FULL_SCALE**2) if self.frames else 0.0
         return VoiceDetails(
@@ -67,10 +67,10 @@ class ConversationState:
     """Of the whole call, as long as anybody counted."""
     both: int = 0
     """Frames in which both speak."""
-    own: Sums = field(default_factory=Sums)
-    other: Sums = field(default_factory=Sums)
-    own_hills: Hills = field(default_factory=Hills)
-    other_hills: Hills = field(default_factory=Hills)
+    own: VoiceSums = field(default_factory=VoiceSums)
+    other: VoiceSums = field(default_factory=VoiceSums)
+    own_nuclei: SyllableNuclei = field(default_factory=SyllableNuclei)
+    other_nuclei: SyllableNuclei = field(default_factory=SyllableNuclei)
 
 
 class Conversation:
@@ -91,7 +91,7 @@ class Conversation:
         rate_hz: int,
         own: GateState,
         state: ConversationState | None,
-        settings: Settings,
+        settings: AnalysisSettings,
         *,
         has_other: bool,
     ) -> None:
@@ -104,25 +104,25 @@ class Conversation:
         """Return all that must be remembered across a restart."""
         return replace(self._state, gate=self._gate.state if self._gate else None)
 
-    def push(self, other: Pcm) -> Heard | None:
+    def push(self, other: Pcm) -> JudgedFrames | None:
         """Take (n,) samples of the other channel, as many as of the speaker's own; return the frames they completed."""
         return self._gate.push(other) if self._gate else None
 
-    def interrupt(self, rate_hz: int) -> Heard | None:
-        """Take note of what a SpeechGate is told by `interrupt`."""
+    def interrupt(self, rate_hz: int) -> JudgedFrames | None:
+        """Mark a gap, as `SpeechGate.interrupt` does."""
         return self._gate.interrupt(rate_hz) if self._gate else None
 
-    def end(self) -> Heard | None:
+    def end(self) -> JudgedFrames | None:
         """Return the frames that the other channel's resampler still held."""
         return self._gate.end() if self._gate else None
 
-    def hear(self, own: Heard, other: Heard | None) -> None:
+    def hear(self, own: JudgedFrames, other: JudgedFrames | None) -> None:
         """Count frames of both channels; those of the other are the same ones."""
         state = self._state
-        own_rows, own_sums, own_hills = _counted(own, state.own_hills)
-        other_rows, other_sums, other_hills = np.zeros_like(own_rows), Sums(), state.other_hills
+        own_rows, own_sums, own_nuclei = _counted(own, state.own_nuclei)
+        other_rows, other_sums, other_nuclei = np.zeros_like(own_rows), VoiceSums(), state.other_nuclei
         if other is not None:
-            other_rows, other_sums, other_hills = _counted(other, other_hills)
+            other_rows, other_sums, other_nuclei = _counted(other, other_nuclei)
         rows = np.concatenate([state.rows, np.concatenate([own_rows, other_rows], axis=1)])
         self._state = ConversationState(
             rows=rows[max(0, len(rows) - self._window_samples // FRAME_SAMPLES - 1) :],
@@ -131,29 +131,31 @@ class Conversation:
             both=state.both + int((own_rows[:, 0] * other_rows[:, 0]).sum()),
             own=state.own.plus(own_sums),
             other=state.other.plus(other_sums),
-            own_hills=own_hills,
-            other_hills=other_hills,
+            own_nuclei=own_nuclei,
+            other_nuclei=other_nuclei,
         )
 
-    def overall(self) -> Talk | None:
-        """Tell of the whole call; None before its first frame."""
+    def overall(self) -> ConversationMeasures | None:
+        """Return the measures of the whole call; None before its first frame."""
         state = self._state
         return self._talk(state.frames, state.both, state.own, state.other)
 
-    def since(self, begin_ms: int) -> Talk | None:
-        """Tell of what came after a media time at most a window ago; None if there was no frame."""
+    def since(self, begin_ms: int) -> ConversationMeasures | None:
+        """Return the measures since a media time at most a window ago; None if there was no frame."""
         first = begin_ms * SAMPLES_PER_MS // FRAME_SAMPLES  # the first one that ends after it
         rows = self._state.rows
         rows = rows[max(0, len(rows) - max(0, self._state.end_frame - first)) :].astype(np.float64)
         sums = rows.sum(axis=0)
-        own, other = (Sums(int(part[0]), int(part[1]), int(part[2])) for part in (sums[:_COLUMNS], sums[_COLUMNS:]))
+        own, other = (
+            VoiceSums(int(part[0]), int(part[1]), int(part[2])) for part in (sums[:_COLUMNS], sums[_COLUMNS:])
+        )
         return self._talk(len(rows), int((rows[:, 0] * rows[:, _COLUMNS]).sum()), own, other)
 
-    def _talk(self, frames: int, both: int, own: Sums, other: Sums) -> Talk | None:
+    def _talk(self, frames: int, both: int, own: VoiceSums, other: VoiceSums) -> ConversationMeasures | None:
         if not frames:
             return None
         has_other = self._gate is not None
-        return Talk(
+        return ConversationMeasures(
             speaker=own.of(frames),
             other=other.of(frames) if has_other else None,
             talk_over_ratio=both / frames if has_other else None,
@@ -161,12 +163,12 @@ class Conversation:
         )
 
 
-def _counted(heard: Heard, hills: Hills) -> tuple[_Rows, Sums, Hills]:
+def _counted(heard: JudgedFrames, nuclei: SyllableNuclei) -> tuple[_Rows, VoiceSums, SyllableNuclei]:
     """Return (k, 3) rows of one voice, their sums, and what counting syllables remembers."""
-    syllables, hills = hills.count(heard)
+    syllables, nuclei = nuclei.count(heard)
     powers = (heard.frames.astype(np.int64) ** 2).sum(axis=1) * heard.is_speech
-    sums = Sums(int(heard.is_speech.sum()), int(powers.sum()), int(syllables.sum()))
-    return np.stack([heard.is_speech, powers, syllables], axis=1).astype(np.float32), sums, hills
+    sums = VoiceSums(int(heard.is_speech.sum()), int(powers.sum()), int(syllables.sum()))
+    return np.stack([heard.is_speech, powers, syllables], axis=1).astype(np.float32), sums, nuclei
 
 
 def _silenced(own: GateState) -> GateState:

@@ -19,7 +19,7 @@ class VoiceDetails:
 
 
 @dataclass(frozen=True, slots=True)
-class Talk:
+class ConversationMeasures:
     """Both participants in a window."""
 
     speaker: VoiceDetails
@@ -33,7 +33,7 @@ class Talk:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class UtteranceWords:
     """The words of one utterance."""
 
     begin_ms: int
@@ -43,13 +43,13 @@ class Spoken:
 
 
 @dataclass(frozen=True, slots=True)
-class Details:
+class ToneDetails:
     """What the extensions add to a report, besides what its averages hold already."""
 
-    current: Talk | None = None
+    current: ConversationMeasures | None = None
     """None also if nobody spoke in the last 30 s of the call: the final report then tells of an older window."""
-    overall: Talk | None = None
-    spoken: tuple[Spoken, ...] = ()
+    overall: ConversationMeasures | None = None
+    spoken: tuple[UtteranceWords, ...] = ()
     """What was said since the report before, as far as it was understood by now."""
 
 
@@ -61,7 +61,7 @@ class ToneReported:
     """Of the last 30 s. In the final report, if nobody spoke so late, of the 30 s up to the last speech."""
     overall: ToneAverage
     final: bool
-    details: Details | None = None
+    details: ToneDetails | None = None
     """None where the extensions that it is for are off."""
 
 

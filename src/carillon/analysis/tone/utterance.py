@@ -11,10 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from carillon.analysis.speech import FRAME_SAMPLES, FRAME_SECONDS, Heard
-from carillon.analysis.tone.averages import SAMPLES_PER_MS, Segment
+from carillon.analysis.speech import FRAME_SAMPLES, FRAME_SECONDS, JudgedFrames
+from carillon.analysis.tone.averages import SAMPLES_PER_MS, ToneSegment
 from carillon.audio import MODEL_RATE_HZ, Pcm16
-from carillon.inference import Probabilities, Said, Sound, fuse
+from carillon.inference import AcousticJudgment, Probabilities, WordsJudgment, fuse
 
 LEAST_SAMPLES: Final = MODEL_RATE_HZ // 2
 """The least that the sound of a voice is judged by."""
@@ -37,7 +37,7 @@ class Utterance:
     """(n,) oldest first: all of it, or what is not judged yet if nobody will ask for its words."""
     frames: tuple[int, ...] = ()
     """The numbers of the frames that are not judged yet: the last ones of the speech."""
-    segments: tuple[Segment, ...] = ()
+    segments: tuple[ToneSegment, ...] = ()
     """The others, judged by their sound."""
     pause_frames: int = 0
     """Frames since the last speech."""
@@ -54,12 +54,12 @@ class Utterance:
 
     @property
     def is_long(self) -> bool:
-        """Tell whether there is enough speech to understand its words: the next pause ends it."""
+        """Return whether there is enough speech to understand its words: the next pause ends it."""
         return self.frame_count >= _LEAST_FRAMES
 
     @property
     def is_whole(self) -> bool:
-        """Tell whether all of its speech is still there."""
+        """Return whether all of its speech is still there."""
         return len(self.speech) == self.frame_count * FRAME_SAMPLES
 
     @property
@@ -68,7 +68,7 @@ class Utterance:
         frames = [frame for segment in self.segments for frame in segment.frames] + list(self.frames)
         return frames[0] * FRAME_SAMPLES // SAMPLES_PER_MS, (frames[-1] + 1) * FRAME_SAMPLES // SAMPLES_PER_MS
 
-    def parts(self, heard: Heard) -> Iterator[tuple[Heard, bool]]:
+    def parts(self, heard: JudgedFrames) -> Iterator[tuple[JudgedFrames, bool]]:
         """Cut a run of frames that goes on with this utterance after each frame that ends one.
 
         Yields:
@@ -80,7 +80,7 @@ class Utterance:
             begin = end
         yield heard.part(begin, len(heard.frames)), False
 
-    def plus(self, heard: Heard) -> "Utterance":
+    def plus(self, heard: JudgedFrames) -> "Utterance":
         """Return it with the next frames, their speech and their pauses."""
         numbers = np.flatnonzero(heard.is_speech)
         since = len(heard.frames) - 1 - int(numbers[-1]) if len(numbers) else self.pause_frames + len(heard.frames)
@@ -93,13 +93,13 @@ class Utterance:
             pause_frames=since,
         )
 
-    def judged(self, sound: Sound, *, keeps_speech: bool) -> "Utterance":
+    def judged(self, sound: AcousticJudgment, *, keeps_speech: bool) -> "Utterance":
         """Return it with the sound of its unjudged speech told."""
-        segment = Segment(self.frames, sound.probabilities, sound.arousal)
+        segment = ToneSegment(self.frames, sound.probabilities, sound.arousal)
         speech = self.speech if keeps_speech else _nothing()
         return replace(self, speech=speech, frames=(), segments=(*self.segments, segment))
 
-    def understood(self, said: Said | None) -> tuple[Segment, ...]:
+    def understood(self, said: WordsJudgment | None) -> tuple[ToneSegment, ...]:
         """Return its segments for good, their sound fused with its words if any were understood.
 
         A rest that is too short to be judged alone sounds as what came before it; without that, it is left out.
@@ -123,5 +123,5 @@ class Utterance:
                 speech = pause = 0
 
 
-def _with_words(segment: Segment, words: Probabilities, rate: float) -> Segment:
+def _with_words(segment: ToneSegment, words: Probabilities, rate: float) -> ToneSegment:
     return replace(segment, probabilities=fuse(segment.probabilities, words), words_per_frame=rate)

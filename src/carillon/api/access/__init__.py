@@ -1,21 +1,21 @@
 """Who may do what to which resource, and the record of what was done.
 
 Knows IAM's policy language and how a request names its resources; knows nothing of HTTP, and decides nothing about the
-resources themselves. Start reading at `policies.py`, then `guard.py`; `trail.py` is the record, and
+resources themselves. Start reading at `policies.py`, then `authorizer.py`; `trail.py` is the record, and
 `explanations.py` adds to it what answers were made from.
 """
 
+from carillon.api.access.authorizer import PolicyAuthorizer
 from carillon.api.access.explanations import Explanations, explanation_row
-from carillon.api.access.guard import Guard
 from carillon.api.access.names import StoredNames
-from carillon.api.access.policies import Decision, Policy, PolicyInvalid
+from carillon.api.access.policies import Policy, PolicyDecision, PolicyInvalid
 from carillon.api.access.resources import Names
 from carillon.api.access.trail import (
     COMMAND,
     TASK,
-    Settings,
-    Trail,
-    TrailRow,
+    AuditRow,
+    AuditSettings,
+    AuditTrail,
     add_to_trail,
     read_trail,
     recording,
@@ -26,16 +26,16 @@ from carillon.api.access.visibility import is_visible
 __all__ = [
     "COMMAND",
     "TASK",
-    "Decision",
+    "AuditRow",
+    "AuditSettings",
+    "AuditTrail",
     "Explanations",
-    "Guard",
     "Names",
     "Policy",
+    "PolicyAuthorizer",
+    "PolicyDecision",
     "PolicyInvalid",
-    "Settings",
     "StoredNames",
-    "Trail",
-    "TrailRow",
     "add_to_trail",
     "explanation_row",
     "is_visible",

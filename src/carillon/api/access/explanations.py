@@ -7,8 +7,8 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.analysis import SpeakerChanged
-from carillon.api.access.trail import TASK, TrailRow, add_to_trail
-from carillon.arns import Place
+from carillon.api.access.trail import TASK, AuditRow, add_to_trail
+from carillon.arns import AwsAccount
 from carillon.tasks import Identification
 
 ACTION: Final = "carillon:IdentifySpeaker"
@@ -21,28 +21,34 @@ class Explanations:
     Numbers and ids only: scores tell nothing of a voice.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
+    def __init__(self, account: AwsAccount) -> None:
+        self._account = account
 
     async def explain(self, connection: AsyncConnection, at: datetime, task_id: str, found: Identification) -> None:
         """Write down what an answer of a task was made from."""
-        await add_to_trail(connection, [explanation_row(self._place, at, task_id, found)])
+        await add_to_trail(connection, [explanation_row(self._account, at, task_id, found)])
 
     async def explain_change(
         self, connection: AsyncConnection, at: datetime, task_id: str, domain_id: str, change: SpeakerChanged
     ) -> None:
         """Write down that the voice of a call was compared with itself, and found to be another."""
-        heard = {"confidence": round(change.confidence, 4), "speech_seconds": round(change.speech_seconds, 2)}
-        await add_to_trail(connection, [_row(self._place, at, task_id, CHANGE_ACTION, domain_id, heard)])
+        details = {"confidence": round(change.confidence, 4), "speech_seconds": round(change.speech_seconds, 2)}
+        await add_to_trail(connection, [_row(self._account, at, task_id, CHANGE_ACTION, domain_id, details)])
 
 
 def explanation_row(
-    place: Place, at: datetime, asked_by: str, found: Identification, *, source: str = TASK, user: str | None = None
-) -> TrailRow:
+    account: AwsAccount,
+    at: datetime,
+    asked_by: str,
+    found: Identification,
+    *,
+    source: str = TASK,
+    user: str | None = None,
+) -> AuditRow:
     """Return the row of one answer.
 
     Args:
-        place: whose domain it is.
+        account: whose domain it is.
         at: when it was given.
         asked_by: the id of the task, or one for this occasion: in the place of a request's.
         found: what it was made from.
@@ -71,23 +77,23 @@ def explanation_row(
         "threshold": found.threshold,
         "candidates": candidates,
     }
-    return _row(place, at, asked_by, ACTION, found.domain_id, details, source)
+    return _row(account, at, asked_by, ACTION, found.domain_id, details, source)
 
 
 def _row(
-    place: Place,
+    account: AwsAccount,
     at: datetime,
     asked_by: str,
     action: str,
     domain_id: str,
     details: Mapping[str, object],
     source: str = TASK,
-) -> TrailRow:
-    return TrailRow(
+) -> AuditRow:
+    return AuditRow(
         at=at,
         access_key_id="",
         action=action,
-        resource=place.arn("chime", f"voice-profile-domain/{domain_id}"),
+        resource=account.arn("chime", f"voice-profile-domain/{domain_id}"),
         source=source,
         status=200,
         error=None,

@@ -26,7 +26,7 @@ class PolicyInvalid(InvalidRequest):
     """A policy document is not one, or says what we would not heed: better refused than misunderstood."""
 
 
-class Decision(Enum):
+class PolicyDecision(Enum):
     """What a policy says of one action on one resource."""
 
     ALLOWED = "allowed"
@@ -43,7 +43,7 @@ class _Statement:
     inverts_resource: bool
 
     def covers(self, action: str, resource: str) -> bool:
-        """Tell whether a statement speaks of an action on a resource."""
+        """Return whether a statement speaks of an action on a resource."""
         if (self.action.fullmatch(action) is None) is not self.inverts_action:
             return False
         return (self.resource.fullmatch(resource) is None) is self.inverts_resource
@@ -72,9 +72,9 @@ class Policy:
         parsed = [_parse(statement) for statement in statements]
         self._denials = tuple(statement for statement in parsed if statement.is_deny)
         self._grants = tuple(statement for statement in parsed if not statement.is_deny)
-        self._decided: dict[tuple[str, str], Decision] = {}
+        self._decided: dict[tuple[str, str], PolicyDecision] = {}
 
-    def decide(self, action: str, resource: str) -> Decision:
+    def decide(self, action: str, resource: str) -> PolicyDecision:
         """Return what the policy says.
 
         Args:
@@ -89,12 +89,12 @@ class Policy:
             known = self._decided[asked] = self._decide(action, resource)
         return known
 
-    def _decide(self, action: str, resource: str) -> Decision:
+    def _decide(self, action: str, resource: str) -> PolicyDecision:
         if any(statement.covers(action, resource) for statement in self._denials):
-            return Decision.DENIED
+            return PolicyDecision.DENIED
         if any(statement.covers(action, resource) for statement in self._grants):
-            return Decision.ALLOWED
-        return Decision.NOT_ALLOWED
+            return PolicyDecision.ALLOWED
+        return PolicyDecision.NOT_ALLOWED
 
 
 def _parse(statement: object) -> _Statement:

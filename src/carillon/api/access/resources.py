@@ -10,7 +10,7 @@ Source: AWS Service Authorization Reference, "Amazon Chime", "Amazon Kinesis Vid
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
-from carillon.arns import Arn, MalformedArn, Place
+from carillon.arns import Arn, AwsAccount, MalformedArn
 
 ANYTHING: Final = "*"
 _CONFIGURATION: Final = "media-insights-pipeline-configuration"
@@ -37,29 +37,31 @@ class Names(Protocol):
         ...
 
 
-class Need(NamedTuple):
+class RequiredPermission(NamedTuple):
     """Something that the caller must be allowed to do, and to what."""
 
     action: str
     resource: str
 
 
-async def needs(action: str, request: Mapping[str, Any], place: Place, names: Names | None) -> list[Need]:
+async def required_permissions(
+    action: str, request: Mapping[str, Any], account: AwsAccount, names: Names | None
+) -> list[RequiredPermission]:
     """Return everything that a request needs to be allowed; never empty.
 
     Args:
         action: with its prefix: `chime:GetMediaPipeline`.
         request: parsed, with AWS member names.
-        place: of our ARNs.
+        account: of our ARNs.
         names: asked for what is called by a name; None leaves names as they are, for a record of what was asked.
     """
     operation = action.partition(":")[2]
-    resources = [arn async for arn in _Reader(operation, request, place, names).resources()]
-    found = [Need(action, resource) for resource in resources or [ANYTHING]]
+    resources = [arn async for arn in _Reader(operation, request, account, names).resources()]
+    found = [RequiredPermission(action, resource) for resource in resources or [ANYTHING]]
     if operation == _CREATE_PIPELINE:
         # AWS: the resource access role reads the audio, and passing the role is what the caller must be allowed. No
         # role is assumed here, so whoever makes us listen to a stream must be allowed to hear it.
-        found += [Need("kinesisvideo:GetMedia", canonical(arn)) for arn in _streams_of(request)]
+        found += [RequiredPermission("kinesisvideo:GetMedia", canonical(arn)) for arn in _streams_of(request)]
     return found
 
 
@@ -75,10 +77,10 @@ def canonical(arn: str) -> str:
 class _Reader:
     """Reads the resources of one request."""
 
-    def __init__(self, operation: str, request: Mapping[str, Any], place: Place, names: Names | None) -> None:
+    def __init__(self, operation: str, request: Mapping[str, Any], account: AwsAccount, names: Names | None) -> None:
         self._operation = operation
         self._request = request
-        self._place = place
+        self._account = account
         self._names = names
 
     async def resources(self) -> AsyncIterator[str]:
@@ -91,7 +93,7 @@ class _Reader:
         match parameter:
             case "StreamName":
                 found = await self._names.stream_arn(value) if self._names else None
-                return found or self._place.arn("kinesisvideo", f"stream/{value}/*")
+                return found or self._account.arn("kinesisvideo", f"stream/{value}/*")
             case "Identifier" if self._operation.endswith("PipelineConfiguration"):
                 return await self._configuration(value)
             case "MediaInsightsPipelineConfigurationName":
@@ -120,7 +122,7 @@ class _Reader:
     def _chime(self, kind: str, identifier: str) -> str:
         if identifier.startswith("arn:"):
             return canonical(identifier)
-        return self._place.arn("chime", f"{kind}/{identifier}")
+        return self._account.arn("chime", f"{kind}/{identifier}")
 
 
 def _streams_of(request: Mapping[str, Any]) -> list[str]:

@@ -15,9 +15,9 @@ from anyio import CancelScope, Event, create_task_group, move_on_after, sleep
 from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.api.access.resources import canonical, needs
-from carillon.api.protocol.answered import Answered
-from carillon.arns import Place
+from carillon.api.access.resources import canonical, required_permissions
+from carillon.api.protocol.access_log import AccessLogRecord
+from carillon.arns import AwsAccount
 from carillon.bounds import Count, OptionalSeconds
 from carillon.clock import Clock
 from carillon.storage import Database, Timestamp, metadata
@@ -77,7 +77,7 @@ sa.event.listen(_rows, "after_create", _protect)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class AuditSettings:
     """What is written down of what clients do."""
 
     is_on: bool = True
@@ -93,7 +93,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class TrailRow:
+class AuditRow:
     """One line of the trail."""
 
     at: datetime
@@ -111,54 +111,54 @@ class TrailRow:
     """What an answer was made from; None for requests."""
 
 
-class Trail:
-    """Takes notes, and writes them while it is entered (see `recording`)."""
+class AuditTrail:
+    """Gathers rows, and writes them while it is entered (see `recording`)."""
 
-    def __init__(self, database: Database, place: Place, clock: Clock, settings: Settings) -> None:
+    def __init__(self, database: Database, account: AwsAccount, clock: Clock, settings: AuditSettings) -> None:
         self._database = database
-        self._place = place
+        self._account = account
         self._clock = clock
         self._settings = settings
-        self._waiting: list[TrailRow] = []
+        self._waiting: list[AuditRow] = []
         self._has_rows = Event()
         self._has_room = Event()
         self._is_closing = False
         self._strangers: dict[tuple[str, str], float] = {}
 
-    async def note(self, answered: Answered) -> None:
-        """Take note of a request if it is one to write down; waits only while too many rows do."""
-        if not self._is_notable(answered):
+    async def note(self, record: AccessLogRecord) -> None:
+        """Add a row for a request if it is one to write down; wait only while too many rows do."""
+        if not self._is_notable(record):
             return
         while len(self._waiting) >= self._settings.most_waiting and not self._is_closing:
             await self._has_room.wait()
-        action = f"{answered.family}:{answered.operation}"
+        action = f"{record.family}:{record.operation}"
         self._waiting.append(
-            TrailRow(
+            AuditRow(
                 at=self._clock.now(),
-                access_key_id=answered.caller,
+                access_key_id=record.caller,
                 action=action,
-                resource=(await self._resource(action, answered))[:_LONGEST_RESOURCE],
-                source=answered.source,
-                status=answered.status,
-                error=answered.error,
-                request_id=answered.request_id,
+                resource=(await self._resource(action, record))[:_LONGEST_RESOURCE],
+                source=record.source,
+                status=record.status,
+                error=record.error,
+                request_id=record.request_id,
             )
         )
         self._has_rows.set()
 
-    def _is_notable(self, answered: Answered) -> bool:
-        if answered.is_proven:
-            changes = bool(answered.operation) and not answered.operation.startswith(_READS)
-            return changes or answered.status in _DENIED or self._settings.reads
-        return answered.status in _DENIED and self._is_new_stranger(answered)
+    def _is_notable(self, record: AccessLogRecord) -> bool:
+        if record.is_proven:
+            changes = bool(record.operation) and not record.operation.startswith(_READS)
+            return changes or record.status in _DENIED or self._settings.reads
+        return record.status in _DENIED and self._is_new_stranger(record)
 
-    def _is_new_stranger(self, answered: Answered) -> bool:
-        """Tell whether to write down a refusal without proof of identity: one a minute for each address and reason.
+    def _is_new_stranger(self, record: AccessLogRecord) -> bool:
+        """Return whether to write down a refusal without proof of identity: one a minute for each address and reason.
 
         Anybody can cause them, so they must not be able to fill the disk.
         """
         now = self._clock.monotonic()
-        asked = (answered.source, f"{answered.caller} {answered.error}")
+        asked = (record.source, f"{record.caller} {record.error}")
         if self._strangers.get(asked, -_STRANGER_SECONDS) > now - _STRANGER_SECONDS:
             return False
         if len(self._strangers) >= _MOST_STRANGERS:
@@ -169,14 +169,14 @@ class Trail:
         self._strangers[asked] = now
         return True
 
-    async def _resource(self, action: str, answered: Answered) -> str:
-        if answered.operation.startswith("Create") and answered.answer is not None:
-            made = _arn_in(answered.answer)
+    async def _resource(self, action: str, record: AccessLogRecord) -> str:
+        if record.operation.startswith("Create") and record.answer is not None:
+            made = _arn_in(record.answer)
             if made is not None:
                 return canonical(made)
-        if answered.request is None:
+        if record.request is None:
             return ""
-        found = await needs(action, answered.request, self._place, None)
+        found = await required_permissions(action, record.request, self._account, None)
         return found[0].resource
 
     async def write(self) -> None:
@@ -237,9 +237,11 @@ class Trail:
 
 
 @asynccontextmanager
-async def recording(database: Database, place: Place, clock: Clock, settings: Settings) -> AsyncIterator[Trail]:
+async def recording(
+    database: Database, account: AwsAccount, clock: Clock, settings: AuditSettings
+) -> AsyncIterator[AuditTrail]:
     """Yield a trail whose rows are written meanwhile, all of them by the end."""
-    trail = Trail(database, place, clock, settings)
+    trail = AuditTrail(database, account, clock, settings)
     try:
         async with create_task_group() as group:
             group.start_soon(trail.keep_writing)
@@ -250,21 +252,21 @@ async def recording(database: Database, place: Place, clock: Clock, settings: Se
         await trail.close()
 
 
-async def write_trail(database: Database, rows: Sequence[TrailRow]) -> None:
+async def write_trail(database: Database, rows: Sequence[AuditRow]) -> None:
     """Add rows, in one transaction: for whoever changes something without a request."""
     async with database.transaction() as connection:
         await add_to_trail(connection, rows)
 
 
-async def add_to_trail(connection: AsyncConnection, rows: Sequence[TrailRow]) -> None:
+async def add_to_trail(connection: AsyncConnection, rows: Sequence[AuditRow]) -> None:
     """Add rows, in a transaction of which they are a part."""
-    values = [{field.name: getattr(row, field.name) for field in fields(TrailRow)} for row in rows]
+    values = [{field.name: getattr(row, field.name) for field in fields(AuditRow)} for row in rows]
     await connection.execute(sa.insert(_rows), values)
 
 
 async def read_trail(
     database: Database, after: int, limit: int, since: datetime | None = None, action: str = ""
-) -> Sequence[tuple[int, TrailRow]]:
+) -> Sequence[tuple[int, AuditRow]]:
     """Return up to `limit` rows after a sequence number, oldest first.
 
     Args:
@@ -281,7 +283,7 @@ async def read_trail(
         query = query.where(sa.func.lower(_rows.c.action).contains(action.lower(), autoescape=True))
     async with database.reading() as connection:
         found = (await connection.execute(query)).mappings().all()
-    return [(row["sequence"], TrailRow(**{field.name: row[field.name] for field in fields(TrailRow)})) for row in found]
+    return [(row["sequence"], AuditRow(**{field.name: row[field.name] for field in fields(AuditRow)})) for row in found]
 
 
 def _arn_in(answer: Mapping[str, Any]) -> str | None:

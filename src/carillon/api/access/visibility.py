@@ -8,16 +8,16 @@ _predicate: Final[ContextVar[Callable[[str], bool] | None]] = ContextVar("carill
 
 
 def is_visible(arn: str) -> bool:
-    """Tell whether the caller of the request being answered may see a resource in its list."""
+    """Return whether the caller of the request being answered may see a resource in its list."""
     predicate = _predicate.get()
     return predicate is None or predicate(arn)
 
 
 def is_everything_visible() -> bool:
-    """Tell whether nothing at all is hidden from the caller."""
+    """Return whether nothing at all is hidden from the caller."""
     return _predicate.get() is None
 
 
 def show(predicate: Callable[[str], bool] | None) -> None:
-    """Say what the request of the present context may see; None is everything. Only the guard calls this."""
+    """Set what the request of the present context may see; None is everything. Only the authorizer calls this."""
     _predicate.set(predicate)

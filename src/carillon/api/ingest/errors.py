@@ -16,19 +16,19 @@ TRY_LATER: Final = 1013
 _MAX_REASON_BYTES: Final = 123  # RFC 6455, 5.5: a control frame has 125 bytes, of which the code takes two
 
 
-class NotUnderstood(InvalidRequest):
+class MalformedMessage(InvalidRequest):
     """A message is not what the format allows."""
 
 
-class Unexplained(NotUnderstood):
+class FormatUnknown(MalformedMessage):
     """Audio whose format has not been said yet: it may be kept until it is."""
 
 
-class FellSilent(CarillonError):
+class IdleTimeout(CarillonError):
     """Nothing came for too long."""
 
 
-class RanAhead(LimitExceeded):
+class FasterThanRealTime(LimitExceeded):
     """Audio came much faster than anybody speaks."""
 
 
@@ -39,7 +39,7 @@ class TakenOver(StateConflict):
         super().__init__("Another connection writes to the stream now.")
 
 
-class Restarting(Transient):
+class ServerRestarting(Transient):
     """The server is about to end."""
 
     def __init__(self) -> None:
@@ -63,14 +63,14 @@ class MediaRefused(CarillonError):
 
 
 CODES: Final[Mapping[type[Exception], int]] = {
-    NotUnderstood: 4400,
+    MalformedMessage: 4400,
     KeyEnded: 4403,
     NotFound: 4404,
-    FellSilent: 4408,
+    IdleTimeout: 4408,
     ProducerConnected: 4409,
     TakenOver: 4409,
-    Restarting: RESTART,
-    RanAhead: 4429,
+    ServerRestarting: RESTART,
+    FasterThanRealTime: 4429,
     LimitExceeded: TRY_LATER,
     Transient: TRY_LATER,
 }
@@ -85,7 +85,7 @@ def code_of(error: Exception) -> int:
 
 
 def reason_of(error: Exception) -> str:
-    """Return what a close frame can hold of an error's message; nothing of a fault of ours."""
+    """Return as much of an error's message as fits in a close frame; nothing of a fault of ours."""
     if not isinstance(error, CarillonError):
         return "The server failed; its log says more."
     return str(error).encode()[:_MAX_REASON_BYTES].decode(errors="ignore")

@@ -20,8 +20,8 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from carillon.api.ingest.errors import NotUnderstood, Unexplained
-from carillon.api.ingest.heard import Audio, Ended, Heard, Opened
+from carillon.api.ingest.errors import FormatUnknown, MalformedMessage
+from carillon.api.ingest.messages import IngestMessage, MediaAudio, MediaEnded, MediaOpened
 from carillon.api.ingest.tags import kept_tags
 from carillon.media.splicer import Layout, SampleFormat
 
@@ -72,7 +72,7 @@ class PlainPcm:
         self._is_open = False
         self._has_begun = False
 
-    def begin(self) -> Sequence[Heard]:
+    def begin(self) -> Sequence[IngestMessage]:
         """Return what the query says.
 
         Raises:
@@ -86,7 +86,7 @@ class PlainPcm:
             return ()
         return self._open(_number(query["rate"]), _number(query.get("channels", "1")))
 
-    def read(self, message: str | bytes) -> Sequence[Heard]:
+    def read(self, message: str | bytes) -> Sequence[IngestMessage]:
         """Return what a message says.
 
         Raises:
@@ -95,27 +95,27 @@ class PlainPcm:
         """
         if isinstance(message, bytes):
             if not self._is_open:
-                raise Unexplained(_EXPECTED)
+                raise FormatUnknown(_EXPECTED)
             self._has_begun = True
-            return (Audio(0, message),)
+            return (MediaAudio(0, message),)
         said = _read(message)
         if not self._has_begun and said.event == _MEDIA_START and (said.format or not self._is_open):
             return self._open_asterisk(said)
         if self._is_open:
-            return (Ended(),) if said.event == "stop" else ()
+            return (MediaEnded(),) if said.event == "stop" else ()
         if said.sample_rate is not None:
             return self._open_jambonz(said)
         return self._open(_rate_hz(said), said.channels)
 
-    def _open_asterisk(self, said: _Said) -> Sequence[Heard]:
+    def _open_asterisk(self, said: _Said) -> Sequence[IngestMessage]:
         if said.format not in _ASTERISK:
             known = ", ".join(_ASTERISK)
-            raise NotUnderstood(f"Asterisk sends {said.format[:20] or 'no format'!r}; dial with one of {known}.")
+            raise MalformedMessage(f"Asterisk sends {said.format[:20] or 'no format'!r}; dial with one of {known}.")
         format_, rate_hz = _ASTERISK[said.format]
         self.answers = False
         return self._open(rate_hz, 1, format_, {"CallId": said.channel, "MediaStreamId": said.connection_id})
 
-    def _open_jambonz(self, said: _Said) -> Sequence[Heard]:
+    def _open_jambonz(self, said: _Said) -> Sequence[IngestMessage]:
         self.answers = False
         return self._open(said.sample_rate or 0, _MIXES.get(said.mix_type, 0), metadata={"CallId": said.call_sid})
 
@@ -125,11 +125,11 @@ class PlainPcm:
         channels: int,
         format_: SampleFormat = SampleFormat.S16LE,
         metadata: Mapping[str, str] | None = None,
-    ) -> Sequence[Heard]:
+    ) -> Sequence[IngestMessage]:
         if rate_hz not in RATES_HZ or channels not in {1, 2}:
             _refuse()
         self._is_open = True
-        return (Opened(Layout(format_, rate_hz, channels), metadata=kept_tags((metadata or {}).items())),)
+        return (MediaOpened(Layout(format_, rate_hz, channels), metadata=kept_tags((metadata or {}).items())),)
 
 
 def _read(message: str) -> _Said:
@@ -161,4 +161,4 @@ def _number(text: str) -> int:
 
 
 def _refuse() -> NoReturn:
-    raise NotUnderstood(_EXPECTED)
+    raise MalformedMessage(_EXPECTED)

@@ -13,10 +13,18 @@ from typing import Final
 
 from anyio import CancelScope, Event, create_task_group, current_time, move_on_after
 
-from carillon.api.ingest.early import Early
-from carillon.api.ingest.errors import FellSilent, KeyEnded, MediaRefused, RanAhead, Restarting, TakenOver, Unexplained
-from carillon.api.ingest.heard import Audio, Ended, Format, Heard, Opened
-from carillon.api.ingest.settings import Settings
+from carillon.api.ingest.errors import (
+    FasterThanRealTime,
+    FormatUnknown,
+    IdleTimeout,
+    KeyEnded,
+    MediaRefused,
+    ServerRestarting,
+    TakenOver,
+)
+from carillon.api.ingest.messages import IngestMessage, MediaAudio, MediaEnded, MediaOpened, MessageFormat
+from carillon.api.ingest.pending import PendingMessages
+from carillon.api.ingest.settings import IngestSettings
 from carillon.api.ingest.socket import WebSocket
 from carillon.api.kinesis_video.put_media import render
 from carillon.clock import Clock, to_millis
@@ -30,12 +38,12 @@ _LATE_SECONDS: Final = 0.5
 _LAST_SECONDS: Final = 0.5
 
 
-class Session:
+class WebSocketSession:
     """Fills a recording from a connection.
 
     Args:
         socket: the connection.
-        recording: what it fills.
+        put_media: what it fills.
         format_: what its messages mean.
         key_ended: waits until the access key that let it in may be used no more; returns why.
         clock: tells the time of the audio.
@@ -45,23 +53,23 @@ class Session:
     def __init__(
         self,
         socket: WebSocket,
-        recording: PutMediaSession,
-        format_: Format,
+        put_media: PutMediaSession,
+        format_: MessageFormat,
         key_ended: Callable[[], Awaitable[str]],
         clock: Clock,
-        settings: Settings,
+        settings: IngestSettings,
     ) -> None:
         self._key_ended = key_ended
         self._socket = socket
-        self._recording = recording
+        self._put_media = put_media
         self._format = format_
         self._clock = clock
         self._settings = settings
-        self._opened: Opened | None = None
+        self._opened: MediaOpened | None = None
         self._splicer: Splicer | None = None
         self._began = 0.0  # monotonic: the moment of the first sample
         self._heard_at = clock.monotonic()
-        self._early = Early(clock, settings.start_seconds, settings.max_early_bytes)
+        self._early = PendingMessages(clock, settings.start_seconds, settings.max_early_bytes)
         self._looked_at = current_time()  # in the event loop's time
         self._is_catching_up = False
         self._is_leaving = False
@@ -70,7 +78,7 @@ class Session:
         self._is_stored = Event()
         self._failure: Exception | None = None
 
-    async def hold(self) -> None:
+    async def run(self) -> None:
         """Take what comes until it ends, then wait until it is stored.
 
         Raises:
@@ -107,7 +115,7 @@ class Session:
         }
 
     async def _take(self) -> None:
-        if await self._hear(self._format.begin()):
+        if await self._handle(self._format.begin()):
             return
         while True:
             message: str | bytes | None = ""
@@ -128,36 +136,38 @@ class Session:
     async def _read(self, message: str | bytes) -> bool:
         """Take a message, and those that it explains; return whether one was the last."""
         try:
-            heard = self._format.read(message)
-        except Unexplained as why:
-            self._early.hold(message, why)
+            messages = self._format.read(message)
+        except FormatUnknown as why:
+            self._early.append(message, why)
             return False
-        if await self._hear(heard):
+        if await self._handle(messages):
             return True
-        with suppress(Unexplained):
+        with suppress(FormatUnknown):
             for early in self._early.explained():
-                await self._hear(self._format.read(early), is_early=True)
+                await self._handle(self._format.read(early), is_early=True)
                 self._early.drop()
         return False
 
-    async def _hear(self, heard: Sequence[Heard], *, is_early: bool = False) -> bool:
+    async def _handle(self, messages: Sequence[IngestMessage], *, is_early: bool = False) -> bool:
         """Take what was made of a message; return whether it was the last."""
-        for one in heard:
+        for one in messages:
             match one:
-                case Audio():
+                case MediaAudio():
                     await self._take_audio(one, is_early=is_early)
-                case Opened():
+                case MediaOpened():
                     self._opened = one
-                case Ended():
+                case MediaEnded():
                     return True
         return False
 
-    async def _take_audio(self, audio: Audio, *, is_early: bool) -> None:
+    async def _take_audio(self, audio: MediaAudio, *, is_early: bool) -> None:
         splicer = await (self._begun() if is_early else self._reach_now())
         await self._feed(splicer.push(audio.track, audio.data, audio.at_ms))
         ahead_seconds = splicer.seconds - self._elapsed()
         if ahead_seconds > self._settings.most_ahead_seconds:
-            raise RanAhead(f"Audio is {ahead_seconds:.0f} s ahead of the clock. Send it as it is spoken, or PutMedia.")
+            raise FasterThanRealTime(
+                f"Audio is {ahead_seconds:.0f} s ahead of the clock. Send it as it is spoken, or PutMedia."
+            )
 
     async def _wait_on(self) -> None:
         """Keep the stream going while nothing comes, for so long.
@@ -169,10 +179,10 @@ class Session:
         if self._opened is None:
             self._early.check_age()
             if silent_seconds >= self._settings.start_seconds:
-                raise FellSilent("Nothing said what would be sent.")
+                raise IdleTimeout("Nothing said what would be sent.")
             return
         if silent_seconds >= self._settings.idle_seconds:
-            raise FellSilent(f"Nothing came for {self._settings.idle_seconds:g} s.")
+            raise IdleTimeout(f"Nothing came for {self._settings.idle_seconds:g} s.")
         await self._reach_now()
 
     async def _reach_now(self) -> Splicer:
@@ -200,7 +210,7 @@ class Session:
                 most_gap_seconds=self._settings.most_ahead_seconds,
                 metadata=self._opened.metadata,
             )
-            await self._recording.feed(self._splicer.header())
+            await self._put_media.feed(self._splicer.header())
         return self._splicer
 
     def _elapsed(self) -> float:
@@ -208,18 +218,18 @@ class Session:
 
     async def _feed(self, fragments: Sequence[bytes]) -> None:
         for fragment in fragments:
-            await self._recording.feed(fragment)
-            await self._recording.finalize()  # no tags will follow, so that readers need not wait for any
+            await self._put_media.feed(fragment)
+            await self._put_media.finalize()  # no tags will follow, so that readers need not wait for any
 
     async def _finish(self) -> None:
         """Store what is left."""
         if self._splicer is not None:
             await self._feed(self._splicer.end())
-        await self._recording.end()
+        await self._put_media.end()
 
     async def _listen(self) -> None:
-        """Hear how far fragments got, and pass it on to who wants to know; what was refused ends the connection."""
-        async for acknowledgement in self._recording.acknowledgements:
+        """Read acknowledgements and pass them on; an ERROR ends the connection."""
+        async for acknowledgement in self._put_media.acknowledgements:
             if acknowledgement.kind is AckEventType.ERROR:
                 assert acknowledgement.error_code is not None
                 self._stop(MediaRefused(acknowledgement.error_code))
@@ -231,17 +241,17 @@ class Session:
         try:
             await self._socket.send(text)
         except TimeoutError:
-            self._stop(FellSilent("Acknowledgements were not read."))
+            self._stop(IdleTimeout("Acknowledgements were not read."))
 
     async def _watch_turn(self) -> None:
         """Leave the stream to another producer that is to take it over."""
-        await self._recording.wanted()
+        await self._put_media.wanted()
         self._stop(TakenOver())
 
     async def _watch_closing(self) -> None:
         """Leave when this server is about to end, with all that has come; whoever sends may come back to the next."""
-        await self._recording.closing()
-        self._failure = self._failure or Restarting()
+        await self._put_media.closing()
+        self._failure = self._failure or ServerRestarting()
         self._is_leaving = True
         self._waiting.cancel()
 
@@ -260,7 +270,7 @@ class Session:
         self._stop(KeyEnded(await self._key_ended()))
 
     def _notice_stall(self, *, is_idle: bool) -> None:
-        """Notice that nothing could be heard for a while: what came meanwhile waits, and is no silence.
+        """Notice that nothing could be received for a while: what came meanwhile waits, and is no silence.
 
         This process was frozen, or the disk held it up. Until what waits is read, or nothing does, no audio is missed.
         """

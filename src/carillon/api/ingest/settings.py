@@ -9,7 +9,7 @@ from carillon.bounds import Bytes, OptionalSeconds, Seconds
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class IngestSettings:
     """WebSockets that bring call audio, from telephony platforms and browsers."""
 
     is_on: bool = True

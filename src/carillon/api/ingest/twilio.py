@@ -3,7 +3,7 @@
 `connected`, `start`, then `media` for each 20 ms of each track, now and then `dtmf` and `mark`, at last `stop`. The two
 tracks of a call become one stream of two channels, inbound (what the caller says) left, outbound right; one track alone
 is one channel. Times count from the start of the stream and are rounded, so that they may be less apart than the audio
-between them is long. A message that is sent twice is heard once.
+between them is long. A message that is sent twice counts once.
 
 Others write the same with snake_case names (Telnyx, Exotel), without `tracks` (then both are expected where audio names
 its track, else one), name encodings in their way (PCMU, PCMA, L16, audio/x-l16;rate=16000), name tracks inbound_track,
@@ -21,8 +21,8 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from carillon.api.ingest.errors import NotUnderstood, Unexplained
-from carillon.api.ingest.heard import Audio, Ended, Heard, Opened
+from carillon.api.ingest.errors import FormatUnknown, MalformedMessage
+from carillon.api.ingest.messages import IngestMessage, MediaAudio, MediaEnded, MediaOpened
 from carillon.api.ingest.pcm import RATES_HZ
 from carillon.api.ingest.tags import kept_tags
 from carillon.media.splicer import Layout, SampleFormat
@@ -91,11 +91,11 @@ class MediaStreams:
         self._recent: deque[tuple[object, ...]] = deque(maxlen=_REMEMBERED)
         self._known: set[tuple[object, ...]] = set()
 
-    def begin(self) -> Sequence[Heard]:
+    def begin(self) -> Sequence[IngestMessage]:
         """Return nothing: all is in the messages."""
         return ()
 
-    def read(self, message: str | bytes) -> Sequence[Heard]:
+    def read(self, message: str | bytes) -> Sequence[IngestMessage]:
         """Return what a message says.
 
         Raises:
@@ -114,19 +114,19 @@ class MediaStreams:
             case "start":
                 return self._read_start(said)
             case "stop":
-                return (Ended(),)
+                return (MediaEnded(),)
         return ()
 
-    def _read_start(self, said: _Message) -> Sequence[Heard]:
+    def _read_start(self, said: _Message) -> Sequence[IngestMessage]:
         start = said.metadata if said.start is None else said.start
         if start is None:
-            raise NotUnderstood("A start message came without content.")
+            raise MalformedMessage("A start message came without content.")
         if said.stream_id:
             start = {"stream_id": said.stream_id, **start}
         if self._start is not None:
             if start == self._start:  # sent twice
                 return ()
-            raise NotUnderstood("A second start message came; a connection carries one call.")
+            raise MalformedMessage("A second start message came; a connection carries one call.")
         self._start = start
         declared = start.get("tracks")
         if not isinstance(declared, list):
@@ -134,27 +134,27 @@ class MediaStreams:
         names = {_plain(name) for name in map(_name_of, declared) if name is not None}
         return self._open(start, [name for name in _TRACKS if name in names])
 
-    def _read_media(self, said: _Message) -> Sequence[Heard]:
+    def _read_media(self, said: _Message) -> Sequence[IngestMessage]:
         media = said.audio()
         if media is None:
-            raise NotUnderstood("Media came without content.")
+            raise MalformedMessage("Media came without content.")
         if self._start is None:
-            raise Unexplained("Media came before the start message that describes it.")
+            raise FormatUnknown("Media came before the start message that describes it.")
         at_ms = _milliseconds(media.timestamp)
         if self._is_known(media, said.number()):
             return ()
-        opened: Sequence[Heard] = ()
+        opened: Sequence[IngestMessage] = ()
         name = None if media.track is None else _plain(media.track)
         if self._tracks is None:
             opened = self._open(self._start, _TRACKS[:1] if name is None else _TRACKS)
         assert self._tracks is not None
         track = 0 if name is None else self._tracks.get(name)
         if track is None:
-            raise NotUnderstood("Media came of a track that start.tracks does not name.")
-        return (*opened, Audio(track, media.payload, at_ms))
+            raise MalformedMessage("Media came of a track that start.tracks does not name.")
+        return (*opened, MediaAudio(track, media.payload, at_ms))
 
     def _is_known(self, media: _Media, number: _Number) -> bool:
-        """Tell whether it came before: the same audio of the same time, under the same number, or as the same chunk."""
+        """Return whether it came before: the same audio of the same time, by the same number, or as the same chunk."""
         content = (media.track, media.timestamp, zlib.crc32(media.payload))
         keys = [
             (kind, value, *content)
@@ -170,16 +170,16 @@ class MediaStreams:
             self._known.add(key)
         return False
 
-    def _open(self, start: _Object, tracks: Sequence[str]) -> Sequence[Heard]:
+    def _open(self, start: _Object, tracks: Sequence[str]) -> Sequence[IngestMessage]:
         if not tracks:
-            raise NotUnderstood("start.tracks names neither inbound nor outbound.")
+            raise MalformedMessage("start.tracks names neither inbound nor outbound.")
         self._tracks = {name: index for index, name in enumerate(tracks)}
         format_, rate_hz = _media_format(start)
-        return (Opened(Layout(format_, rate_hz, len(tracks)), len(tracks), _metadata(start)),)
+        return (MediaOpened(Layout(format_, rate_hz, len(tracks)), len(tracks), _metadata(start)),)
 
 
-def _no_message() -> NotUnderstood:
-    return NotUnderstood("This is no message of Twilio's Media Streams: JSON with an event.")
+def _no_message() -> MalformedMessage:
+    return MalformedMessage("This is no message of Twilio's Media Streams: JSON with an event.")
 
 
 def _name_of(track: object) -> str | None:
@@ -200,7 +200,7 @@ def _media_format(start: _Object) -> tuple[SampleFormat, int]:
     """
     said = [_described(one) for one in _descriptions(start)] or [_described({})]
     if any(one != said[0] for one in said):
-        raise NotUnderstood("The tracks have different formats; send the same for both.")
+        raise MalformedMessage("The tracks have different formats; send the same for both.")
     return said[0]
 
 
@@ -219,7 +219,7 @@ def _described(said: _Object) -> tuple[SampleFormat, int]:
     rate_hz = _whole(_first(said, "sampleRate", "sample_rate") or given.get("rate") or 8_000)
     is_big = "big" in {given.get("endian"), said.get("endian"), said.get("byte_order"), said.get("endianness")}
     if format_ is None or is_big or rate_hz not in RATES_HZ or _whole(said.get("channels", 1)) != 1:
-        raise NotUnderstood(
+        raise MalformedMessage(
             f"{name[:40]!r} cannot be read so; send mu-law, A-law or 16 bits (little-endian), one channel a track."
         )
     return format_, rate_hz
@@ -250,5 +250,5 @@ def _milliseconds(timestamp: _Number) -> int | None:
         return None
     at_ms = _whole(timestamp)
     if not 0 <= at_ms < _MAX_MS:
-        raise NotUnderstood("media.timestamp must be milliseconds.")
+        raise MalformedMessage("media.timestamp must be milliseconds.")
     return at_ms

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from carillon.api.errors import AwsError
-from carillon.api.ingest.errors import NotUnderstood
+from carillon.api.ingest.errors import MalformedMessage
 from carillon.clock import Clock
 
 FORMATS: Final = ("twilio", "pcm")
@@ -52,7 +52,7 @@ class IssuingKeys(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class IngestTarget:
     """What a path asks for."""
 
     format: str
@@ -61,7 +61,7 @@ class Target:
     token: str | None = field(repr=False)
 
 
-def read_path(raw_path: bytes) -> Target | None:
+def read_path(raw_path: bytes) -> IngestTarget | None:
     """Return what a path asks for, None if it is no path of ours."""
     found = _PATH.fullmatch(raw_path)
     if found is None:
@@ -69,7 +69,7 @@ def read_path(raw_path: bytes) -> Target | None:
     format_, stream_name, token = (None if part is None else part.decode("ascii") for part in found.groups())
     assert format_ is not None
     assert stream_name is not None
-    return Target(format_, stream_name, token)
+    return IngestTarget(format_, stream_name, token)
 
 
 class IngestTokens:
@@ -94,12 +94,12 @@ class IngestTokens:
             NotUnderstood: no such format, or not the name of a stream.
         """
         if target_format not in FORMATS or not _STREAM.fullmatch(stream_name):
-            raise NotUnderstood(f"Name a stream (letters, digits, '_', '.', '-'), and one of {', '.join(FORMATS)}.")
+            raise MalformedMessage(f"Name a stream (letters, digits, '_', '.', '-'), and one of {', '.join(FORMATS)}.")
         expires = _NEVER if expires_at is None else int(expires_at.timestamp())
         mac = self._mac(target_format, stream_name, access_key_id, expires)
         return f"/ingest/{target_format}/{stream_name}/{access_key_id}.{expires}.{mac}"
 
-    def issuer(self, target: Target, keys: IssuingKeys, clock: Clock) -> str:
+    def issuer(self, target: IngestTarget, keys: IssuingKeys, clock: Clock) -> str:
         """Return the id of the access key that a token was made for, if it is good for what is asked.
 
         Raises:

@@ -10,18 +10,18 @@ from carillon.api.kinesis_video.archived_media import ArchivedMedia
 from carillon.api.kinesis_video.control import StreamOperations
 from carillon.api.kinesis_video.embedded import EmbeddedMedia
 from carillon.api.kinesis_video.get_media import GetMedia
-from carillon.api.kinesis_video.put_media import PutMedia, Settings
+from carillon.api.kinesis_video.put_media import PutMedia, PutMediaSettings
 from carillon.api.paging import PageTokens
 from carillon.api.protocol import Service
 from carillon.streams import Streams
 
-__all__ = ["ArchivedMedia", "EmbeddedMedia", "GetMedia", "PutMedia", "Settings", "StreamOperations", "services"]
+__all__ = ["ArchivedMedia", "EmbeddedMedia", "GetMedia", "PutMedia", "PutMediaSettings", "StreamOperations", "services"]
 
 
 def services(
     streams: Streams,
     own_url: str,
-    settings: Settings | None = None,
+    settings: PutMediaSettings | None = None,
     tokens: PageTokens | None = None,
     public_url: str = "",
 ) -> list[Service]:

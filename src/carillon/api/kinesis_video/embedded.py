@@ -34,7 +34,7 @@ class EmbeddedMedia:
         Pipelines can use nothing less: to take every block by itself would cost 1 % of a core for each.
 
         Raises:
-            StreamNotFound, RequestRefused, StreamUnavailable: on opening.
+            RemoteStreamNotFound, RequestRefused, StreamUnavailable: on opening.
             StreamUnavailable: also while the body is read.
         """
         with _as_a_client_hears(stream_arn):

@@ -17,7 +17,7 @@ from carillon.streams import (
 
 
 class GetMedia:
-    """Answers the one modelled operation of the service `kinesis-video-media`.
+    """Answers the one modeled operation of the service `kinesis-video-media`.
 
     Args:
         streams: where streams are kept.

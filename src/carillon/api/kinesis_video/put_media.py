@@ -38,11 +38,11 @@ class InvalidHeader(InvalidRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class PutMediaSettings:
     """How long a PutMedia connection may be silent or slow."""
 
     idle_seconds: Seconds = 5.0
-    """A producer that sends nothing is told so at this interval."""
+    """A producer that sends nothing gets an IDLE acknowledgement at this interval."""
     silence_seconds: Seconds = 30.0
     """A producer that sends nothing for this long is disconnected."""
     write_seconds: Seconds = 30.0
@@ -50,11 +50,11 @@ class Settings:
     max_connection_seconds: OptionalSeconds = 0.0
     """A producer is disconnected after this long, with MAX_CONNECTION_DURATION_REACHED (AWS: 2,700); 0 means never."""
     linger_seconds: OptionalSeconds = 2.0
-    """How long a producer that was told of an error may go on sending, so that it reads it and not a reset."""
+    """How long a producer that was sent an ERROR may go on sending, so that it reads it and not a reset."""
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PutMediaRequest:
     """What the headers say."""
 
     stream_name: str | None
@@ -64,7 +64,7 @@ class Request:
     wants_acknowledgements: bool
 
 
-def read_headers(headers: Mapping[str, str]) -> Request:
+def read_headers(headers: Mapping[str, str]) -> PutMediaRequest:
     """Return what PutMedia's headers say.
 
     Raises:
@@ -78,7 +78,7 @@ def read_headers(headers: Mapping[str, str]) -> Request:
             pass
         case _:
             raise InvalidHeader("Say ABSOLUTE or RELATIVE in the header x-amzn-fragment-timecode-type.")
-    return Request(
+    return PutMediaRequest(
         stream_name=headers.get("x-amzn-stream-name"),
         stream_arn=headers.get("x-amzn-stream-arn"),
         producer_start=start,
@@ -108,9 +108,9 @@ def render(acknowledgement: FragmentAck) -> bytes:
 class PutMedia:
     """Answers what no model of botocore's describes: PutMedia, at the service `kinesis-video-media`."""
 
-    def __init__(self, streams: Streams, settings: Settings | None = None) -> None:
+    def __init__(self, streams: Streams, settings: PutMediaSettings | None = None) -> None:
         self._streams = streams
-        self._settings = settings or Settings()
+        self._settings = settings or PutMediaSettings()
 
     @route("POST", "/putMedia", service="kinesis-video-media", name="PutMedia", parameters=_NAMING)
     async def put_media(self, call: RawCall) -> None:
@@ -119,7 +119,7 @@ class PutMedia:
         stream = await self._streams.find(request.stream_name, request.stream_arn)
         async with self._streams.record(stream, request.producer_start) as session:
             conversation = _Conversation(call, session, request, self._settings)
-            await conversation.hold()
+            await conversation.run()
         if conversation.has_stalled:
             raise ClientGone
 
@@ -127,7 +127,9 @@ class PutMedia:
 class _Conversation:
     """One connection, from the 200 to its end."""
 
-    def __init__(self, call: RawCall, session: PutMediaSession, request: Request, settings: Settings) -> None:
+    def __init__(
+        self, call: RawCall, session: PutMediaSession, request: PutMediaRequest, settings: PutMediaSettings
+    ) -> None:
         self._call = call
         self._session = session
         self._request = request
@@ -138,7 +140,7 @@ class _Conversation:
         self._is_over = anyio.Event()
         self.has_stalled = False
 
-    async def hold(self) -> None:
+    async def run(self) -> None:
         async with anyio.create_task_group() as group:
             group.start_soon(self._take)
             group.start_soon(self._watch_silence)
@@ -183,7 +185,7 @@ class _Conversation:
         return await self._call.read()
 
     async def _watch_silence(self) -> None:
-        """Tell a producer that is silent so, and stop listening to one that is silent for too long."""
+        """Send IDLE to a producer that is silent, and stop waiting for one that is silent for too long."""
         idle, longest = self._settings.idle_seconds, self._settings.silence_seconds
         since, told = anyio.current_time(), 0
         while True:
@@ -210,7 +212,7 @@ class _Conversation:
         self._stop(AckErrorCode.MAX_CONNECTION_DURATION_REACHED)
 
     async def _watch_closing(self) -> None:
-        """Let a producer finish its fragment when this server is about to end; it then connects again."""
+        """End with the producer's fragment when this server is about to end; the producer connects again."""
         await self._session.closing()
         self._session.leave(AckErrorCode.MAX_CONNECTION_DURATION_REACHED)
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypedDict
 
-from carillon.api.concurrency import Calls
+from carillon.api.concurrency import RequestCounter
 from carillon.api.media_pipelines.wire import TASK_STATUSES, StartRequest, read_start
 from carillon.api.protocol import operation
 from carillon.tasks import Task, TaskKind, Tasks
@@ -25,7 +25,7 @@ class SpeakerSearchTaskRequest(TypedDict):
 class SpeakerSearchOperations:
     """The three operations on speaker search tasks."""
 
-    def __init__(self, tasks: Tasks, calls: Calls) -> None:
+    def __init__(self, tasks: Tasks, calls: RequestCounter) -> None:
         self._tasks = tasks
         self._calls = calls
 
@@ -38,7 +38,7 @@ class SpeakerSearchOperations:
 
     @operation("GetSpeakerSearchTask")
     async def get_speaker_search_task(self, request: SpeakerSearchTaskRequest) -> Mapping[str, object]:
-        """Tell how far a task got. AWS: matches come by notification only."""
+        """Return how far a task got. AWS: matches come by notification only."""
         task = await self._tasks.find(TaskKind.SPEAKER_SEARCH, request["Identifier"], request["SpeakerSearchTaskId"])
         return {"SpeakerSearchTask": _render(task)}
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, TypedDict
 
-from carillon.api.concurrency import Calls
+from carillon.api.concurrency import RequestCounter
 from carillon.api.media_pipelines.wire import TASK_STATUSES, StartRequest, read_start
 from carillon.api.protocol import operation
 from carillon.tasks import Task, TaskKind, Tasks
@@ -28,7 +28,7 @@ class VoiceToneAnalysisTaskRequest(TypedDict):
 class VoiceToneAnalysisOperations:
     """The three operations on voice tone analysis tasks."""
 
-    def __init__(self, tasks: Tasks, calls: Calls) -> None:
+    def __init__(self, tasks: Tasks, calls: RequestCounter) -> None:
         self._tasks = tasks
         self._calls = calls
 
@@ -41,7 +41,7 @@ class VoiceToneAnalysisOperations:
 
     @operation("GetVoiceToneAnalysisTask")
     async def get_voice_tone_analysis_task(self, request: VoiceToneAnalysisTaskRequest) -> Mapping[str, object]:
-        """Tell how far a task got. AWS: tone comes by notification only."""
+        """Return how far a task got. AWS: tone comes by notification only."""
         task = await self._tasks.find(TaskKind.VOICE_TONE, request["Identifier"], request["VoiceToneAnalysisTaskId"])
         return {"VoiceToneAnalysisTask": _render(task)}
 

@@ -5,7 +5,7 @@ from typing import Any, Final, TypedDict
 
 from carillon.api.errors import AwsError
 from carillon.pipelines import Element, ElementKind, Elements, PipelineState, Role, SourceRequest, StreamSource
-from carillon.storage import Claim
+from carillon.storage import IdempotencyToken
 from carillon.tasks import StartTask, TaskState
 
 PIPELINE_STATUSES: Final[Mapping[PipelineState, str]] = {
@@ -48,12 +48,14 @@ _NO_PARAMETERS: Final = ("ClientRequestToken", "Identifier")
 """An identifier belongs to a claim's scope: the id and the ARN of a pipeline ask for the same."""
 
 
-def read_claim(scope: str, request: Mapping[str, Any]) -> Claim | None:
+def read_claim(scope: str, request: Mapping[str, Any]) -> IdempotencyToken | None:
     """Return what a client request token stands for, None without a token."""
     token = request.get("ClientRequestToken")
     if token is None:
         return None
-    return Claim(scope, token, {name: value for name, value in request.items() if name not in _NO_PARAMETERS})
+    return IdempotencyToken(
+        scope, token, {name: value for name, value in request.items() if name not in _NO_PARAMETERS}
+    )
 
 
 def read_start(operation: str, request: StartRequest) -> StartTask:

@@ -7,9 +7,9 @@ of a request).
 
 from carillon.api.protocol.app import Api
 from carillon.api.protocol.asgi import ClientGone
-from carillon.api.protocol.exchange import PROVEN, Settings
+from carillon.api.protocol.exchange import PROVEN, RequestSettings
 from carillon.api.protocol.operations import RawCall, Service, caller, operation, reached_at, route
-from carillon.api.protocol.sigv4 import Keys, SignatureVerifier
+from carillon.api.protocol.sigv4 import SignatureVerifier, SigningKeys
 from carillon.api.protocol.validation import BrokenConstraint
 
 __all__ = [
@@ -17,11 +17,11 @@ __all__ = [
     "Api",
     "BrokenConstraint",
     "ClientGone",
-    "Keys",
     "RawCall",
+    "RequestSettings",
     "Service",
-    "Settings",
     "SignatureVerifier",
+    "SigningKeys",
     "caller",
     "operation",
     "reached_at",

@@ -5,16 +5,16 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from carillon.api.errors import INTERNAL, AwsError, Family
-from carillon.api.protocol.answered import Auditor
-from carillon.api.protocol.asgi import Application, ClientGone, Receive, Scope, Send
-from carillon.api.protocol.endpoints import Endpoint, Operation, Raw, Uncovered, add_service, choose
-from carillon.api.protocol.exchange import Exchange, Settings
+from carillon.api.protocol.access_log import Auditor
+from carillon.api.protocol.asgi import AsgiApplication, ClientGone, Receive, Scope, Send
+from carillon.api.protocol.endpoints import Endpoint, NotImplementedOperation, Operation, RawRoute, add_service, choose
+from carillon.api.protocol.exchange import Exchange, RequestSettings
 from carillon.api.protocol.faults import describe
 from carillon.api.protocol.operations import RawCall, Service, set_caller
 from carillon.api.protocol.parsing import Query, parse_document, parse_query
-from carillon.api.protocol.routing import Match, Router
+from carillon.api.protocol.routing import RouteMatch, Router
 from carillon.api.protocol.serialization import Response
-from carillon.api.protocol.sigv4 import Claim, SignatureVerifier
+from carillon.api.protocol.sigv4 import SignatureClaim, SignatureVerifier
 from carillon.errors import Transient
 from carillon.telemetry import get_logger
 
@@ -25,7 +25,7 @@ _ANONYMOUS: Final = "anonymous"
 log = get_logger()
 
 
-class Guard(Protocol):
+class Authorizer(Protocol):
     """Decides whether a caller may do what a request asks."""
 
     async def admit(self, access_key_id: str, action: str, family: Family, request: Mapping[str, Any]) -> None:
@@ -53,7 +53,7 @@ class Api:
         verifier: judges signatures. None lets everybody in as `anonymous`: for benchmarks, never for a network.
         settings: limits of one request.
         guard: judges what callers may do. None lets every caller do everything.
-        auditor: told of every answer but those about liveness.
+        auditor: keeps a record of every response but those about liveness.
         websockets: serves them. None refuses all.
         keys: end what goes on for long once its key ends. None lets it go on.
 
@@ -65,10 +65,10 @@ class Api:
         self,
         services: Sequence[Service],
         verifier: SignatureVerifier | None,
-        settings: Settings | None = None,
-        guard: Guard | None = None,
+        settings: RequestSettings | None = None,
+        guard: Authorizer | None = None,
         auditor: Auditor | None = None,
-        websockets: Application | None = None,
+        websockets: AsgiApplication | None = None,
         keys: LiveKeys | None = None,
     ) -> None:
         if len({service.name for service in services}) < len(services):
@@ -78,7 +78,7 @@ class Api:
         self._auditor = auditor
         self._websockets = websockets
         self._keys = keys
-        self._settings = settings or Settings()
+        self._settings = settings or RequestSettings()
         self._router: Router[Endpoint] = Router()
         self.covered: Final[Mapping[str, tuple[str, ...]]] = {
             service.name: add_service(self._router, service) for service in services
@@ -114,21 +114,21 @@ class Api:
         if match is None:
             raise AwsError("UnknownOperationException", "Nothing is served at this method and path.")
         endpoint = match.endpoints[0]  # Where there are several, they share a signing name.
-        exchange.bind(endpoint.name, endpoint.spelling)
+        exchange.bind(endpoint.name, endpoint.error_format)
         claim = None
         if self._verifier is not None:
-            claim = self._verifier.claim(exchange.head, endpoint.spelling.family.value)
+            claim = self._verifier.claim(exchange.head, endpoint.error_format.family.value)
             exchange.caller = claim.access_key_id
             if self._keys is not None:
                 exchange.key_ended = partial(self._keys.until_ended, claim.access_key_id)
         set_caller(claim.access_key_id if claim else _ANONYMOUS, exchange.base_url)
-        if isinstance(endpoint, Raw):
+        if isinstance(endpoint, RawRoute):
             await self._serve_raw(exchange, endpoint, claim)
         else:
-            await self._serve_modelled(exchange, match, query, claim)
+            await self._serve_modeled(exchange, match, query, claim)
 
-    async def _serve_modelled(
-        self, exchange: Exchange, match: Match[Endpoint], query: Query, claim: Claim | None
+    async def _serve_modeled(
+        self, exchange: Exchange, match: RouteMatch[Endpoint], query: Query, claim: SignatureClaim | None
     ) -> None:
         body = await exchange.read_body()
         if claim is not None:
@@ -136,10 +136,10 @@ class Api:
             exchange.prove()
         document = parse_document(body)
         endpoint = choose(match, query, document)
-        exchange.bind(endpoint.name, endpoint.spelling)
-        if isinstance(endpoint, Uncovered):
+        exchange.bind(endpoint.name, endpoint.error_format)
+        if isinstance(endpoint, NotImplementedOperation):
             raise endpoint.refusal()
-        assert isinstance(endpoint, Operation), "a raw route shares its path with a modelled operation"
+        assert isinstance(endpoint, Operation), "a raw route shares its path with a modeled operation"
         request = endpoint.reader.read(match.decoded_labels(), query, exchange.headers, document)
         exchange.request = request
         await self._admit(claim, endpoint, request)
@@ -147,7 +147,7 @@ class Api:
         exchange.answer = answer
         await exchange.respond(endpoint.write(answer))
 
-    async def _serve_raw(self, exchange: Exchange, endpoint: Raw, claim: Claim | None) -> None:
+    async def _serve_raw(self, exchange: Exchange, endpoint: RawRoute, claim: SignatureClaim | None) -> None:
         if claim is not None:
             claim.verify_unread()
             exchange.prove()
@@ -162,22 +162,24 @@ class Api:
         if not exchange.started:
             raise RuntimeError(f"The handler of {endpoint.name} returned without an answer.")
 
-    async def _admit(self, claim: Claim | None, endpoint: Operation | Raw, request: Mapping[str, Any]) -> None:
+    async def _admit(
+        self, claim: SignatureClaim | None, endpoint: Operation | RawRoute, request: Mapping[str, Any]
+    ) -> None:
         if claim is not None and self._guard is not None:
-            await self._guard.admit(claim.access_key_id, endpoint.action, endpoint.spelling.family, request)
+            await self._guard.admit(claim.access_key_id, endpoint.action, endpoint.error_format.family, request)
 
 
 async def _fail(exchange: Exchange, error: Exception) -> None:
     """Answer with an error; after the answer has begun, leave it incomplete, upon which the server closes."""
-    named = exchange.spelling.name(error)
+    named = exchange.error_format.name(error)
     exchange.error = named.shape
-    ours = named.shape == INTERNAL[exchange.spelling.family]
+    ours = named.shape == INTERNAL[exchange.error_format.family]
     if ours or exchange.started:
         log.error("api.failed", request_id=exchange.request_id, operation=exchange.operation, **describe(error))
     elif isinstance(error, Transient):
         log.warning("api.unavailable", request_id=exchange.request_id, operation=exchange.operation, **describe(error))
     if not exchange.started:
-        await exchange.respond(exchange.spelling.render(named, exchange.request_id))
+        await exchange.respond(exchange.error_format.render(named, exchange.request_id))
 
 
 def _alone(error: Exception) -> Exception:

@@ -12,7 +12,7 @@ from typing import Final
 from urllib.parse import unquote_to_bytes
 
 from carillon.api.errors import AwsError
-from carillon.api.protocol.canonical import SIGNATURE_FIELD, Head, Values
+from carillon.api.protocol.canonical import SIGNATURE_FIELD, RequestHead, Values
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 MAX_EXPIRES_SECONDS: Final = 604_800
@@ -51,7 +51,7 @@ class Authorization:
         return f"{self.date}/{self.region}/{self.service}/aws4_request"
 
 
-def read_authorization(head: Head, values: Values) -> Authorization:
+def read_authorization(head: RequestHead, values: Values) -> Authorization:
     """Return what a request says of its signature.
 
     Raises:

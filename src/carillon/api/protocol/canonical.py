@@ -23,7 +23,7 @@ Values = dict[bytes, list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class RequestHead:
     """All of a request that is signed, but its body."""
 
     method: str
@@ -41,7 +41,7 @@ def by_name(headers: Headers) -> Values:
     return values
 
 
-def canonical_request(head: Head, values: Values, signed_headers: Iterable[str], payload_hash: str) -> bytes:
+def canonical_request(head: RequestHead, values: Values, signed_headers: Iterable[str], payload_hash: str) -> bytes:
     """Return the bytes whose hash is signed.
 
     Args:

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from carillon.api.errors import AwsError, Family
 from carillon.api.protocol import models
-from carillon.api.protocol.faults import Spelling
+from carillon.api.protocol.faults import ErrorFormat
 from carillon.api.protocol.operations import Handler, OperationMark, RawHandler, RouteMark, Service, marked
 from carillon.api.protocol.parsing import Query, Readers, RequestReader
-from carillon.api.protocol.routing import Match, Router
+from carillon.api.protocol.routing import RouteMatch, Router
 from carillon.api.protocol.serialization import WriteResponse, Writers
 from carillon.arns import Arn, MalformedArn
 
@@ -22,25 +22,25 @@ _REFUSALS: Final[Mapping[Family, Sequence[str]]] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """A modelled operation that somebody answers."""
+    """A modeled operation that somebody answers."""
 
     service: str
     name: str
     action: str
     """As policies spell it: `chime:GetSpeakerSearchTask`."""
-    spelling: Spelling
+    error_format: ErrorFormat
     reader: RequestReader
     handler: Handler
     write: WriteResponse
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Uncovered:
-    """A modelled operation that nobody answers; the refusal says which ones are."""
+class NotImplementedOperation:
+    """A modeled operation that nobody answers; the refusal says which ones are."""
 
     service: str
     name: str
-    spelling: Spelling
+    error_format: ErrorFormat
     shape: str
     message: str
 
@@ -50,19 +50,19 @@ class Uncovered:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Raw:
+class RawRoute:
     """A route that takes its request as it arrives."""
 
     service: str
     name: str
     action: str
-    spelling: Spelling
+    error_format: ErrorFormat
     handler: RawHandler
     parameters: Mapping[str, str]
     """Headers that name a resource, with the member names they stand for."""
 
 
-Endpoint = Operation | Uncovered | Raw
+Endpoint = Operation | NotImplementedOperation | RawRoute
 
 
 def add_service(router: Router[Endpoint], service: Service) -> tuple[str, ...]:
@@ -87,9 +87,9 @@ def add_service(router: Router[Endpoint], service: Service) -> tuple[str, ...]:
         raise ValueError(f"{service.name} has no operation {', '.join(sorted(unknown))}; see botocore's model of it.")
     _add_operations(router, model, handlers, Readers(service.admitted))
     for route, answer in raw:
-        spelling = Spelling(model.family, model.error_statuses, frozenset(model.error_statuses))
+        error_format = ErrorFormat(model.family, model.error_statuses, frozenset(model.error_statuses))
         action = f"{model.family.value}:{route.name or route.path.strip('/')}"
-        raw_endpoint = Raw(service.name, route.name or route.path, action, spelling, answer, route.parameters)
+        raw_endpoint = RawRoute(service.name, route.name or route.path, action, error_format, answer, route.parameters)
         router.add(route.method, route.path, raw_endpoint)
     return tuple(sorted(handlers))
 
@@ -105,21 +105,21 @@ def _add_operations(
     for name in model.operation_names:
         operation = model.operation(name)
         declared = frozenset(shape.name for shape in operation.error_shapes)
-        spelling = Spelling(model.family, model.error_statuses, declared)
+        error_format = ErrorFormat(model.family, model.error_statuses, declared)
         endpoint: Endpoint
         if name in handlers:
             reader, write = readers.request(operation), writers.response(operation)
             endpoint = Operation(
-                model.name, name, f"{model.family.value}:{name}", spelling, reader, handlers[name], write
+                model.name, name, f"{model.family.value}:{name}", error_format, reader, handlers[name], write
             )
         else:
             shape = next((shape for shape in _REFUSALS[model.family] if shape in declared), min(declared))
             message = f"carillon does not cover {name}. Of {model.name} it covers: {covered}."
-            endpoint = Uncovered(model.name, name, spelling, shape, message)
+            endpoint = NotImplementedOperation(model.name, name, error_format, shape, message)
         router.add(operation.http["method"], operation.http["requestUri"], endpoint)
 
 
-def choose(match: Match[Endpoint], query: Query, document: Mapping[str, object]) -> Endpoint:
+def choose(match: RouteMatch[Endpoint], query: Query, document: Mapping[str, object]) -> Endpoint:
     """Return the one endpoint of a match.
 
     Both Chime APIs model `/tags` alike, on one signing name; there the kind of resource in the ARN tells them apart.

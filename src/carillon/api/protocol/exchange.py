@@ -12,12 +12,12 @@ from anyio.lowlevel import checkpoint
 from msgspec import Meta
 
 from carillon.api.errors import AwsError
-from carillon.api.protocol.answered import Answered, Auditor
+from carillon.api.protocol.access_log import AccessLogRecord, Auditor
 from carillon.api.protocol.asgi import ClientGone, Headers, Message, Receive, Scope, Send, fold
-from carillon.api.protocol.faults import NOWHERE, Spelling, id_headers
+from carillon.api.protocol.faults import NOWHERE, ErrorFormat, id_headers
 from carillon.api.protocol.operations import never
 from carillon.api.protocol.serialization import Response
-from carillon.api.protocol.sigv4 import Head
+from carillon.api.protocol.sigv4 import RequestHead
 from carillon.bounds import Bytes, OptionalSeconds, Seconds
 from carillon.telemetry import get_logger
 
@@ -36,7 +36,7 @@ _PIECES_AT_ONCE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class RequestSettings:
     """Limits of one request."""
 
     max_body_bytes: Bytes = 1024 * 1024
@@ -59,14 +59,14 @@ class Exchange:
     """Reads one request, within limits, and sends one response, under one request id."""
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, settings: Settings, auditor: Auditor | None = None
+        self, scope: Scope, receive: Receive, send: Send, settings: RequestSettings, auditor: Auditor | None = None
     ) -> None:
         raw_headers: Headers = scope["headers"]
-        self.head: Final = Head(scope["method"], _raw_path(scope), scope["query_string"], raw_headers)
+        self.head: Final = RequestHead(scope["method"], _raw_path(scope), scope["query_string"], raw_headers)
         self.headers: Final = fold(raw_headers)
         self.request_id: Final = _new_id()
         self.operation = ""
-        self.spelling: Spelling = NOWHERE
+        self.error_format: ErrorFormat = NOWHERE
         self.started = False
         self.caller = ""
         self.is_proven = False
@@ -100,16 +100,16 @@ class Exchange:
         return f"{scheme}://{host}"
 
     def prove(self) -> None:
-        """Take note that the client has proven who it is, for this request and for its connection."""
+        """Mark the client as authenticated, for this request and for its connection."""
         self.is_proven = True
         tell = self._scope.get("state", {}).get(PROVEN)
         if tell is not None:
             tell()
 
-    def bind(self, operation: str, spelling: Spelling) -> None:
-        """Say what the request turned out to ask for, and so how errors are spelled."""
+    def bind(self, operation: str, error_format: ErrorFormat) -> None:
+        """Set what the request asks for, and so the format of errors."""
         self.operation = operation
-        self.spelling = spelling
+        self.error_format = error_format
 
     def check_head(self) -> None:
         """Refuse what is larger than any client of ours sends, before anything is computed from it.
@@ -145,7 +145,7 @@ class Exchange:
             return await self._gather(limit)
 
     async def _invite_body(self) -> None:
-        """Let a client that waits for 100 Continue go on; does nothing for any other.
+        """Send 100 Continue to a client that waits for it; do nothing for any other.
 
         A server sends that line when the body is first asked for, and never once the answer has begun: whoever answers
         before reading would leave the client waiting. It need not have anything to send yet: the KVS producer SDK
@@ -194,15 +194,15 @@ class Exchange:
             self.started = True
             if self._auditor is not None:
                 await self._auditor.note(self._answered(message["status"]))
-            message["headers"] = [*message["headers"], *id_headers(self.request_id, self.spelling.family)]
+            message["headers"] = [*message["headers"], *id_headers(self.request_id, self.error_format.family)]
         await self._send(message)
 
-    def _answered(self, status: int) -> Answered:
-        return Answered(
+    def _answered(self, status: int) -> AccessLogRecord:
+        return AccessLogRecord(
             self.request_id,
             self.caller,
             self.is_proven,
-            self.spelling.family.value,
+            self.error_format.family.value,
             self.operation,
             self._source,
             status,

@@ -1,4 +1,4 @@
-"""From whatever was raised to an error response in the spelling of the API that was called."""
+"""From whatever was raised to an error response in the format of the API that was called."""
 
 import traceback
 from collections.abc import Iterator, Mapping
@@ -33,8 +33,8 @@ GATEWAY_STATUSES: Final[Mapping[str, int]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
-    """How one operation says that something went wrong.
+class ErrorFormat:
+    """The format of one operation's error responses.
 
     Args:
         family: which APIs' error body and headers.
@@ -77,7 +77,7 @@ class Spelling:
         return nearest if shape not in self.declared and nearest in self.declared else shape
 
 
-NOWHERE: Final = Spelling(Family.CHIME, {}, frozenset())
+NOWHERE: Final = ErrorFormat(Family.CHIME, {}, frozenset())
 """For a request that no service of ours models."""
 
 

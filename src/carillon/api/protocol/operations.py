@@ -120,7 +120,7 @@ class RawCall:
 
 
 def operation(name: str) -> Callable[[_OperationMethod], _OperationMethod]:
-    """Mark `async (self, request) -> response | None` as the answer to a modelled operation."""
+    """Mark `async (self, request) -> response | None` as the answer to a modeled operation."""
 
     def mark(method: _OperationMethod) -> _OperationMethod:
         setattr(method, _MARK, OperationMark(name))
@@ -177,6 +177,6 @@ def reached_at() -> str | None:
 
 
 def set_caller(access_key_id: str, reached_at: str | None = None) -> None:
-    """Say who signed the request of the present context, and how it came. Only the Api calls this, once per request."""
+    """Set who signed the request of the present context, and how it came. Only the Api calls this, once per request."""
     _caller.set(access_key_id)
     _reached_at.set(reached_at)

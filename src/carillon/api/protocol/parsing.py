@@ -19,7 +19,7 @@ from carillon.api.protocol import timestamps
 from carillon.api.protocol.validation import BrokenConstraint, Check, Checks
 
 Query = Mapping[str, Sequence[str]]
-Read = Callable[[Any], Any]
+ReadValue = Callable[[Any], Any]
 
 _BAD_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _DIGITS: Final = re.compile(r"[+-]?[0-9]{1,19}")
@@ -75,10 +75,10 @@ def parse_document(body: bytes) -> dict[str, Any]:
 class RequestReader:
     """Reads and checks the input of one operation. Built by `request_reader`."""
 
-    _labels: tuple[tuple[str, str, Read], ...]
-    _query: tuple[tuple[str, str, Read], ...]
-    _headers: tuple[tuple[str, str, Read], ...]
-    _body: Read
+    _labels: tuple[tuple[str, str, ReadValue], ...]
+    _query: tuple[tuple[str, str, ReadValue], ...]
+    _headers: tuple[tuple[str, str, ReadValue], ...]
+    _body: ReadValue
     _check: Check | None
 
     def read(
@@ -117,7 +117,7 @@ class Readers:
     """
 
     def __init__(self, admitted: Mapping[str, Sequence[str]] | None = None) -> None:
-        self._compiled: dict[str, Read] = {}
+        self._compiled: dict[str, ReadValue] = {}
         self._checks = Checks(admitted)
 
     def request(self, operation: botocore.model.OperationModel) -> RequestReader:
@@ -132,7 +132,7 @@ class Readers:
         check = self._checks.of(shape)  # First: it refuses a shape that contains itself.
         if shape.serialization.get("payload"):
             raise ValueError(f"{operation.name} has an input payload, which we do not read.")
-        placed: dict[str, list[tuple[str, str, Read]]] = {"uri": [], "querystring": [], "header": []}
+        placed: dict[str, list[tuple[str, str, ReadValue]]] = {"uri": [], "querystring": [], "header": []}
         in_body = {}
         for name, member in shape.members.items():
             location = member.serialization.get("location")
@@ -145,14 +145,14 @@ class Readers:
         body = self._members(in_body)
         return RequestReader(tuple(placed["uri"]), tuple(placed["querystring"]), headers, body, check)
 
-    def _of(self, shape: botocore.model.Shape) -> Read:
+    def _of(self, shape: botocore.model.Shape) -> ReadValue:
         if shape.type_name == "timestamp":  # Its format may belong to the member, not to the shape.
             return timestamps.reader(shape.serialization.get("timestampFormat", "unixTimestamp"))
         if shape.name not in self._compiled:
             self._compiled[shape.name] = self._compile(shape)
         return self._compiled[shape.name]
 
-    def _compile(self, shape: botocore.model.Shape) -> Read:
+    def _compile(self, shape: botocore.model.Shape) -> ReadValue:
         if shape.type_name == "structure":
             return self._members(shape.members)
         if shape.type_name == "list":
@@ -161,7 +161,7 @@ class Readers:
             return self._map(shape)
         return _SCALARS[shape.type_name]
 
-    def _members(self, members: Mapping[str, botocore.model.Shape]) -> Read:
+    def _members(self, members: Mapping[str, botocore.model.Shape]) -> ReadValue:
         by_wire_name = {
             member.serialization.get("name", name): (name, self._of(member)) for name, member in members.items()
         }
@@ -178,7 +178,7 @@ class Readers:
 
         return read
 
-    def _list(self, shape: botocore.model.ListShape) -> Read:
+    def _list(self, shape: botocore.model.ListShape) -> ReadValue:
         read_item = self._of(shape.member)
 
         def read(value: object) -> list[Any]:
@@ -195,7 +195,7 @@ class Readers:
 
         return read
 
-    def _map(self, shape: botocore.model.MapShape) -> Read:
+    def _map(self, shape: botocore.model.MapShape) -> ReadValue:
         read_item = self._of(shape.value)
 
         def read(value: object) -> dict[str, Any]:
@@ -214,7 +214,7 @@ class Readers:
         return read
 
 
-def _put(request: dict[str, Any], name: str, read: Read, value: object) -> None:
+def _put(request: dict[str, Any], name: str, read: ReadValue, value: object) -> None:
     try:
         request[name] = read(value)
     except BrokenConstraint as broken:
@@ -250,7 +250,7 @@ def _read_blob(value: object) -> bytes:
         raise BrokenConstraint("must be a string in base64.") from error
 
 
-def _integer_reader(bits: int) -> Read:
+def _integer_reader(bits: int) -> ReadValue:
     limit = 1 << (bits - 1)
 
     def read(value: object) -> int:
@@ -265,7 +265,7 @@ def _integer_reader(bits: int) -> Read:
     return read
 
 
-_SCALARS: Final[Mapping[str, Read]] = {
+_SCALARS: Final[Mapping[str, ReadValue]] = {
     "string": _read_string,
     "character": _read_string,
     "boolean": _read_boolean,
@@ -276,7 +276,7 @@ _SCALARS: Final[Mapping[str, Read]] = {
 }
 
 
-def _text_reader(shape: botocore.model.Shape, location: str) -> Read:
+def _text_reader(shape: botocore.model.Shape, location: str) -> ReadValue:
     """Return what reads a member outside the body: text, or for a query the list of its texts."""
     if location == "querystring":
         if shape.type_name == "list":
@@ -287,7 +287,7 @@ def _text_reader(shape: botocore.model.Shape, location: str) -> Read:
     return _scalar_text_reader(shape, "rfc822" if location == "header" else "iso8601")
 
 
-def _scalar_text_reader(shape: botocore.model.Shape, timestamp_format: str) -> Read:
+def _scalar_text_reader(shape: botocore.model.Shape, timestamp_format: str) -> ReadValue:
     if shape.type_name == "timestamp":
         return _timestamp_text_reader(shape.serialization.get("timestampFormat", timestamp_format))
     if shape.type_name in _INTEGER_BITS:
@@ -302,7 +302,7 @@ def _scalar_text_reader(shape: botocore.model.Shape, timestamp_format: str) -> R
     raise ValueError(f"{shape.name} is a {shape.type_name} outside the body, which we do not read.")
 
 
-def _timestamp_text_reader(wire_format: str) -> Read:
+def _timestamp_text_reader(wire_format: str) -> ReadValue:
     read = timestamps.reader(wire_format)
     if wire_format != "unixTimestamp":
         return read

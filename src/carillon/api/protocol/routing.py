@@ -11,28 +11,28 @@ from typing import Generic, TypeVar
 from carillon.api.protocol.parsing import Query, decode_percent, parse_query
 from carillon.api.protocol.validation import BrokenConstraint
 
-Endpoint = TypeVar("Endpoint")
+EndpointT = TypeVar("EndpointT")
 
 
 @dataclass(frozen=True, slots=True)
-class _Route(Generic[Endpoint]):
+class _Route(Generic[EndpointT]):
     labels: tuple[str, ...]
     fixed: tuple[tuple[str, str], ...]
-    endpoints: list[Endpoint]
+    endpoints: list[EndpointT]
 
 
 @dataclass(slots=True)
-class _Node(Generic[Endpoint]):
-    literals: dict[bytes, "_Node[Endpoint]"] = field(default_factory=dict)
-    label: "_Node[Endpoint] | None" = None
-    routes: list[_Route[Endpoint]] = field(default_factory=list)
+class _Node(Generic[EndpointT]):
+    literals: dict[bytes, "_Node[EndpointT]"] = field(default_factory=dict)
+    label: "_Node[EndpointT] | None" = None
+    routes: list[_Route[EndpointT]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class Match(Generic[Endpoint]):
+class RouteMatch(Generic[EndpointT]):
     """Where a request goes: several endpoints only if several services model the very same route (`/tags`)."""
 
-    endpoints: tuple[Endpoint, ...]
+    endpoints: tuple[EndpointT, ...]
     labels: Mapping[str, bytes]
     """What the path has in the place of each `{name}`, still encoded."""
 
@@ -52,13 +52,13 @@ class Match(Generic[Endpoint]):
         return decoded
 
 
-class Router(Generic[Endpoint]):
+class Router(Generic[EndpointT]):
     """Finds endpoints by method, raw path and fixed query values."""
 
     def __init__(self) -> None:
-        self._roots: dict[str, _Node[Endpoint]] = {}
+        self._roots: dict[str, _Node[EndpointT]] = {}
 
-    def add(self, method: str, uri: str, endpoint: Endpoint) -> None:
+    def add(self, method: str, uri: str, endpoint: EndpointT) -> None:
         """Add a route as the models write it: `/voice-profiles/{VoiceProfileId}?operation=restore`.
 
         Raises:
@@ -81,7 +81,7 @@ class Router(Generic[Endpoint]):
 
     @staticmethod
     def _add_to(
-        node: _Node[Endpoint], labels: tuple[str, ...], fixed: tuple[tuple[str, str], ...], endpoint: Endpoint
+        node: _Node[EndpointT], labels: tuple[str, ...], fixed: tuple[tuple[str, str], ...], endpoint: EndpointT
     ) -> None:
         for route in node.routes:
             if route.fixed == fixed:
@@ -92,7 +92,7 @@ class Router(Generic[Endpoint]):
         node.routes.append(_Route(labels, fixed, [endpoint]))
         node.routes.sort(key=lambda route: -len(route.fixed))
 
-    def find(self, method: str, raw_path: bytes, query: Query) -> Match[Endpoint] | None:
+    def find(self, method: str, raw_path: bytes, query: Query) -> RouteMatch[EndpointT] | None:
         """Return where a request goes, or None.
 
         Args:
@@ -105,13 +105,13 @@ class Router(Generic[Endpoint]):
 
 
 def _find(
-    node: _Node[Endpoint], segments: list[bytes], at: int, values: tuple[bytes, ...], query: Query
-) -> Match[Endpoint] | None:
+    node: _Node[EndpointT], segments: list[bytes], at: int, values: tuple[bytes, ...], query: Query
+) -> RouteMatch[EndpointT] | None:
     """Return what the segments from `at` on lead to, literal segments before labels; `values` are the labels so far."""
     if at == len(segments):
         for route in node.routes:
             if all(value in query.get(name, ()) for name, value in route.fixed):
-                return Match(tuple(route.endpoints), dict(zip(route.labels, values, strict=True)))
+                return RouteMatch(tuple(route.endpoints), dict(zip(route.labels, values, strict=True)))
         return None
     segment = segments[at]
     literal = node.literals.get(segment)

@@ -15,7 +15,7 @@ import msgspec
 from carillon.api.protocol import timestamps
 from carillon.api.protocol.asgi import Headers
 
-Write = Callable[[Any], Any]
+WriteValue = Callable[[Any], Any]
 
 _JSON: Final = (b"content-type", b"application/json")
 _ENCODER: Final = msgspec.json.Encoder()
@@ -37,7 +37,7 @@ class Writers:
     """Compiles the writers of one service's operations, each shape once."""
 
     def __init__(self) -> None:
-        self._compiled: dict[str, Write] = {}
+        self._compiled: dict[str, WriteValue] = {}
 
     def response(self, operation: botocore.model.OperationModel) -> WriteResponse:
         """Return what turns an operation's output members into a response.
@@ -82,14 +82,14 @@ class Writers:
 
         return write
 
-    def _of(self, shape: botocore.model.Shape) -> Write:
+    def _of(self, shape: botocore.model.Shape) -> WriteValue:
         if shape.type_name == "timestamp":  # Its format may belong to the member, not to the shape.
             return timestamps.writer(shape.serialization.get("timestampFormat", "unixTimestamp"))
         if shape.name not in self._compiled:
             self._compiled[shape.name] = self._compile(shape)
         return self._compiled[shape.name]
 
-    def _compile(self, shape: botocore.model.Shape) -> Write:
+    def _compile(self, shape: botocore.model.Shape) -> WriteValue:
         if shape.type_name == "structure":
             return self._members(shape.members)
         if shape.type_name == "list":

@@ -1,7 +1,7 @@
 """Who signed a request: AWS Signature Version 4, in its header form and as a presigned URL.
 
 A request is judged in two steps, so that one without proper credentials is refused before a byte of its body is read:
-`SignatureVerifier.claim` looks at the head, `Claim.verify_body` or `verify_unread` at the signature.
+`SignatureVerifier.claim` looks at the head, `SignatureClaim.verify_body` or `verify_unread` at the signature.
 
 As with AWS, a request may be repeated while its signature is fresh: nothing remembers signatures, and what must not
 happen twice carries a ClientRequestToken.
@@ -17,10 +17,18 @@ from typing import Final, NoReturn, Protocol
 
 from carillon.api.errors import AwsError
 from carillon.api.protocol.authorization import ALGORITHM, Authorization, read_authorization
-from carillon.api.protocol.canonical import Head, Values, by_name, canonical_request
+from carillon.api.protocol.canonical import RequestHead, Values, by_name, canonical_request
 from carillon.clock import Clock
 
-__all__ = ["MAX_SKEW", "UNSIGNED_PAYLOAD", "Claim", "Head", "Keys", "SignatureVerifier", "SigningKey"]
+__all__ = [
+    "MAX_SKEW",
+    "UNSIGNED_PAYLOAD",
+    "RequestHead",
+    "SignatureClaim",
+    "SignatureVerifier",
+    "SigningKey",
+    "SigningKeys",
+]
 
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
 MAX_SKEW: Final = timedelta(minutes=5)
@@ -54,7 +62,7 @@ class SigningKey(Protocol):
         ...
 
 
-class Keys(Protocol):
+class SigningKeys(Protocol):
     """Where keys are looked up."""
 
     def find(self, access_key_id: str) -> SigningKey | None:
@@ -63,13 +71,13 @@ class Keys(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class SignatureClaim:
     """A head whose credentials are known and fresh; whether the signature is right shows with the body's hash."""
 
     access_key_id: str
     _authorization: Authorization = field(repr=False)
     _secret: str = field(repr=False)
-    _head: Head = field(repr=False)
+    _head: RequestHead = field(repr=False)
     _values: Values = field(repr=False)
 
     def verify_body(self, body: bytes) -> None:
@@ -124,12 +132,12 @@ class SignatureVerifier:
         clock: a signature lives for five minutes of it, before and after; a presigned one as long as it says.
     """
 
-    def __init__(self, keys: Keys, region: str, clock: Clock) -> None:
+    def __init__(self, keys: SigningKeys, region: str, clock: Clock) -> None:
         self._keys = keys
         self._region = region
         self._clock = clock
 
-    def claim(self, head: Head, service: str) -> Claim:
+    def claim(self, head: RequestHead, service: str) -> SignatureClaim:
         """Judge everything that needs no body: credentials there, well-formed, known, fresh, and meant for us.
 
         Nothing is hashed here, so that a stranger's request costs next to nothing.
@@ -152,7 +160,7 @@ class SignatureVerifier:
         if key is None:
             raise AwsError("UnrecognizedClientException", "The access key id of this request is not known here.")
         _check_token(key, said, now)
-        return Claim(said.access_key_id, said, key.secret_access_key, head, values)
+        return SignatureClaim(said.access_key_id, said, key.secret_access_key, head, values)
 
     def _check_scope(self, said: Authorization, service: str) -> None:
         if said.region != self._region:

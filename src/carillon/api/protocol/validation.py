@@ -26,7 +26,7 @@ class BrokenConstraint(InvalidRequest):
         self.path = ""
 
     def within(self, name: str) -> "BrokenConstraint":
-        """Say one step more of where it is: a member's name, or `[3]`. Innermost first."""
+        """Add one step of where it is: a member's name, or `[3]`. Innermost first."""
         joint = "." if self.path and not self.path.startswith("[") else ""
         self.path = f"{name}{joint}{self.path}"
         return self

@@ -1,7 +1,7 @@
 """GetSpeakerSearchTask and GetVoiceToneAnalysisTask of chime-sdk-voice: an extension, so that results can be polled.
 
 AWS: these name a Voice Connector; the media-pipelines API gives no results at all by polling. Here the id of an
-insights pipeline stands in the place of VoiceConnectorId, so a stock SDK can ask for what notifications told.
+insights pipeline stands in the place of VoiceConnectorId, so a stock SDK can ask for what notifications published.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,7 +31,7 @@ _IDENTIFICATIONS: Final = frozenset(
 
 
 class TaskResultOperations:
-    """What a task has told so far, for seven days."""
+    """What a task has published so far, for seven days."""
 
     def __init__(self, tasks: Tasks, outbox: Outbox) -> None:
         self._tasks = tasks
@@ -42,12 +42,12 @@ class TaskResultOperations:
         """Return a speaker search with its matches and what became of its voiceprint."""
         task_id = request["SpeakerSearchTaskId"]
         task = await self._tasks.find(TaskKind.SPEAKER_SEARCH, request["VoiceConnectorId"], task_id)
-        told = await self._outbox.of_task(task.id)
+        events = await self._outbox.of_task(task.id)
         return {
             "SpeakerSearchTask": {
                 "SpeakerSearchTaskId": task.id,
                 "SpeakerSearchTaskStatus": STATUSES[task.state],
-                "SpeakerSearchDetails": _search_details(told),
+                "SpeakerSearchDetails": _search_details(events),
                 **_common(task),
             }
         }
@@ -75,25 +75,25 @@ def _common(task: Task) -> Mapping[str, object]:
     }
 
 
-def _search_details(told: Sequence[Event]) -> Mapping[str, object] | None:
+def _search_details(events: Sequence[Event]) -> Mapping[str, object] | None:
     """Return SpeakerSearchDetails, None before there is anything to tell."""
-    if not told:
+    if not events:
         return None
     matches = [
-        match for event in told for match in event.body["detail"].get("speakerSearchDetails", {}).get("results", [])
+        match for event in events for match in event.body["detail"].get("speakerSearchDetails", {}).get("results", [])
     ]
     return {
         "Results": [
             {"ConfidenceScore": match["confidenceScore"], "VoiceProfileId": match["voiceProfileId"]}
             for match in matches
         ],
-        "VoiceprintGenerationStatus": _voiceprint_status(told),
+        "VoiceprintGenerationStatus": _voiceprint_status(events),
     }
 
 
-def _voiceprint_status(told: Sequence[Event]) -> str | None:
+def _voiceprint_status(events: Sequence[Event]) -> str | None:
     """Return what became of the voiceprint in the model's words, however notifications are set to spell them."""
-    event = next((event for event in told if event.status not in _IDENTIFICATIONS), None)
+    event = next((event for event in events if event.status not in _IDENTIFICATIONS), None)
     if event is None:
         return None
     outcome = SpeakerSearchStatus.VOICEPRINT_FAILED if event.is_failure else SpeakerSearchStatus.VOICEPRINT_READY

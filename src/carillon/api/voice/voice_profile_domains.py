@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from carillon.api.concurrency import Calls
+from carillon.api.concurrency import RequestCounter
 from carillon.api.paging import Pages
 from carillon.api.protocol import operation
 from carillon.api.tags import read_tags
@@ -14,7 +14,7 @@ from carillon.tasks import Tasks
 class VoiceProfileDomainOperations:
     """The operations on voice profile domains."""
 
-    def __init__(self, profiles: Profiles, tasks: Tasks, pages: Pages, calls: Calls) -> None:
+    def __init__(self, profiles: Profiles, tasks: Tasks, pages: Pages, calls: RequestCounter) -> None:
         self._profiles = profiles
         self._tasks = tasks
         self._pages = pages

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from carillon.api.concurrency import Calls
+from carillon.api.concurrency import RequestCounter
 from carillon.api.paging import Pages
 from carillon.api.protocol import operation
 from carillon.profiles import Profile, Profiles
@@ -14,7 +14,7 @@ from carillon.tasks import Tasks
 class VoiceProfileOperations:
     """The operations on voice profiles."""
 
-    def __init__(self, profiles: Profiles, tasks: Tasks, pages: Pages, calls: Calls) -> None:
+    def __init__(self, profiles: Profiles, tasks: Tasks, pages: Pages, calls: RequestCounter) -> None:
         self._profiles = profiles
         self._tasks = tasks
         self._pages = pages

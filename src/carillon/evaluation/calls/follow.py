@@ -20,18 +20,17 @@ from carillon.analysis.speech.resample import within_reach
 from carillon.audio import Pcm
 from carillon.evaluation.calls.files import BadCall, CallFile, Turn, call_files
 from carillon.evaluation.manifest import CHANNELS
+from carillon.evaluation.measures import Flags
 from carillon.evaluation.progress import tracked
-from carillon.evaluation.tone.clips import Ears, HeardTwice
-from carillon.inference import Models, Probabilities, Said, Settings
+from carillon.evaluation.tone.clips import JudgmentCache, ToneModels
+from carillon.inference import Models, ModelSettings, Probabilities, WordsJudgment
 from carillon.media import UnreadableRecording, channel_of, opened, resampled
 
 _PUSHED_SECONDS: Final = 0.1
 
-Flags = npt.NDArray[np.bool_]
-
 
 @dataclass(frozen=True, slots=True)
-class Understood:
+class CallWords:
     """Words, when they were said, and how they alone sound."""
 
     begin_seconds: float
@@ -51,7 +50,7 @@ class Party:
     """As the product gives them: with words, if anything understands them."""
     by_sound: Sequence[ToneReported]
     """The same without words; empty if nothing understands them, since it is no different then."""
-    understood: Sequence[Understood]
+    understood: Sequence[CallWords]
 
     @property
     def speech_seconds(self) -> float:
@@ -60,7 +59,7 @@ class Party:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class CallHeard:
+class CallAnalysis:
     """What was heard of a call."""
 
     name: str
@@ -73,7 +72,7 @@ class CallHeard:
     turns: Sequence[Turn]
 
 
-def follow_calls(directory: Path, settings: Settings, *, threads: int = 2) -> list[CallHeard]:
+def follow_calls(directory: Path, settings: ModelSettings, *, threads: int = 2) -> list[CallAnalysis]:
     """Listen to every call of a folder.
 
     Args:
@@ -86,13 +85,13 @@ def follow_calls(directory: Path, settings: Settings, *, threads: int = 2) -> li
     """
     files = call_files(directory)
     models = Models(settings)
-    ears = Ears(models.vad, models.tone, models.words)
+    ears = ToneModels(models.vad, models.tone, models.words)
     ids = (models.tone.id, "" if models.words is None else models.words.id)
     with ThreadPoolExecutor(threads) as pool:
         return tracked(pool, partial(follow, ears=ears, ids=ids), files, "calls")
 
 
-def follow(file: CallFile, ears: Ears, ids: tuple[str, str]) -> CallHeard:
+def follow(file: CallFile, ears: ToneModels, ids: tuple[str, str]) -> CallAnalysis:
     """Listen to one call.
 
     Args:
@@ -118,23 +117,23 @@ def follow(file: CallFile, ears: Ears, ids: tuple[str, str]) -> CallHeard:
             seconds = sound.frames() / sound.rate_hz
     except UnreadableRecording as error:
         raise BadCall(str(error)) from error
-    return CallHeard(file.path.name, seconds, *ids, [listener.end() for listener in listeners], file.turns)
+    return CallAnalysis(file.path.name, seconds, *ids, [listener.end() for listener in listeners], file.turns)
 
 
 class _Listener:
     """Follows one channel."""
 
-    def __init__(self, name: str, ears: Ears, rate_hz: int) -> None:
+    def __init__(self, name: str, ears: ToneModels, rate_hz: int) -> None:
         self._name = name
         self._overheard = None if ears.words is None else _Overheard(ears.words)
-        tone = HeardTwice(ears.tone)
+        tone = JudgmentCache(ears.tone)
         self._worded = ToneAnalyzer(ears.vad, tone, rate_hz, words=self._overheard)
         self._bare = None if ears.words is None else ToneAnalyzer(ears.vad, tone, rate_hz)
         self._gate = SpeechGate(ears.vad, rate_hz)
         self._is_speech: list[Flags] = []
         self._reports: list[ToneReported] = []
         self._by_sound: list[ToneReported] = []
-        self._understood: list[Understood] = []
+        self._understood: list[CallWords] = []
 
     def push(self, samples: Pcm) -> None:
         """Take (n,) samples."""
@@ -157,7 +156,7 @@ class _Listener:
             speech: npt.NDArray[np.int64] = np.flatnonzero(np.concatenate(self._is_speech))
             first = speech[max(len(speech) - samples // FRAME_SAMPLES, 0)]
             begin, end = float(first) * FRAME_SECONDS, float(speech[-1] + 1) * FRAME_SECONDS
-            self._understood.append(Understood(begin, end, said.text, said.probabilities))
+            self._understood.append(CallWords(begin, end, said.text, said.probabilities))
 
 
 class _Overheard:
@@ -165,15 +164,15 @@ class _Overheard:
 
     def __init__(self, words: WordsModel) -> None:
         self._words = words
-        self._said: list[tuple[int, Said]] = []
+        self._said: list[tuple[int, WordsJudgment]] = []
 
-    def hear(self, speech: Pcm, /) -> Said:
+    def hear(self, speech: Pcm, /) -> WordsJudgment:
         """Judge (n,) speech at 16 kHz, as the model does."""
         said = self._words.hear(speech)
         self._said.append((len(speech), said))
         return said
 
-    def taken(self) -> Iterator[tuple[int, Said]]:
+    def taken(self) -> Iterator[tuple[int, WordsJudgment]]:
         """Yield what was said since the last time, each with its number of samples."""
         said, self._said = self._said, []
         yield from said

@@ -8,7 +8,7 @@ from typing import Final
 
 from carillon.analysis import ToneAverage, ToneReported
 from carillon.analysis.speech import FRAME_SECONDS
-from carillon.evaluation.calls.follow import CallHeard, Party, Understood
+from carillon.evaluation.calls.follow import CallAnalysis, CallWords, Party
 from carillon.evaluation.html import document, paragraphs
 from carillon.evaluation.svg import Axis, Series, chart
 from carillon.evaluation.tone.measures import LABELS, guess_of
@@ -38,7 +38,7 @@ _MOST_TICKS: Final = 8
 _STEPS: Final = (15, 30, 60, 120, 300, 600, 1800, 3600)
 
 
-def write_pages(calls: Sequence[CallHeard], folder: Path) -> list[Path]:
+def write_pages(calls: Sequence[CallAnalysis], folder: Path) -> list[Path]:
     """Write a page for each call, which needs nothing else, into a folder, made if need be; return their paths.
 
     They hold what was said, so they are for this user alone.
@@ -51,7 +51,7 @@ def write_pages(calls: Sequence[CallHeard], folder: Path) -> list[Path]:
     return paths
 
 
-def page(call: CallHeard, more: str = "", style: str = "") -> str:
+def page(call: CallAnalysis, more: str = "", style: str = "") -> str:
     """Return the page.
 
     Args:
@@ -64,7 +64,7 @@ def page(call: CallHeard, more: str = "", style: str = "") -> str:
     return document(f"{call.name}: tone over time", body, _STYLE + style)
 
 
-def _about(call: CallHeard) -> str:
+def _about(call: CallAnalysis) -> str:
     words = f"words by {call.words}" if call.words else "acoustics alone"
     has_both = any(party.by_sound for party in call.parties)
     return (
@@ -84,7 +84,7 @@ def _about(call: CallHeard) -> str:
     )
 
 
-def _overview(call: CallHeard) -> str:
+def _overview(call: CallAnalysis) -> str:
     """Return a drawing of valence over the call."""
     series = []
     for party in call.parties:
@@ -104,7 +104,7 @@ def _times(seconds: float) -> list[tuple[float, str]]:
     return [(float(at), str(at)) for at in range(0, step * max(ceil(seconds / step), 1) + 1, step)]
 
 
-def _table(call: CallHeard) -> str:
+def _table(call: CallAnalysis) -> str:
     heads = "".join(f"<th>{escape(party.name)}</th><th>said</th>" for party in call.parties)
     rows = "".join(_row(call, number) for number in range(ceil(call.seconds / ROW_SECONDS)))
     return (
@@ -113,7 +113,7 @@ def _table(call: CallHeard) -> str:
     )
 
 
-def _row(call: CallHeard, number: int) -> str:
+def _row(call: CallAnalysis, number: int) -> str:
     begin, end = number * ROW_SECONDS, (number + 1) * ROW_SECONDS
     cells = [f'<td class="time">{end}</td>']
     for channel, party in enumerate(call.parties):
@@ -163,7 +163,7 @@ def _probabilities(tone: ToneAverage) -> Probabilities:
     return tone.negative, tone.neutral, tone.positive
 
 
-def _said(said: Understood) -> str:
+def _said(said: CallWords) -> str:
     guess = guess_of(said.probabilities)
     sign = f' <span class="tag {LABELS[guess]}">{_SIGNS[guess]}</span>' if _SIGNS[guess] else ""
     return f"<p>{escape(said.text)}{sign}</p>"

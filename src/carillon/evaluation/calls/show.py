@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from carillon.analysis import ToneAverage
-from carillon.evaluation.calls.follow import CallHeard, Party
+from carillon.evaluation.calls.follow import CallAnalysis, Party
 from carillon.evaluation.show import as_json_text
 from carillon.terminal import Table
 
 
-def show_calls(calls: Sequence[CallHeard], *, as_json: bool) -> None:
+def show_calls(calls: Sequence[CallAnalysis], *, as_json: bool) -> None:
     """Print how each party of each call sounded to standard output: over the call, and in JSON also every 5 s."""
     if as_json:
         sys.stdout.write(as_json_text({"calls": [_flat(call) for call in calls]}) + "\n")
@@ -35,7 +35,7 @@ def _cells(party: Party) -> Iterator[str]:
     yield from (f"{share:.0%}" for share in (overall.negative, overall.neutral, overall.positive))
 
 
-def _flat(call: CallHeard) -> dict[str, Any]:
+def _flat(call: CallAnalysis) -> dict[str, Any]:
     return {
         "name": call.name,
         "seconds": call.seconds,

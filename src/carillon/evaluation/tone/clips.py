@@ -1,4 +1,4 @@
-"""Labelled clips, and what is said of each: by itself, and after the same person's earlier clips.
+"""Labeled clips, and what is said of each: by itself, and after the same person's earlier clips.
 
 Clips go through the speech gate of live calls, and their speech is cut as the analyzer would cut it if nobody paused:
 utterances of up to 10 s for the words, pieces of up to 5 s for the sound, all of a clip equally long. A clip's tone is
@@ -20,10 +20,10 @@ import soxr
 from carillon.analysis import ToneModel, VadModel, WordsModel, speech_of
 from carillon.analysis.speech.telephone import RATE_HZ, through_telephone
 from carillon.audio import MODEL_RATE_HZ, Pcm, from_pcm16
-from carillon.evaluation.manifest import BadManifest, Recording
-from carillon.evaluation.pieces import Band
+from carillon.evaluation.manifest import BadManifest, ManifestRecording
+from carillon.evaluation.pieces import BandName
 from carillon.evaluation.tone.measures import LABELS
-from carillon.inference import Habit, Probabilities, Said, Sound, fuse
+from carillon.inference import AcousticJudgment, Probabilities, SpeakerBaseline, WordsJudgment, fuse
 
 LEAST_SECONDS: Final = 0.5
 MOST_SECONDS: Final = 30
@@ -36,7 +36,7 @@ _REMEMBERED: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Ears:
+class ToneModels:
     """What listens."""
 
     vad: VadModel
@@ -45,7 +45,7 @@ class Ears:
     """None: acoustics alone."""
 
 
-class HeardTwice:
+class JudgmentCache:
     """Judges what two listeners to the same call ask for, one with words and one without, only once.
 
     Both must hear the call at the same pace: only the last few judgments are remembered.
@@ -54,15 +54,15 @@ class HeardTwice:
     def __init__(self, tone: ToneModel) -> None:
         self.id = tone.id
         self._tone = tone
-        self._last: deque[tuple[bytes, float, tuple[Sound, Habit]]] = deque(maxlen=_REMEMBERED)
+        self._last: deque[tuple[bytes, float, tuple[AcousticJudgment, SpeakerBaseline]]] = deque(maxlen=_REMEMBERED)
 
-    def hear(self, speech: Pcm, habit: Habit, /) -> tuple[Sound, Habit]:
+    def hear(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
         """Judge (n,) speech as the model does."""
         data = speech.tobytes()
         for heard, seconds, judged in self._last:
-            if (heard, seconds) == (data, habit.seconds):
+            if (heard, seconds) == (data, baseline.seconds):
                 return judged
-        self._last.append((data, habit.seconds, self._tone.hear(speech, habit)))
+        self._last.append((data, baseline.seconds, self._tone.hear(speech, baseline)))
         return self._last[-1][2]
 
 
@@ -70,14 +70,14 @@ class HeardTwice:
 class Clip:
     """A line of the manifest, understood."""
 
-    recording: Recording
+    recording: ManifestRecording
     truth: int
     """Number of the class that was asked for."""
     corpus: str
     is_english: bool
     """True also if the manifest has no column `language`: the product is told en-US by every client of AWS's."""
 
-    def samples(self, band: Band) -> tuple[Pcm, int] | None:
+    def samples(self, band: BandName) -> tuple[Pcm, int] | None:
         """Read it as (n,) samples of one band at 16 or 8 kHz; None if it was never recorded in that band.
 
         Raises:
@@ -115,7 +115,7 @@ class Person:
     """In the order in which they are heard."""
 
 
-def people_of(recordings: Sequence[Recording]) -> list[Person]:
+def people_of(recordings: Sequence[ManifestRecording]) -> list[Person]:
     """Sort a manifest's lines by person and sitting.
 
     Raises:
@@ -132,7 +132,7 @@ def people_of(recordings: Sequence[Recording]) -> list[Person]:
     return [Person(*who, sorted(own, key=_place)) for who, own in sorted(clips.items())]
 
 
-def _clip(recording: Recording) -> Clip:
+def _clip(recording: ManifestRecording) -> Clip:
     labels = recording.labels
     if labels["valence"] not in LABELS:
         raise BadManifest(
@@ -150,13 +150,13 @@ def _place(clip: Clip) -> str:
     return hashlib.sha256(clip.recording.name.encode()).hexdigest()
 
 
-def answers(person: Person, band: Band, ears: Ears) -> Iterator[Answer]:
+def answers(person: Person, band: BandName, ears: ToneModels) -> Iterator[Answer]:
     """Listen to a person's clips, one after the other.
 
     Raises:
         BadManifest: a file is not audio that can be read.
     """
-    habit = Habit()
+    baseline = SpeakerBaseline()
     for clip in person.clips:
         read = clip.samples(band)
         if read is None:
@@ -166,12 +166,12 @@ def answers(person: Person, band: Band, ears: Ears) -> Iterator[Answer]:
             yield Answer(clip, None)
             continue
         said = _said(speech, ears.words if clip.is_english else None)
-        alone, _ = _tone(said, ears.tone, Habit())
-        after_others, habit = _tone(said, ears.tone, habit)
+        alone, _ = _tone(said, ears.tone, SpeakerBaseline())
+        after_others, baseline = _tone(said, ears.tone, baseline)
         yield Answer(clip, alone, after_others)
 
 
-def _said(speech: Pcm, words: WordsModel | None) -> list[tuple[Pcm, Said | None]]:
+def _said(speech: Pcm, words: WordsModel | None) -> list[tuple[Pcm, WordsJudgment | None]]:
     """Cut speech into utterances, and understand each."""
     least = _LEAST_SECONDS_OF_WORDS * MODEL_RATE_HZ
     parts = _evenly(speech, _UTTERANCE_SECONDS)
@@ -179,17 +179,17 @@ def _said(speech: Pcm, words: WordsModel | None) -> list[tuple[Pcm, Said | None]
 
 
 def _tone(
-    said: Sequence[tuple[Pcm, Said | None]], tone: ToneModel, habit: Habit
-) -> tuple[Mapping[bool, Probabilities], Habit]:
+    said: Sequence[tuple[Pcm, WordsJudgment | None]], tone: ToneModel, baseline: SpeakerBaseline
+) -> tuple[Mapping[bool, Probabilities], SpeakerBaseline]:
     """Return the tone of some utterances with (True) and without words, and what is known of the person afterwards."""
     sums = {True: np.zeros(3), False: np.zeros(3)}
     for utterance, words in said:
         for piece in _evenly(utterance, _PIECE_SECONDS):
-            sound, habit = tone.hear(piece, habit)
+            sound, baseline = tone.hear(piece, baseline)
             fused = sound.probabilities if words is None else fuse(sound.probabilities, words.probabilities)
             sums[False] += len(piece) * np.array(sound.probabilities)
             sums[True] += len(piece) * np.array(fused)
-    return {key: _normalized(total) for key, total in sums.items()}, habit
+    return {key: _normalized(total) for key, total in sums.items()}, baseline
 
 
 def _normalized(total: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> Probabilities:

@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 
 from carillon.evaluation.manifest import BadManifest, read_manifest
-from carillon.evaluation.pieces import BANDS, Band
+from carillon.evaluation.pieces import BANDS, BandName
 from carillon.evaluation.progress import tracked
-from carillon.evaluation.tone.clips import Ears, Person, answers, people_of
+from carillon.evaluation.tone.clips import Person, ToneModels, answers, people_of
 from carillon.evaluation.tone.figures import INPUTS, Judgment, ToneFigures, Unit, figures_of
 from carillon.evaluation.tone.windows import windows
-from carillon.inference import Models, Probabilities, Settings
+from carillon.inference import Models, ModelSettings, Probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class ToneReport:
 
 def evaluate_tone(
     directory: Path,
-    settings: Settings,
+    settings: ModelSettings,
     *,
     chosen: Mapping[str, str] | None = None,
     without: Sequence[str] = (),
@@ -68,7 +68,7 @@ def evaluate_tone(
         raise BadManifest(f"Nobody is left of {directory}: leave out fewer speakers.")
     people = people_of(lines)
     models = Models(settings)
-    judgments = listen(people, Ears(models.vad, models.tone, models.words), threads)
+    judgments = listen(people, ToneModels(models.vad, models.tone, models.words), threads)
     trained_on = models.catalog.find(models.tone.id, "tone").manifest.trained_on
     return ToneReport(
         directory=str(directory),
@@ -94,7 +94,7 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]", "", name.casefold())
 
 
-def listen(people: Sequence[Person], ears: Ears, threads: int) -> list[Judgment]:
+def listen(people: Sequence[Person], ears: ToneModels, threads: int) -> list[Judgment]:
     """Judge everything that people say, in every way.
 
     Raises:
@@ -108,7 +108,7 @@ def listen(people: Sequence[Person], ears: Ears, threads: int) -> list[Judgment]
     return judgments
 
 
-def _heard(person: Person, band: Band, ears: Ears) -> list[Judgment]:
+def _heard(person: Person, band: BandName, ears: ToneModels) -> list[Judgment]:
     found: list[Judgment] = []
 
     def note(unit: Unit, truth: int, said: Mapping[bool, Probabilities] | None, *, is_english: bool) -> None:

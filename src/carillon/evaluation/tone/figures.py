@@ -7,7 +7,7 @@ from typing import Final, Literal, TypeAlias
 import numpy as np
 
 from carillon.evaluation.measures import Bin, calibration_error, reliability
-from carillon.evaluation.pieces import BANDS, Band
+from carillon.evaluation.pieces import BANDS, BandName
 from carillon.evaluation.tone.measures import (
     brier_score,
     confusion,
@@ -34,7 +34,7 @@ ALL: Final = "all"
 class Judgment:
     """One clip or window, and what was said of it."""
 
-    band: Band
+    band: BandName
     unit: Unit
     inputs: Inputs
     corpus: str
@@ -48,7 +48,7 @@ class Judgment:
 
 
 @dataclass(frozen=True, slots=True)
-class Quality:
+class ToneQuality:
     """How right some judgments are."""
 
     unweighted_average_recall: float
@@ -71,7 +71,7 @@ class Quality:
 class ToneFigures:
     """How well tone was heard in one way."""
 
-    band: Band
+    band: BandName
     unit: Unit
     inputs: Inputs
     corpus: str
@@ -80,7 +80,7 @@ class ToneFigures:
     judged: int
     skipped: int
     """Clips with less than half a second of speech, or windows with less than 10 s."""
-    quality: Quality | None
+    quality: ToneQuality | None
     """None if nothing was judged."""
 
 
@@ -102,7 +102,7 @@ def _corpora(judgments: Sequence[Judgment]) -> list[str]:
     return sorted({it.corpus for it in judgments})
 
 
-def _figures(band: Band, unit: Unit, inputs: Inputs, corpus: str, own: Sequence[Judgment]) -> ToneFigures:
+def _figures(band: BandName, unit: Unit, inputs: Inputs, corpus: str, own: Sequence[Judgment]) -> ToneFigures:
     judged = [it for it in own if it.probabilities is not None]
     return ToneFigures(
         band=band,
@@ -116,7 +116,7 @@ def _figures(band: Band, unit: Unit, inputs: Inputs, corpus: str, own: Sequence[
     )
 
 
-def _quality(judged: Sequence[Judgment]) -> Quality:
+def _quality(judged: Sequence[Judgment]) -> ToneQuality:
     probabilities = [it.probabilities for it in judged if it.probabilities is not None]
     truths, guesses = [it.truth for it in judged], [guess_of(each) for each in probabilities]
     counts = confusion(truths, guesses)
@@ -127,7 +127,7 @@ def _quality(judged: Sequence[Judgment]) -> Quality:
         of_speaker[1].append(guess)
     confidences = np.array([each[guess] for each, guess in zip(probabilities, guesses, strict=True)])
     bins = reliability(confidences, np.array(truths) == np.array(guesses))
-    return Quality(
+    return ToneQuality(
         unweighted_average_recall=unweighted_average_recall(counts),
         interval=recall_interval(np.array([confusion(*own) for own in by_speaker.values()])),
         macro_f1=macro_f1(counts),

@@ -16,8 +16,8 @@ import numpy as np
 from carillon.analysis import ToneAnalyzer, ToneFinding, ToneReported
 from carillon.analysis.speech.telephone import RATE_HZ
 from carillon.audio import MODEL_RATE_HZ, Pcm
-from carillon.evaluation.pieces import Band
-from carillon.evaluation.tone.clips import Clip, Ears, HeardTwice, Person
+from carillon.evaluation.pieces import BandName
+from carillon.evaluation.tone.clips import Clip, JudgmentCache, Person, ToneModels
 from carillon.evaluation.tone.measures import LABELS
 from carillon.inference import Probabilities
 
@@ -49,7 +49,7 @@ class Window:
     """After the others of that person."""
 
 
-def windows(person: Person, band: Band, ears: Ears) -> list[Window]:
+def windows(person: Person, band: BandName, ears: ToneModels) -> list[Window]:
     """Listen to a person in stretches.
 
     Raises:
@@ -63,12 +63,12 @@ def windows(person: Person, band: Band, ears: Ears) -> list[Window]:
     return [Window(stretch.truth, stretch.is_english, alone, in_call.get(id(stretch))) for stretch, alone in found]
 
 
-def _each(stretches: Sequence[Stretch], ears: Ears) -> list[Mapping[bool, Probabilities] | None]:
+def _each(stretches: Sequence[Stretch], ears: ToneModels) -> list[Mapping[bool, Probabilities] | None]:
     """Return the current window at the end of each stretch of one call, with words (True) and without."""
     if not stretches:
         return []
     rate_hz = stretches[0].rate_hz
-    tone = HeardTwice(ears.tone)
+    tone = JudgmentCache(ears.tone)
     analyzers = {False: ToneAnalyzer(ears.vad, tone, rate_hz)}
     if ears.words is not None and all(stretch.is_english for stretch in stretches):
         analyzers[True] = ToneAnalyzer(ears.vad, tone, rate_hz, words=ears.words)
@@ -95,7 +95,7 @@ def _said(currents: Mapping[tuple[bool, int], Probabilities], end_ms: int) -> Ma
     return None if bare is None else {False: bare, True: currents.get((True, end_ms), bare)}
 
 
-def _stretches(person: Person, band: Band) -> Iterator[Stretch]:
+def _stretches(person: Person, band: BandName) -> Iterator[Stretch]:
     """Put a person's clips of each tone together, in the order in which they are heard anyway."""
     rate_hz = MODEL_RATE_HZ if band == "wideband" else RATE_HZ
     most, pause = STRETCH_SECONDS * rate_hz, round(PAUSE_SECONDS * rate_hz)

@@ -10,11 +10,11 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from carillon.notifications.sending import Sender
-from carillon.notifications.settings import Settings
+from carillon.notifications.settings import NotificationSettings
 from carillon.notifications.sinks import eventbridge, kinesis, lambda_, sns, sqs
 from carillon.notifications.sinks.aws import AwsClients
 
-SINKS: Final[Mapping[str, Callable[[AwsClients, Settings], Sender]]] = {
+SINKS: Final[Mapping[str, Callable[[AwsClients, NotificationSettings], Sender]]] = {
     "EventBridge": eventbridge.connect,
     "KinesisDataStreamSink": kinesis.connect,
     "LambdaFunctionSink": lambda_.connect,
@@ -25,7 +25,7 @@ SINKS: Final[Mapping[str, Callable[[AwsClients, Settings], Sender]]] = {
 
 
 @asynccontextmanager
-async def open_senders(settings: Settings) -> AsyncIterator[Mapping[str, Sender]]:
+async def open_senders(settings: NotificationSettings) -> AsyncIterator[Mapping[str, Sender]]:
     """Yield a sender for every kind of target; connections are made at first use and closed at the end."""
     async with AwsClients(settings) as clients:
         yield {kind: connect(clients, settings) for kind, connect in SINKS.items()}

@@ -18,10 +18,10 @@ from carillon import __version__
 from carillon.arns import Arn
 from carillon.errors import InvalidRequest
 from carillon.notifications.sending import EventRefused, SendFailed
-from carillon.notifications.settings import Settings
+from carillon.notifications.settings import NotificationSettings
 
-Client: TypeAlias = Any  # botocore makes its clients at run time, so there is no type to name
-Answer: TypeAlias = Mapping[str, Any]
+SinkClient: TypeAlias = Any  # botocore makes its clients at run time, so there is no type to name
+SinkResponse: TypeAlias = Mapping[str, Any]
 
 _CLOSE_SECONDS: Final = 2.0
 _CODE_CHARACTERS: Final = 100  # AWS's longest is well below; a stranger's answer may be anything
@@ -84,7 +84,7 @@ class AwsClients:
     There are few: a pipeline's sinks are in the server's own Region, only the event bus may be in another.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: NotificationSettings) -> None:
         self._session = get_session()
         self._config = AioConfig(
             connect_timeout=settings.connect_seconds,
@@ -94,7 +94,7 @@ class AwsClients:
             user_agent_extra=f"carillon/{__version__}",
             warm_up_loader_caches=True,  # reads the service's model in a thread, not in the event loop
         )
-        self._clients: dict[tuple[str, str], Client] = {}
+        self._clients: dict[tuple[str, str], SinkClient] = {}
         self._making: defaultdict[tuple[str, str], anyio.Lock] = defaultdict(anyio.Lock)
         self._stack = AsyncExitStack()
 
@@ -109,7 +109,7 @@ class AwsClients:
         with move_on_after(_CLOSE_SECONDS, shield=True):
             await self._stack.aclose()
 
-    async def call(self, service: str, region: str, operation: str, proof: str, **parameters: object) -> Answer:
+    async def call(self, service: str, region: str, operation: str, proof: str, **parameters: object) -> SinkResponse:
         """Call an operation and return its answer.
 
         Args:
@@ -141,7 +141,7 @@ class AwsClients:
         with _told(f"A client for {service}"):
             return str((await self._client(service, region)).meta.endpoint_url).rstrip("/")
 
-    async def _client(self, service: str, region: str) -> Client:
+    async def _client(self, service: str, region: str) -> SinkClient:
         key = (service, region)
         async with self._making[key]:
             if key not in self._clients:
@@ -179,9 +179,9 @@ def refusal(operation: str, code: object, message: object, status: int | None = 
     return refused
 
 
-async def _call(client: Client, service: str, operation: str, parameters: Mapping[str, object]) -> Answer:
+async def _call(client: SinkClient, service: str, operation: str, parameters: Mapping[str, object]) -> SinkResponse:
     try:
-        answer: Answer = await getattr(client, operation)(**parameters)
+        answer: SinkResponse = await getattr(client, operation)(**parameters)
     except _UNPARSED as error:
         raise Unintelligible(operation, service) from error
     return answer

@@ -5,8 +5,8 @@ import msgspec
 from carillon.notifications.deliveries import SinkTarget
 from carillon.notifications.events import Event
 from carillon.notifications.sending import Sender
-from carillon.notifications.settings import Settings
-from carillon.notifications.sinks.aws import Answer, AwsClients, parsed, refusal
+from carillon.notifications.settings import NotificationSettings
+from carillon.notifications.sinks.aws import AwsClients, SinkResponse, parsed, refusal
 
 
 class _Buses:
@@ -26,11 +26,11 @@ class _Buses:
             "EventBusName": target.arn,
         }
         answer = await self._clients.call("events", parsed(target.arn).region, "put_events", "Entries", Entries=[entry])
-        result: Answer = next(filter(None, answer["Entries"]), {})
+        result: SinkResponse = next(filter(None, answer["Entries"]), {})
         if answer.get("FailedEntryCount") or "EventId" not in result:
             raise refusal("put_events", result.get("ErrorCode"), result.get("ErrorMessage"))
 
 
-def connect(clients: AwsClients, settings: Settings) -> Sender:
+def connect(clients: AwsClients, settings: NotificationSettings) -> Sender:
     """Return a sender to EventBridge buses."""
     return _Buses(clients, settings.event_source)

@@ -3,7 +3,7 @@
 from carillon.notifications.deliveries import SinkTarget
 from carillon.notifications.events import Event
 from carillon.notifications.sending import Sender
-from carillon.notifications.settings import Settings
+from carillon.notifications.settings import NotificationSettings
 from carillon.notifications.sinks.aws import AwsClients, parsed
 
 
@@ -23,6 +23,6 @@ class _DataStreams:
         )
 
 
-def connect(clients: AwsClients, settings: Settings) -> Sender:  # noqa: ARG001 - the same for every sink
+def connect(clients: AwsClients, settings: NotificationSettings) -> Sender:  # noqa: ARG001 - the same for every sink
     """Return a sender to Kinesis data streams."""
     return _DataStreams(clients)

@@ -3,7 +3,7 @@
 from carillon.notifications.deliveries import SinkTarget
 from carillon.notifications.events import Event
 from carillon.notifications.sending import Sender
-from carillon.notifications.settings import Settings
+from carillon.notifications.settings import NotificationSettings
 from carillon.notifications.sinks.aws import AwsClients, parsed
 
 
@@ -24,6 +24,6 @@ class _Functions:
         answer["Payload"].close()  # an answer nobody reads would keep its connection
 
 
-def connect(clients: AwsClients, settings: Settings) -> Sender:  # noqa: ARG001 - the same for every sink
+def connect(clients: AwsClients, settings: NotificationSettings) -> Sender:  # noqa: ARG001 - the same for every sink
     """Return a sender to Lambda functions."""
     return _Functions(clients)

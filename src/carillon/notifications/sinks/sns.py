@@ -3,7 +3,7 @@
 from carillon.notifications.deliveries import SinkTarget
 from carillon.notifications.events import Event
 from carillon.notifications.sending import Sender
-from carillon.notifications.settings import Settings
+from carillon.notifications.settings import NotificationSettings
 from carillon.notifications.sinks.aws import AwsClients, parsed
 
 
@@ -16,6 +16,6 @@ class _Topics:
         await self._clients.call("sns", region, "publish", "MessageId", TopicArn=target.arn, Message=event.to_json())
 
 
-def connect(clients: AwsClients, settings: Settings) -> Sender:  # noqa: ARG001 - the same for every sink
+def connect(clients: AwsClients, settings: NotificationSettings) -> Sender:  # noqa: ARG001 - the same for every sink
     """Return a sender to SNS topics."""
     return _Topics(clients)

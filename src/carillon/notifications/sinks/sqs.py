@@ -6,7 +6,7 @@ The queue's URL is made from its ARN: to ask for it would take a permission that
 from carillon.notifications.deliveries import SinkTarget
 from carillon.notifications.events import Event
 from carillon.notifications.sending import Sender
-from carillon.notifications.settings import Settings
+from carillon.notifications.settings import NotificationSettings
 from carillon.notifications.sinks.aws import AwsClients, parsed
 
 
@@ -29,6 +29,6 @@ class _Queues:
         )
 
 
-def connect(clients: AwsClients, settings: Settings) -> Sender:  # noqa: ARG001 - the same for every sink
+def connect(clients: AwsClients, settings: NotificationSettings) -> Sender:  # noqa: ARG001 - the same for every sink
     """Return a sender to SQS queues."""
     return _Queues(clients)

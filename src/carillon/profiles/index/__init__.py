@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from carillon.audio import Embedding
 
-Numbers = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
 """(n,) row numbers of voice profiles."""
 Embeddings = npt.NDArray[np.float32]
 """(n, d) float32, each row of L2 norm 1."""
@@ -34,11 +34,11 @@ class VoiceIndex(Protocol):
         """Return how many embeddings are held."""
         ...
 
-    def put(self, numbers: Numbers, embeddings: Embeddings) -> None:
+    def put(self, numbers: RowNumbers, embeddings: Embeddings) -> None:
         """Hold (n, d) embeddings under n different numbers; what was held under them before is replaced."""
         ...
 
-    def remove(self, numbers: Numbers) -> None:
+    def remove(self, numbers: RowNumbers) -> None:
         """Hold these numbers no more; unknown ones are passed over."""
         ...
 

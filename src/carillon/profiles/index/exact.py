@@ -19,7 +19,7 @@ import faiss
 import numpy as np
 
 from carillon.audio import Embedding
-from carillon.profiles.index import Embeddings, Neighbor, Numbers
+from carillon.profiles.index import Embeddings, Neighbor, RowNumbers
 
 _PAGE: Final = 65_536
 _WIDEST: Final = 8.0
@@ -47,22 +47,22 @@ class ExactIndex:
         """Return how many embeddings are held."""
         return int(self._flat.ntotal)
 
-    def put(self, numbers: Numbers, embeddings: Embeddings) -> None:
+    def put(self, numbers: RowNumbers, embeddings: Embeddings) -> None:
         """Hold (n, d) embeddings under n different numbers; what was held under them before is replaced."""
         if not len(numbers):
             return
         with self._lock:
             self._drop(numbers)
-            held, needed = len(self), len(self) + len(numbers)
+            access, needed = len(self), len(self) + len(numbers)
             if needed > len(self._numbers):
-                self._numbers = np.concatenate([self._numbers[:held], np.zeros(max(needed, 64), np.int64)])
-            self._numbers[held:needed] = numbers
+                self._numbers = np.concatenate([self._numbers[:access], np.zeros(max(needed, 64), np.int64)])
+            self._numbers[access:needed] = numbers
             if needed > self._int8_above and not self._is_int8:
                 self._flat, self._is_int8 = _as_int8(self._flat), True
             self._flat.add(np.ascontiguousarray(embeddings, dtype=np.float32))
             self._highest = max(self._highest, int(numbers.max()))
 
-    def remove(self, numbers: Numbers) -> None:
+    def remove(self, numbers: RowNumbers) -> None:
         """Hold these numbers no more; unknown ones are passed over."""
         with self._lock:
             self._drop(numbers)
@@ -88,7 +88,7 @@ class ExactIndex:
         ]
         return sorted(found, key=lambda neighbor: (-neighbor.score, neighbor.number))
 
-    def _drop(self, numbers: Numbers) -> None:
+    def _drop(self, numbers: RowNumbers) -> None:
         perhaps_held = numbers[numbers <= self._highest]  # those that only come now need not be looked for
         if not len(perhaps_held):
             return

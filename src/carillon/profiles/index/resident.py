@@ -20,12 +20,12 @@ import sqlalchemy as sa
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.audio import Band, Embedding
+from carillon.audio import Band, BandPair, Embedding
 from carillon.clock import Clock
 from carillon.profiles import domains
-from carillon.profiles.domains import DomainNotFound, Held
+from carillon.profiles.domains import DomainAccess, DomainNotFound
 from carillon.profiles.enrolled_voices import sealed_row
-from carillon.profiles.index import Neighbor, Numbers, VoiceIndex
+from carillon.profiles.index import Neighbor, RowNumbers, VoiceIndex
 from carillon.profiles.sealing import unseal_embedding
 from carillon.profiles.tables import enrolled_voices, removed_voices, voice_profiles
 from carillon.storage import Database, Vault, WrappedKey
@@ -39,7 +39,7 @@ _OWNERS: Final = (  # by number alone: with more conditions SQLite walks the who
         enrolled_voices.c.expires_at,
         enrolled_voices.c.label,
         enrolled_voices.c.embedding,
-        enrolled_voices.c.twin,
+        enrolled_voices.c.narrowband,
         voice_profiles.c.profile_id,
     )
     .join(voice_profiles, voice_profiles.c.number == enrolled_voices.c.profile_number)
@@ -48,15 +48,12 @@ _OWNERS: Final = (  # by number alone: with more conditions SQLite walks the who
 _SPARE: Final = 6  # among a million, the index's rounding can put the tenth in the eleventh place
 _WIDER: Final = 4  # ask for so many times more when expired profiles took the best places
 
-Channel: TypeAlias = Literal["wb", "tel", "cross"]
-"""What is compared: two voices in wideband, two on the telephone, or one of each."""
-
-_Kind: TypeAlias = tuple[str, Literal["wb", "tel", "twin"]]
+_Kind: TypeAlias = tuple[str, Literal["wb", "tel", "narrowband"]]
 """Model, and what an index of it holds: voices as they were heard, by band, or as a telephone would carry them."""
 
-_COMPARED: Final[Mapping[Band, Sequence[tuple[Literal["wb", "tel", "twin"], Channel]]]] = {
+_COMPARED: Final[Mapping[Band, Sequence[tuple[Literal["wb", "tel", "narrowband"], BandPair]]]] = {
     "wb": (("wb", "wb"), ("tel", "cross")),
-    "tel": (("tel", "tel"), ("twin", "cross")),
+    "tel": (("tel", "tel"), ("narrowband", "cross")),
 }
 """Which voices a probe is compared with."""
 
@@ -68,12 +65,12 @@ NewIndex: TypeAlias = Callable[[int], VoiceIndex]
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class VoiceMatch:
     """A known voice and how much it sounds like the one searched for."""
 
     profile_id: str
     score: float  # cosine in [-1, 1]
-    channel: Channel
+    channel: BandPair
     size: int  # voices that are known in the domain, of which this is one of the nearest
 
 
@@ -97,11 +94,11 @@ class _Change:
     revision: int
     model_id: str
     embedding: bytes = field(repr=False)
-    twin: bytes | None = field(repr=False)
+    narrowband: bytes | None = field(repr=False)
 
 
 @dataclass(slots=True)
-class _Shelf:
+class _ResidentDomain:
     """What is in memory of one domain."""
 
     indexes: dict[_Kind, VoiceIndex] = field(default_factory=dict)
@@ -113,8 +110,8 @@ class _Shelf:
         return sum(map(len, self.indexes.values()))
 
     def heard(self, model_id: str) -> int:
-        """Return how many voices of a model are known, twins not counted."""
-        return sum(len(index) for (of, kind), index in self.indexes.items() if of == model_id and kind != "twin")
+        """Return how many voices of a model are known, by one embedding each."""
+        return sum(len(index) for (of, kind), index in self.indexes.items() if of == model_id and kind != "narrowband")
 
 
 class ResidentIndexes:
@@ -141,24 +138,26 @@ class ResidentIndexes:
         self._limiter = limiter
         self._resident_profiles = resident_profiles
         self._new_index = new_index
-        self._shelves: OrderedDict[str, _Shelf] = OrderedDict()
+        self._residents: OrderedDict[str, _ResidentDomain] = OrderedDict()
 
-    async def search(self, domain_id: str, probe: Probe, limit: int) -> list[Match]:
+    async def search(self, domain_id: str, probe: Probe, limit: int) -> list[VoiceMatch]:
         """Return up to `limit` profiles for each channel, best first within it; expired ones are not known.
 
         Raises:
             DomainNotFound: there is no such domain.
             SealBroken: a row was tampered with. Rather no answer than one that lacks somebody.
         """
-        shelf = await self._followed(domain_id)
-        size = shelf.heard(probe.model_id)
-        matches: list[Match] = []
+        resident = await self._followed(domain_id)
+        size = resident.heard(probe.model_id)
+        matches: list[VoiceMatch] = []
         for kind, channel in _COMPARED[probe.band]:
-            index = shelf.indexes.get((probe.model_id, kind))
+            index = resident.indexes.get((probe.model_id, kind))
             if index is not None:
-                about = partial(self._about, domain_id, shelf.data_key, probe.embedding, is_twin=kind == "twin")
+                about = partial(
+                    self._about, domain_id, resident.data_key, probe.embedding, is_narrowband=kind == "narrowband"
+                )
                 nearest = await self._nearest(index, probe.embedding, limit, about)
-                matches += [Match(profile_id, score, channel, size) for profile_id, score in nearest.items()]
+                matches += [VoiceMatch(profile_id, score, channel, size) for profile_id, score in nearest.items()]
         return matches
 
     async def _nearest(self, index: VoiceIndex, embedding: Embedding, limit: int, about: _Judge) -> dict[str, float]:
@@ -190,61 +189,61 @@ class ResidentIndexes:
         Raises:
             SealBroken: a changed row was tampered with.
         """
-        if domain_id in self._shelves:
+        if domain_id in self._residents:
             try:
                 await self._followed(domain_id)
             except DomainNotFound:
                 self.drop(domain_id)
 
     def drop(self, domain_id: str) -> None:
-        """Let go of everything that is in memory of a domain."""
-        self._shelves.pop(domain_id, None)
+        """Drop everything that is in memory of a domain."""
+        self._residents.pop(domain_id, None)
 
     def clear(self) -> None:
-        """Let go of everything."""
-        self._shelves.clear()
+        """Drop everything."""
+        self._residents.clear()
 
     def __len__(self) -> int:
         """Return how many embeddings are in memory."""
-        return sum(map(len, self._shelves.values()))
+        return sum(map(len, self._residents.values()))
 
-    async def _followed(self, domain_id: str) -> _Shelf:
+    async def _followed(self, domain_id: str) -> _ResidentDomain:
         """Return what is in memory of a domain, brought up to its newest committed change."""
-        shelf = self._shelves.setdefault(domain_id, _Shelf())
-        self._shelves.move_to_end(domain_id)
+        resident = self._residents.setdefault(domain_id, _ResidentDomain())
+        self._residents.move_to_end(domain_id)
         try:
             async with self._database.reading() as connection:
-                if shelf.revision == (await domains.hold(connection, domain_id)).revision:
-                    return shelf
-            async with shelf.lock, self._database.reading() as connection:
-                await self._catch_up(connection, domain_id, shelf)
+                if resident.revision == (await domains.find_access(connection, domain_id)).revision:
+                    return resident
+            async with resident.lock, self._database.reading() as connection:
+                await self._catch_up(connection, domain_id, resident)
         except DomainNotFound:
             self.drop(domain_id)
             raise
         self._shed()
-        return shelf
+        return resident
 
-    async def _catch_up(self, connection: AsyncConnection, domain_id: str, shelf: _Shelf) -> None:
-        held = await domains.hold(connection, domain_id)
-        anew = shelf.revision < held.compacted_revision  # removals that we have not seen are no longer listed
-        indexes, since = ({}, 0) if anew else (shelf.indexes, shelf.revision)
+    async def _catch_up(self, connection: AsyncConnection, domain_id: str, resident: _ResidentDomain) -> None:
+        access = await domains.find_access(connection, domain_id)
+        anew = resident.revision < access.compacted_revision  # removals that we have not seen are no longer listed
+        indexes, since = ({}, 0) if anew else (resident.indexes, resident.revision)
         if gone := await _removed(connection, domain_id, since):
             await to_thread.run_sync(_remove, indexes, np.array(gone, dtype=np.int64), limiter=self._limiter)
         async for page in _changed(connection, domain_id, since):
-            await to_thread.run_sync(self._apply, indexes, held, page, limiter=self._limiter)
-        shelf.indexes, shelf.revision, shelf.data_key = indexes, held.revision, held.data_key
+            await to_thread.run_sync(self._apply, indexes, access, page, limiter=self._limiter)
+        resident.indexes, resident.revision, resident.data_key = indexes, access.revision, access.data_key
 
-    def _apply(self, indexes: dict[_Kind, VoiceIndex], held: Held, page: Sequence[_Change]) -> None:
+    def _apply(self, indexes: dict[_Kind, VoiceIndex], access: DomainAccess, page: Sequence[_Change]) -> None:
         opened: dict[_Kind, list[tuple[int, Embedding]]] = {}
         for change in page:
             row = sealed_row(change.profile_id, change.label)
-            heard = unseal_embedding(self._vault, held.data_key, row, change.embedding)
+            heard = unseal_embedding(self._vault, access.data_key, row, change.embedding)
             opened.setdefault((change.model_id, change.band), []).append((change.number, heard))
-            if change.twin is not None:
-                twin = unseal_embedding(self._vault, held.data_key, row, change.twin, "twin")
-                opened.setdefault((change.model_id, "twin"), []).append((change.number, twin))
+            if change.narrowband is not None:
+                narrowband = unseal_embedding(self._vault, access.data_key, row, change.narrowband, "narrowband")
+                opened.setdefault((change.model_id, "narrowband"), []).append((change.number, narrowband))
             elif change.band == "wb":  # found from a telephone all the same, if less surely
-                opened.setdefault((change.model_id, "twin"), []).append((change.number, heard))
+                opened.setdefault((change.model_id, "narrowband"), []).append((change.number, heard))
         for kind, voices in opened.items():
             numbers = np.array([number for number, _ in voices], dtype=np.int64)
             embeddings = np.stack([embedding for _, embedding in voices])
@@ -272,24 +271,24 @@ class ResidentIndexes:
         embedding: Embedding,
         voice: Any,  # noqa: ANN401 - a row
         *,
-        is_twin: bool,
+        is_narrowband: bool,
     ) -> float | None:
         """Return the cosine of a row, None if it is of another domain or has expired."""
         if voice.domain_id != domain_id or voice.expires_at <= self._clock.now():
             return None
         name = sealed_row(voice.profile_id, voice.label)
-        if is_twin and voice.twin is not None:
-            known = unseal_embedding(self._vault, key, name, voice.twin, "twin")
+        if is_narrowband and voice.narrowband is not None:
+            known = unseal_embedding(self._vault, key, name, voice.narrowband, "narrowband")
         else:
             known = unseal_embedding(self._vault, key, name, voice.embedding)
         return min(1.0, max(-1.0, float(embedding @ known)))
 
     def _shed(self) -> None:
-        while len(self) > self._resident_profiles and len(self._shelves) > 1:
-            self._shelves.popitem(last=False)
+        while len(self) > self._resident_profiles and len(self._residents) > 1:
+            self._residents.popitem(last=False)
 
 
-def _remove(indexes: Mapping[_Kind, VoiceIndex], numbers: Numbers) -> None:
+def _remove(indexes: Mapping[_Kind, VoiceIndex], numbers: RowNumbers) -> None:
     for index in indexes.values():
         index.remove(numbers)
 
@@ -313,7 +312,7 @@ async def _changed(connection: AsyncConnection, domain_id: str, since: int) -> A
             columns.revision,
             columns.model_id,
             columns.embedding,
-            columns.twin,
+            columns.narrowband,
         )
         .join(voice_profiles, voice_profiles.c.number == columns.profile_number)
         .where(columns.domain_id == domain_id)

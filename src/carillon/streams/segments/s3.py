@@ -28,8 +28,8 @@ from carillon.telemetry import get_logger
 
 _log: Final = get_logger()
 
-Client: TypeAlias = Any  # botocore makes its clients at run time, so there is no type to name
-Answer: TypeAlias = Mapping[str, Any]
+S3Client: TypeAlias = Any  # botocore makes its clients at run time, so there is no type to name
+S3Response: TypeAlias = Mapping[str, Any]
 
 _ATTEMPTS: Final = 3
 _OBJECTS_PER_REQUEST: Final = 1_000
@@ -89,7 +89,7 @@ class SegmentObjects:
         self._region = settings.s3_region or region
         self._requests = CapacityLimiter(settings.s3_connections)
         self._recent = _Recent(settings.s3_cache_bytes)
-        self._client: Client = None
+        self._client: S3Client = None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -205,7 +205,7 @@ class SegmentObjects:
                 return
             token = {"ContinuationToken": str(answer["NextContinuationToken"])}
 
-    async def _call(self, operation: str, **parameters: object) -> Answer:
+    async def _call(self, operation: str, **parameters: object) -> S3Response:
         """Return an answer, with the bytes of its body instead of a stream.
 
         Raises:
@@ -241,7 +241,7 @@ class _Refused(StorageFailed):
         super().__init__(f"S3 refused {operation}: {self.code}.")
 
 
-async def _call(client: Client, operation: str, parameters: Mapping[str, object]) -> Answer:
+async def _call(client: S3Client, operation: str, parameters: Mapping[str, object]) -> S3Response:
     try:
         answer: dict[str, Any] = await getattr(client, operation)(**parameters)
         if "Body" in answer:

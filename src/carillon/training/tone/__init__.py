@@ -5,11 +5,11 @@ telephones; `histories.py` is what was heard of a speaker before; `heads.py` fit
 writes the graph and its manifest.
 """
 
-from carillon.training.tone.clips import Clips, Labelled, hear
+from carillon.training.tone.clips import Clips, LabeledRecording, hear
 from carillon.training.tone.export import Name, write_head
-from carillon.training.tone.figures import Figures, measured, table
+from carillon.training.tone.figures import HeadFigures, measured, table
 from carillon.training.tone.heads import DEFAULT, LIGHT, Head, Recipe
-from carillon.training.tone.listening import CHANGES, Listener
+from carillon.training.tone.listening import CHANGES, FeatureExtractor
 from carillon.training.tone.training import Trained, train
 
 __all__ = [
@@ -17,10 +17,10 @@ __all__ = [
     "DEFAULT",
     "LIGHT",
     "Clips",
-    "Figures",
+    "FeatureExtractor",
     "Head",
-    "Labelled",
-    "Listener",
+    "HeadFigures",
+    "LabeledRecording",
     "Name",
     "Recipe",
     "Trained",

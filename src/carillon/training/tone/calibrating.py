@@ -11,7 +11,7 @@ from carillon.training.tone.clips import UNKNOWN, Array, Clips, Labels, Mask
 from carillon.training.tone.heads import NEUTRAL
 from carillon.training.tone.listening import BANDS
 
-Scores = Mapping[tuple[str, str], Array]
+ScoreTable = Mapping[tuple[str, str], Array]
 """(n, 4) of clips by people who were not learned from, by band and history."""
 
 MOST_NEGATIVE: Final = {"wideband": 0.035, "telephone": 0.05}
@@ -22,7 +22,7 @@ _LEANS: Final = np.arange(-60, 61) / 100
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class ScoreCalibration:
     """What turns scores into logits."""
 
     lean: float = 0.0
@@ -40,14 +40,14 @@ class Calibration:
         return scores[:, 3] / self.arousal_temperature if scores.shape[1] > 3 else np.zeros(len(scores))
 
 
-def lean_of(scores: Scores, calm: Mask) -> float:
+def lean_of(scores: ScoreTable, calm: Mask) -> float:
     """Return the least lean to neutral with which people who only read aloud are called so; 0 if there are none."""
     if not calm.any():
         return 0.0
 
     def is_enough(lean: float) -> bool:
         for band in BANDS:
-            guesses = Calibration(lean).of_tone(scores[band, "earlier"][calm]).argmax(axis=1)
+            guesses = ScoreCalibration(lean).of_tone(scores[band, "earlier"][calm]).argmax(axis=1)
             if (guesses == 0).mean() > MOST_NEGATIVE[band] or (guesses == NEUTRAL).mean() < LEAST_NEUTRAL[band]:
                 return False
         return True
@@ -55,19 +55,19 @@ def lean_of(scores: Scores, calm: Mask) -> float:
     return next((float(lean) for lean in _LEANS if is_enough(lean)), float(_LEANS[-1]))
 
 
-def calibrate(clips: Clips, scores: Scores, calm: Mask) -> Calibration:
+def calibrate(clips: Clips, scores: ScoreTable, calm: Mask) -> ScoreCalibration:
     """Fit to both bands, at the start of a call and later in it: every tone and every corpus of it weighs the same."""
     lean = lean_of(scores, calm)
     stacked = np.vstack(list(scores.values()))
     times = len(scores)
     tones, weights = np.tile(clips.tones, times), np.tile(_even(clips, clips.tones), times)
-    temperature = _temperature(Calibration(lean).of_tone(stacked), tones, weights)
+    temperature = _temperature(ScoreCalibration(lean).of_tone(stacked), tones, weights)
     if stacked.shape[1] < 4:
-        return Calibration(lean, temperature)
+        return ScoreCalibration(lean, temperature)
     known = np.tile(clips.excited != UNKNOWN, times)
     logits = np.column_stack([np.zeros(known.sum()), stacked[known, 3]])
     excited = np.tile(_even(clips, clips.excited), times)[known]
-    return Calibration(lean, temperature, _temperature(logits, np.tile(clips.excited, times)[known], excited))
+    return ScoreCalibration(lean, temperature, _temperature(logits, np.tile(clips.excited, times)[known], excited))
 
 
 def softmax(logits: Array) -> Array:
@@ -97,7 +97,7 @@ def _even(clips: Clips, classes: Labels) -> Array:
     return weights
 
 
-def merged(parts: Sequence[tuple[Scores, Mask]]) -> Scores:
+def merged(parts: Sequence[tuple[ScoreTable, Mask]]) -> ScoreTable:
     """Put together what several heads say, each of the clips that are its own."""
     keys = parts[0][0].keys()
     found = {key: np.zeros_like(parts[0][0][key]) for key in keys}

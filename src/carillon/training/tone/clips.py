@@ -1,4 +1,4 @@
-"""Labelled recordings, heard in every way that training needs."""
+"""Labeled recordings, heard in every way that training needs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from carillon.audio import MODEL_RATE_HZ
-from carillon.evaluation.manifest import Recording
+from carillon.evaluation.manifest import ManifestRecording
 from carillon.inference.tone import LABELS
-from carillon.training.tone.listening import BANDS, Features, Listener, long_enough, name_of
+from carillon.training.tone.listening import BANDS, FeatureExtractor, Features, long_enough, name_of
 
 EXCITED: Final = {"angry": 1, "happy": 1, "fearful": 1, "sad": 0, "calm": 0, "neutral": 0, "read": 0}
 """Arousal by emotion. Others are acted both ways, and are left out."""
@@ -23,10 +23,10 @@ Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
-class Labelled:
+class LabeledRecording:
     """A recording of which it is known how it sounds."""
 
-    recording: Recording
+    recording: ManifestRecording
     corpus: str
     tone: int
     """Place in `LABELS`."""
@@ -34,7 +34,7 @@ class Labelled:
     """Empty where nobody says: then it teaches tone alone, and no arousal."""
 
     @classmethod
-    def of(cls, recording: Recording) -> "Labelled":
+    def of(cls, recording: ManifestRecording) -> "LabeledRecording":
         """Read a manifest's line: its columns corpus, valence and perhaps emotion."""
         labels = recording.labels
         return cls(recording, labels["corpus"], LABELS.index(labels["valence"]), labels.get("emotion") or "")
@@ -42,7 +42,7 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Clips:
-    """n labelled recordings, heard."""
+    """n labeled recordings, heard."""
 
     features: Mapping[str, Features]
     """(n, d) by condition: the two bands, and what training adds."""
@@ -69,12 +69,12 @@ class Clips:
         )
 
 
-def hear(listener: Listener, labelled: Sequence[Labelled], changes: Sequence[str]) -> Clips:
-    """Hear those that hold half a second of speech in both bands, in both of them and after changes."""
-    recordings = [item.recording for item in labelled]
+def hear(listener: FeatureExtractor, labeled: Sequence[LabeledRecording], changes: Sequence[str]) -> Clips:
+    """Compute features in both bands and after changes, of those with half a second of speech in both bands."""
+    recordings = [item.recording for item in labeled]
     speech = {band: listener.speech(recordings, band) for band in BANDS}
     places = np.flatnonzero(np.logical_and(*(long_enough(speech[band]) for band in BANDS))).tolist()
-    kept = [labelled[place] for place in places]
+    kept = [labeled[place] for place in places]
     chosen = [item.recording for item in kept]
     features: dict[str, Features] = {
         band: listener.features(chosen, [speech[band][place] for place in places], band) for band in BANDS

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from carillon.training.tone.calibrating import Calibration
+from carillon.training.tone.calibrating import ScoreCalibration
 from carillon.training.tone.clips import Array
 from carillon.training.tone.heads import Head
 from carillon.training.tone.histories import HALF_SECONDS, MOST
@@ -29,7 +29,7 @@ kind = "tone"
 file = {graph}
 format = "onnx"
 sha256 = "{sha256}"
-licence = {licence}
+license = {license}
 commercial_use = {commercial_use}
 trained_on = [{trained_on}]
 attribution = {attribution}
@@ -39,11 +39,11 @@ max_seconds = 30
 {inputs}
 [[inputs]]
 name = "habit"
-what = "habit"
+what = "speaker_baseline"
 
 [[inputs]]
 name = "seconds"
-what = "habit_seconds"
+what = "baseline_seconds"
 
 [output]
 name = "probabilities"
@@ -58,13 +58,13 @@ class Name:
     id: str
     file: str
     made_by: str
-    licence: str
+    license: str
     commercial_use: bool
     trained_on: Sequence[str]
     attribution: str
 
 
-def write_head(head: Head, calibration: Calibration, name: Name, folder: Path) -> str:
+def write_head(head: Head, calibration: ScoreCalibration, name: Name, folder: Path) -> str:
     """Write the graph and its manifest; return the graph's SHA-256."""
     data: bytes = graph_of(head, calibration).SerializeToString()
     sha256 = hashlib.sha256(data).hexdigest()
@@ -76,7 +76,7 @@ def write_head(head: Head, calibration: Calibration, name: Name, folder: Path) -
         graph=_quoted(f"{name.file}.onnx"),
         made_by=name.made_by,
         sha256=sha256,
-        licence=_quoted(name.licence),
+        license=_quoted(name.license),
         commercial_use=str(name.commercial_use).lower(),
         trained_on=", ".join(map(_quoted, name.trained_on)),
         attribution=_quoted(name.attribution),
@@ -87,15 +87,15 @@ def write_head(head: Head, calibration: Calibration, name: Name, folder: Path) -
 
 
 def _quoted(text: str) -> str:
-    """Return a text as TOML has it: corpora and licences are named by whoever wrote a manifest."""
+    """Return a text as TOML has it: corpora and licenses are named by whoever wrote a manifest."""
     return json.dumps(text)
 
 
-def graph_of(head: Head, calibration: Calibration) -> onnx.ModelProto:
-    """Build: parts (n, d), habit (n, d) and seconds (n, 1) to probabilities (n, 3) and perhaps arousal (n, 1).
+def graph_of(head: Head, calibration: ScoreCalibration) -> onnx.ModelProto:
+    """Build: parts (n, d), baseline (n, d) and seconds (n, 1) to probabilities (n, 3) and perhaps arousal (n, 1).
 
-    All is one linear map of `features - share * habit`, where share = MOST * seconds / (seconds + HALF_SECONDS).
-    Normalization lies in the map; what the mean adds to it is taken away in the same share as the habit.
+    All is one linear map of `features - share * baseline`, where share = MOST * seconds / (seconds + HALF_SECONDS).
+    Normalization lies in the map; what the mean adds to it is taken away in the same share as the baseline.
     """
     weights, bias = _of_logits(head, calibration)
     of_mean = head.mean.astype(np.float64) @ weights
@@ -141,7 +141,7 @@ def graph_of(head: Head, calibration: Calibration) -> onnx.ModelProto:
     return model
 
 
-def _of_logits(head: Head, calibration: Calibration) -> tuple[Array, Array]:
+def _of_logits(head: Head, calibration: ScoreCalibration) -> tuple[Array, Array]:
     """Return the (d, k) weights of plain features, and the (k,) bias, of calibrated logits."""
     divisors = np.array([*[calibration.temperature] * 3, calibration.arousal_temperature])[: head.weights.shape[1]]
     lean = np.array([0.0, calibration.lean, 0.0, 0.0])[: len(divisors)]

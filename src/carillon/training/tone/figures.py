@@ -8,7 +8,7 @@ import numpy as np
 
 from carillon.evaluation.measures import calibration_error, reliability
 from carillon.inference.tone import LABELS
-from carillon.training.tone.calibrating import Calibration, Scores, softmax
+from carillon.training.tone.calibrating import ScoreCalibration, ScoreTable, softmax
 from carillon.training.tone.clips import Clips, Mask
 
 HISTORIES: Final = {
@@ -18,7 +18,7 @@ HISTORIES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class HeadFigures:
     """How a head did in one corpus, in one band, after one kind of history."""
 
     corpus: str
@@ -41,7 +41,9 @@ class Figures:
         return float(np.mean([recall for recall in self.recalls if recall is not None]))
 
 
-def measured(clips: Clips, scores: Scores, calibration: Calibration, unseen: str, among: Mask) -> Iterator[Figures]:
+def measured(
+    clips: Clips, scores: ScoreTable, calibration: ScoreCalibration, unseen: str, among: Mask
+) -> Iterator[HeadFigures]:
     """Measure heads that had not heard what they judge."""
     for corpus in np.unique(clips.corpora[among]).tolist():
         inside = among & (clips.corpora == corpus)
@@ -50,7 +52,7 @@ def measured(clips: Clips, scores: Scores, calibration: Calibration, unseen: str
             probabilities = softmax(calibration.of_tone(values[inside]))
             guesses, arousal = probabilities.argmax(axis=1), calibration.of_arousal(values[inside]) > 0
             known = [excited == truth for truth in (0, 1)]
-            yield Figures(
+            yield HeadFigures(
                 corpus,
                 unseen,
                 band,
@@ -68,7 +70,7 @@ def measured(clips: Clips, scores: Scores, calibration: Calibration, unseen: str
             )
 
 
-def table(figures: Sequence[Figures], history: str = "earlier") -> str:
+def table(figures: Sequence[HeadFigures], history: str = "earlier") -> str:
     """Return a Markdown table of one history: a line for each corpus and band."""
     rows = [["corpus", "not heard", "band", "clips", "UAR", *LABELS, "called negative", "neutral", "ECE", "arousal"]]
     rows.append(["---"] * len(rows[0]))

@@ -1,4 +1,4 @@
-"""A head and how it is fitted: one linear map of normalized features, less part of the speaker's habit.
+"""A head and how it is fitted: one linear map of normalized features, less part of the speaker's baseline.
 
 With few people and several corpora, what matters is what a head must not listen to. It is fitted by least squares,
 which has a closed form, so that whoever computes it gets the same, with three things held against it:

@@ -1,8 +1,8 @@
 """What a head knows of a speaker besides the clip that it judges: histories of other clips, drawn or as they come.
 
-A history is a row of weights over all clips, so that the habits of all clips are one matrix product. No history knows
-a label, except those that are drawn for training: there the mix of tones is drawn too, so that a head learns speakers
-who vary and speakers who do not.
+A history is a row of weights over all clips, so that the baselines of all clips are one matrix product. No history
+knows a label, except those that are drawn for training: there the mix of tones is drawn too, so that a head learns
+speakers who vary and speakers who do not.
 """
 
 import zlib
@@ -13,12 +13,12 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
-Features = npt.NDArray[np.float32]
-Labels = npt.NDArray[np.int64]
+from carillon.training.tone.clips import Array, Labels
+
+FeatureMatrix = npt.NDArray[np.float32]
 
 MOST: Final = 0.5
-"""How much of a habit is taken away from what is heard, at most. All of it would be right for someone whose tone
+"""How much of a baseline is taken away from what is heard, at most. All of it would be right for someone whose tone
 varies, and leave nothing of the tone of someone whose tone does not."""
 HALF_SECONDS: Final = 10.0
 """After so much speech, half of that."""
@@ -32,13 +32,13 @@ _MOST_CLIPS: Final = 20
 class Histories:
     """What was heard before each of n clips."""
 
-    weights: Features  # (n, n): rows sum to 1, or are 0 where nothing was heard
+    weights: FeatureMatrix  # (n, n): rows sum to 1, or are 0 where nothing was heard
     seconds: Array  # (n,)
 
-    def taken_from(self, features: Features) -> Features:
-        """Return (n, d) features less what of their speakers' habits is known by then."""
+    def taken_from(self, features: FeatureMatrix) -> FeatureMatrix:
+        """Return (n, d) features less what of their speakers' baselines is known by then."""
         share = (MOST * self.seconds / (self.seconds + HALF_SECONDS)).astype(features.dtype)
-        less: Features = features - share[:, None] * (self.weights.astype(features.dtype) @ features)
+        less: FeatureMatrix = features - share[:, None] * (self.weights.astype(features.dtype) @ features)
         return less
 
 
@@ -75,7 +75,7 @@ def others(speakers: Sequence[str], seconds: Array) -> Histories:
 
 
 def of_one_tone(speakers: Sequence[str], labels: Labels, seconds: Array) -> Histories:
-    """The speaker was never heard in another tone than this clip's: the worst that a habit can be made of."""
+    """The speaker was never heard in another tone than this clip's: the worst that a baseline can be made of."""
     return _of([[i for i in _others(speakers, n) if labels[i] == labels[n]] for n in range(len(speakers))], seconds)
 
 

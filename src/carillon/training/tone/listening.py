@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -20,19 +20,19 @@ import soxr
 from scipy.signal import fftconvolve, firwin2
 
 from carillon.analysis.speech import speech_of
-from carillon.analysis.speech.telephone import RATE_HZ, through_telephone, twin_of
+from carillon.analysis.speech.telephone import RATE_HZ, narrowband_of, through_telephone
 from carillon.audio import MODEL_RATE_HZ, Pcm, Pcm16, from_pcm16, to_pcm16
-from carillon.evaluation.manifest import Recording
-from carillon.inference.catalog import Catalog
+from carillon.evaluation.manifest import ManifestRecording
+from carillon.evaluation.pieces import BandName
+from carillon.inference.catalog import ModelCatalog
 from carillon.inference.prosody import NUMBERS, prosody
 from carillon.inference.tone import LEAST_SAMPLES, Source, SpeechFeatures, VoiceFeatures, leveled
 from carillon.inference.vad import SileroVad
 from carillon.media import opened
 
 Features: TypeAlias = npt.NDArray[np.float32]
-Band: TypeAlias = Literal["wideband", "telephone"]
 
-BANDS: Final[Sequence[Band]] = ("wideband", "telephone")
+BANDS: Final[Sequence[BandName]] = ("wideband", "telephone")
 CHANGES: Final = ("noise", "noise-tel", "speed-noise-tel", "speed")
 """What is added to both bands in training; `noise` stands for rooms, microphones, noise and gain."""
 
@@ -56,7 +56,7 @@ _ROOM_SAMPLES: Final = MODEL_RATE_HZ // 2
 _ROOM_DECAY: Final = (600.0, 6000.0)  # samples in which a room's echo falls to 1/e
 
 
-class Listener:
+class FeatureExtractor:
     """Everything that heads can hear, of many recordings at once.
 
     Args:
@@ -74,7 +74,7 @@ class Listener:
         threads: int = 2,
         parts: Collection[str] = tuple(PARTS),
     ) -> None:
-        catalog = Catalog()
+        catalog = ModelCatalog()
         self._vad = SileroVad(catalog.find("silero-vad-6-16k", "vad"))
         sources: Mapping[str, Source] = {
             "hidden": SpeechFeatures(catalog.find(HIDDEN, "encoder")).of,
@@ -88,19 +88,19 @@ class Listener:
         self._room = _impulse(rooms[0] if rooms else _decaying())
         self._cache, self._threads = cache, threads
 
-    def speech(self, recordings: Sequence[Recording], band: Band) -> list[Pcm16]:
+    def speech(self, recordings: Sequence[ManifestRecording], band: BandName) -> list[Pcm16]:
         """Return the first 5 s of what the speech gate lets through, at 16 kHz, of every recording."""
         lengths, joined = self._cached(f"speech-{band}", recordings, partial(self._gated, recordings, band))
         return np.split(joined, np.cumsum(lengths)[:-1])
 
-    def features(self, recordings: Sequence[Recording], speech: Sequence[Pcm16], change: str) -> Features:
+    def features(self, recordings: Sequence[ManifestRecording], speech: Sequence[Pcm16], change: str) -> Features:
         """Describe speech of 0.5 s and more, after a change, as (n, 1933): see `PARTS`."""
         described = partial(self._described, recordings, speech, change)
         (features,) = self._cached(change, recordings, lambda: (described(),))
         return features.astype(np.float32, copy=False)
 
-    def _gated(self, recordings: Sequence[Recording], band: Band) -> tuple[npt.NDArray[np.int64], Pcm16]:
-        def hear(recording: Recording) -> Pcm16:
+    def _gated(self, recordings: Sequence[ManifestRecording], band: BandName) -> tuple[npt.NDArray[np.int64], Pcm16]:
+        def hear(recording: ManifestRecording) -> Pcm16:
             samples, rate_hz = recording.read()
             if band == "telephone":
                 samples, rate_hz = through_telephone(samples, rate_hz), RATE_HZ
@@ -110,8 +110,8 @@ class Listener:
             found = list(pool.map(hear, recordings))
         return np.array([len(item) for item in found]), np.concatenate(found)
 
-    def _described(self, recordings: Sequence[Recording], speech: Sequence[Pcm16], change: str) -> Features:
-        def describe(recording: Recording, heard: Pcm16) -> Features:
+    def _described(self, recordings: Sequence[ManifestRecording], speech: Sequence[Pcm16], change: str) -> Features:
+        def describe(recording: ManifestRecording, heard: Pcm16) -> Features:
             even = leveled(self._changed(from_pcm16(heard), recording, change)[:_MOST_SAMPLES])
             described = np.zeros(max(part.stop for part in PARTS.values()), np.float32)
             for part, source in self._sources.items():
@@ -121,14 +121,14 @@ class Listener:
         with ThreadPoolExecutor(self._threads) as pool:
             return np.array(list(pool.map(describe, recordings, speech)), np.float32)
 
-    def _changed(self, speech: Pcm, recording: Recording, change: str) -> Pcm:
+    def _changed(self, speech: Pcm, recording: ManifestRecording, change: str) -> Pcm:
         generator = np.random.default_rng(zlib.crc32(f"{name_of(recording)} {change}".encode()))
         if "speed" in change:
             of_speaker = np.random.default_rng(zlib.crc32(f"{recording.speaker} {change}".encode()))
             speech = _at_speed(speech, float(np.exp(of_speaker.uniform(-_SPEED, _SPEED))))
         if "noise" in change:
             speech = self._elsewhere(speech, generator)
-        return from_pcm16(twin_of(to_pcm16(speech))) if change.endswith("tel") else speech
+        return from_pcm16(narrowband_of(to_pcm16(speech))) if change.endswith("tel") else speech
 
     def _elsewhere(self, speech: Pcm, generator: np.random.Generator) -> Pcm:
         """Put (n,) speech into a room, before another microphone, beside a noise, and to another level."""
@@ -156,7 +156,10 @@ class Listener:
         return np.resize(np.roll(sound, generator.integers(len(sound))), length)
 
     def _cached(
-        self, what: str, recordings: Sequence[Recording], compute: Callable[[], Sequence[npt.NDArray[np.generic]]]
+        self,
+        what: str,
+        recordings: Sequence[ManifestRecording],
+        compute: Callable[[], Sequence[npt.NDArray[np.generic]]],
     ) -> Sequence[npt.NDArray[np.generic]]:
         if self._cache is None:
             return compute()
@@ -171,14 +174,14 @@ class Listener:
             return [found[name] for name in found.files]
 
 
-def name_of(recording: Recording) -> str:
+def name_of(recording: ManifestRecording) -> str:
     """Return a recording's folder and path in it: the same wherever the folder lies."""
     depth = len(Path(recording.labels["path"]).parts) + 1
     return "/".join(recording.path.parts[-depth:])
 
 
 def long_enough(speech: Sequence[Pcm16]) -> npt.NDArray[np.bool_]:
-    """Tell of which recordings there is enough to judge, at any speed that training uses."""
+    """Return of which recordings there is enough to judge, at any speed that training uses."""
     least = LEAST_SAMPLES * float(np.exp(_SPEED)) + 1
     return np.array([len(item) >= least for item in speech])
 

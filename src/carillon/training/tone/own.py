@@ -1,4 +1,4 @@
-"""`carillon train tone`: a head out of somebody's own labelled recordings, or a refusal that says what they lack.
+"""`carillon train tone`: a head out of somebody's own labeled recordings, or a refusal that says what they lack.
 
 Heads that were fitted without one fold of the people judge that fold: these judgments choose how strongly a head is
 held back, decide whether it is worth writing, and are what its card and its page show. The head that is written was
@@ -16,16 +16,16 @@ from typing import Final
 import numpy as np
 
 from carillon.evaluation import show_tone, write_tone_report
-from carillon.evaluation.manifest import Recording, read_manifest
+from carillon.evaluation.manifest import ManifestRecording, read_manifest
 from carillon.evaluation.tone.clips import people_of
 from carillon.evaluation.tone.evaluation import ToneReport
 from carillon.evaluation.tone.figures import ALL, Judgment, Unit, figures_of
 from carillon.inference.tone import LABELS, Probabilities
 from carillon.training.tone.calibrating import softmax
-from carillon.training.tone.clips import Clips, Labelled, hear
+from carillon.training.tone.clips import Clips, LabeledRecording, hear
 from carillon.training.tone.export import Name, write_head
 from carillon.training.tone.heads import DEFAULT, LIGHT, Recipe
-from carillon.training.tone.listening import BANDS, CHANGES, Listener
+from carillon.training.tone.listening import BANDS, CHANGES, FeatureExtractor
 from carillon.training.tone.training import Trained, TrainingRefused, train
 
 LEAST_PEOPLE: Final = 4
@@ -44,7 +44,7 @@ Made by `carillon train tone` from {clips} recordings of {people} people: {count
 | | |
 |---|---|
 | Learned from | {corpora} |
-| Licence | {licence} |
+| License | {license} |
 | May be used commercially | {commercial_use}, by what the manifest says |
 | Hears | {parts}; and their means before |
 | Is | a linear map, fitted by penalized least squares; of the penalties {penalties}, {penalty:g} did best below |
@@ -60,7 +60,7 @@ These figures are of the same recordings, microphones and language as those that
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class HeadRequest:
     """What the head is to be."""
 
     id: str
@@ -68,11 +68,13 @@ class Wanted:
     """Hear less: judging tone costs a third of it."""
 
 
-def train_tone(directory: Path, out: Path, wanted: Wanted, *, noises: Path | None, threads: int, as_json: bool) -> None:
+def train_tone(
+    directory: Path, out: Path, wanted: HeadRequest, *, noises: Path | None, threads: int, as_json: bool
+) -> None:
     """Train a head, write it with its card and figures, and say how right it is and how it is used.
 
     Args:
-        directory: holds `manifest.csv`: path, speaker, corpus, valence; perhaps emotion, licence, commercial_use.
+        directory: holds `manifest.csv`: path, speaker, corpus, valence; perhaps emotion, license, commercial_use.
         out: the folder to write to, made if need be.
         wanted: what the head is to be.
         noises: a folder of folders of sounds to mix in; None: noise is made.
@@ -85,12 +87,12 @@ def train_tone(directory: Path, out: Path, wanted: Wanted, *, noises: Path | Non
     """
     lines = read_manifest(directory, ("corpus", "valence"))
     people_of(lines)  # refuses what is no valence, and what is listed twice
-    labelled = [Labelled.of(line) for line in lines]
-    _refuse_too_few(labelled)
+    labeled = [LabeledRecording.of(line) for line in lines]
+    _refuse_too_few(labeled)
     ways = len(BANDS) + len(CHANGES)
-    sys.stderr.write(f"Hearing {len(labelled):,} recordings, each in {ways} ways, which takes minutes.\n")
+    sys.stderr.write(f"Hearing {len(labeled):,} recordings, each in {ways} ways, which takes minutes.\n")
     base = LIGHT if wanted.is_light else DEFAULT
-    clips = hear(Listener(noises, threads=threads, parts=base.parts), labelled, CHANGES)
+    clips = hear(FeatureExtractor(noises, threads=threads, parts=base.parts), labeled, CHANGES)
     recipe, trained = best(clips, base)
     report = report_of(directory, clips, trained, wanted.id)
     refuse_what_guesses(report)
@@ -107,9 +109,9 @@ def _use(out: Path, head: str) -> str:
     return f"{settings} carillon serve"
 
 
-def _refuse_too_few(labelled: Sequence[Labelled]) -> None:
+def _refuse_too_few(labeled: Sequence[LabeledRecording]) -> None:
     for number, tone in enumerate(LABELS):
-        own = [item for item in labelled if item.tone == number]
+        own = [item for item in labeled if item.tone == number]
         people = {(item.corpus, item.recording.speaker) for item in own}
         if len(people) < LEAST_PEOPLE or len(own) < LEAST_CLIPS:
             raise TrainingRefused(
@@ -171,21 +173,21 @@ def refuse_what_guesses(report: ToneReport) -> None:
         )
 
 
-def _name(head: str, lines: Sequence[Recording]) -> Name:
+def _name(head: str, lines: Sequence[ManifestRecording]) -> Name:
     corpora = sorted({line.labels["corpus"] for line in lines})
-    licences = sorted({line.labels.get("licence") or "not stated" for line in lines})
+    licenses = sorted({line.labels.get("license") or "not stated" for line in lines})
     return Name(
         id=head,
         file=re.sub(r"\W", "_", head),
         made_by="`carillon train tone`",
-        licence="; ".join(licences),
+        license="; ".join(licenses),
         commercial_use=all((line.labels.get("commercial_use") or "yes") == "yes" for line in lines),
         trained_on=corpora,
         attribution=f"Trained on {', '.join(corpora)}",
     )
 
 
-def _card(name: Name, recipe: Recipe, clips: Clips, report: ToneReport, lines: Sequence[Recording]) -> str:
+def _card(name: Name, recipe: Recipe, clips: Clips, report: ToneReport, lines: Sequence[ManifestRecording]) -> str:
     counts = [f"{int((clips.tones == number).sum())} {tone}" for number, tone in enumerate(LABELS)]
     rows = ["| corpus | band | UAR (95 %) | negative | neutral | positive | ECE |", "|---|---|---|---|---|---|---|"]
     for row in report.figures:
@@ -202,7 +204,7 @@ def _card(name: Name, recipe: Recipe, clips: Clips, report: ToneReport, lines: S
         people=report.speakers,
         counts=", ".join(counts),
         corpora=", ".join(name.trained_on),
-        licence=name.licence,
+        license=name.license,
         commercial_use="yes" if name.commercial_use else "no",
         parts=", ".join(recipe.parts),
         penalty=recipe.penalty,

@@ -15,9 +15,9 @@ import numpy as np
 from carillon.errors import InvalidRequest
 from carillon.inference.tone import LABELS
 from carillon.training.tone import histories
-from carillon.training.tone.calibrating import Calibration, Scores, calibrate, merged
+from carillon.training.tone.calibrating import ScoreCalibration, ScoreTable, calibrate, merged
 from carillon.training.tone.clips import Clips, Mask
-from carillon.training.tone.figures import Figures, measured
+from carillon.training.tone.figures import HeadFigures, measured
 from carillon.training.tone.heads import Head, Recipe, fit
 from carillon.training.tone.histories import Histories
 from carillon.training.tone.listening import BANDS
@@ -34,10 +34,10 @@ class Trained:
     """A head, and what it is worth."""
 
     head: Head
-    calibration: Calibration
-    figures: Sequence[Figures]
+    calibration: ScoreCalibration
+    figures: Sequence[HeadFigures]
     """Of other corpora first, then of other people."""
-    of_people: Scores
+    of_people: ScoreTable
     """What is said of every clip by a head that never heard the speaker."""
 
 
@@ -65,7 +65,7 @@ def train(
     before = histories_of(clips)
     everything = np.ones(len(clips.tones), bool)
 
-    def judged(learned: Mask) -> tuple[Head, Scores]:
+    def judged(learned: Mask) -> tuple[Head, ScoreTable]:
         head = fit(clips.where(learned), recipe)
         done()
         return head, scores_of(head, clips, before)
@@ -78,7 +78,7 @@ def train(
     unheard = np.any(can_spare, axis=0) if can_spare else ~everything
     calibration = calibrate(clips, of_people, calm)
     head, _ = judged(everything)
-    figures: list[Figures] = []
+    figures: list[HeadFigures] = []
     if others is not None:
         said = scores_of(head, others, histories_of(others))
         figures += measured(others, said, calibration, "corpus", np.ones(len(others.tones), bool))
@@ -110,7 +110,7 @@ def _check(clips: Clips) -> None:
 
 
 def _tones_of(clips: Clips) -> bool:
-    """Tell whether every tone is left."""
+    """Return whether every tone is left."""
     return len(np.unique(clips.tones)) == 3
 
 
@@ -119,5 +119,5 @@ def histories_of(clips: Clips) -> Mapping[str, Histories]:
     return {"none": histories.none(clips.seconds), "earlier": histories.earlier(speakers, names, clips.seconds)}
 
 
-def scores_of(head: Head, clips: Clips, before: Mapping[str, Histories]) -> Scores:
+def scores_of(head: Head, clips: Clips, before: Mapping[str, Histories]) -> ScoreTable:
     return {(band, name): head(clips.features[band], history) for band in BANDS for name, history in before.items()}

@@ -179,7 +179,7 @@ def upgrade() -> None:
         sa.Column("target_arn", sa.String(length=1024), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("due_at", Timestamp, nullable=False),
-        sa.Column("settled_at", Timestamp, nullable=True),
+        sa.Column("finished_at", Timestamp, nullable=True),
         sa.Column("outcome", sa.String(length=16), nullable=True),
         sa.Column("reason", sa.String(length=512), nullable=True),
         sa.ForeignKeyConstraint(
@@ -196,8 +196,8 @@ def upgrade() -> None:
             "ix_notification_deliveries_pending",
             ["kind", "target_arn", "delivery_id"],
             unique=False,
-            sqlite_where=sa.text("settled_at IS NULL"),
-            postgresql_where=sa.text("settled_at IS NULL"),
+            sqlite_where=sa.text("finished_at IS NULL"),
+            postgresql_where=sa.text("finished_at IS NULL"),
         )
         batch_op.create_index(batch_op.f("ix_notification_deliveries_sequence"), ["sequence"], unique=False)
 
@@ -334,8 +334,8 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_notification_deliveries_sequence"))
         batch_op.drop_index(
             "ix_notification_deliveries_pending",
-            sqlite_where=sa.text("settled_at IS NULL"),
-            postgresql_where=sa.text("settled_at IS NULL"),
+            sqlite_where=sa.text("finished_at IS NULL"),
+            postgresql_where=sa.text("finished_at IS NULL"),
         )
 
     op.drop_table("notification_deliveries")

@@ -1,4 +1,4 @@
-"""Profiles are recognized by several voices, each of a band, with a twin as a telephone would carry it."""
+"""Profiles are recognized by several voices, each of a band, wideband ones with a narrowband embedding too."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -26,7 +26,7 @@ def upgrade() -> None:
         sa.Column("revision", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", Timestamp, nullable=False),
         sa.Column("embedding", sa.LargeBinary(), nullable=False),
-        sa.Column("twin", sa.LargeBinary(), nullable=True),
+        sa.Column("narrowband", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(
             ["profile_number"],
             ["voice_profiles.number"],
@@ -56,7 +56,7 @@ def upgrade() -> None:
     _narrow_profiles()
     with op.batch_alter_table("voiceprints") as batch_op:
         batch_op.add_column(sa.Column("band", sa.String(length=8), nullable=False, server_default="tel"))
-        batch_op.add_column(sa.Column("twin", sa.LargeBinary(), nullable=True))
+        batch_op.add_column(sa.Column("narrowband", sa.LargeBinary(), nullable=True))
     with op.batch_alter_table("voiceprints") as batch_op:
         batch_op.alter_column("band", server_default=None)
 

@@ -13,9 +13,9 @@ depends_on = None
 
 def upgrade() -> None:
     """Apply."""
-    op.add_column("voice_profile_domains", sa.Column("doomed_at", Timestamp(), nullable=True))
+    op.add_column("voice_profile_domains", sa.Column("deleted_at", Timestamp(), nullable=True))
 
 
 def downgrade() -> None:
     """Take back."""
-    op.drop_column("voice_profile_domains", "doomed_at")
+    op.drop_column("voice_profile_domains", "deleted_at")

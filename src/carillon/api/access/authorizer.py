@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from carillon.api.access.policies import Decision, Policy
-from carillon.api.access.resources import Names, Need, needs
+from carillon.api.access.policies import Policy, PolicyDecision
+from carillon.api.access.resources import Names, RequiredPermission, required_permissions
 from carillon.api.access.visibility import show
 from carillon.api.errors import AwsError, Family
 from carillon.api.throttle import Throttle
-from carillon.arns import Place
+from carillon.arns import AwsAccount
 
 LOOKS: Final[Mapping[str, str]] = {
     "chime:ListMediaPipelines": "chime:GetMediaPipeline",
@@ -37,20 +37,20 @@ class Policies(Protocol):
         ...
 
 
-class Guard:
+class PolicyAuthorizer:
     """Decides by the caller's policy; a key without one may do everything, at the cost of one look-up.
 
     Args:
         policies: looked up for every request, so that a change takes effect.
         names: knows the ARNs of what requests call by name.
-        place: of our ARNs.
+        account: of our ARNs.
         throttle: counts requests; None counts nothing.
     """
 
-    def __init__(self, policies: Policies, names: Names, place: Place, throttle: Throttle | None = None) -> None:
+    def __init__(self, policies: Policies, names: Names, account: AwsAccount, throttle: Throttle | None = None) -> None:
         self._policies = policies
         self._names = names
-        self._place = place
+        self._account = account
         self._throttle = throttle
 
     async def admit(self, access_key_id: str, action: str, family: Family, request: Mapping[str, Any]) -> None:
@@ -69,15 +69,15 @@ class Guard:
         if policy is None:
             show(None)
             return
-        for need in await needs(action, request, self._place, self._names):
+        for need in await required_permissions(action, request, self._account, self._names):
             decision = policy.decide(*need)
-            if decision is not Decision.ALLOWED:
+            if decision is not PolicyDecision.ALLOWED:
                 raise _refusal(access_key_id, need, decision, family)
         look = LOOKS.get(action)
-        show(None if look is None else lambda arn: policy.decide(look, arn) is Decision.ALLOWED)
+        show(None if look is None else lambda arn: policy.decide(look, arn) is PolicyDecision.ALLOWED)
 
 
-def _refusal(access_key_id: str, need: Need, decision: Decision, family: Family) -> AwsError:
+def _refusal(access_key_id: str, need: RequiredPermission, decision: PolicyDecision, family: Family) -> AwsError:
     return AwsError(
         _SHAPES[family],
         f"Access key {access_key_id} is not authorized to perform {need.action} on resource {need.resource}: "

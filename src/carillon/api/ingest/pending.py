@@ -3,11 +3,11 @@
 from collections import deque
 from collections.abc import Iterator
 
-from carillon.api.ingest.errors import Unexplained
+from carillon.api.ingest.errors import FormatUnknown
 from carillon.clock import Clock
 
 
-class Early:
+class PendingMessages:
     """Holds messages, in their order, for so long and so many bytes.
 
     Args:
@@ -22,13 +22,13 @@ class Early:
         self._left = most_bytes
         self._messages: deque[str | bytes] = deque()
         self._since: float | None = None
-        self._why: Unexplained | None = None
+        self._why: FormatUnknown | None = None
 
     def __repr__(self) -> str:
-        return f"Early({len(self._messages)} messages)"
+        return f"PendingMessages({len(self._messages)} messages)"
 
-    def hold(self, message: str | bytes, why: Unexplained) -> None:
-        """Take a message.
+    def append(self, message: str | bytes, why: FormatUnknown) -> None:
+        """Add a message.
 
         Raises:
             Unexplained: as the first was given, if that is too long ago, or this is too much.
@@ -47,7 +47,7 @@ class Early:
             yield self._messages[0]
 
     def drop(self) -> None:
-        """Let go of the oldest message."""
+        """Drop the oldest message."""
         self._messages.popleft()
 
     def seconds(self) -> float:

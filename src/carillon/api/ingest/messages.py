@@ -8,7 +8,7 @@ from carillon.media.splicer import Layout
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class MediaOpened:
     """What will come. Once, and before any audio."""
 
     layout: Layout
@@ -20,7 +20,7 @@ class Opened:
 
 
 @dataclass(frozen=True, slots=True)
-class Audio:
+class MediaAudio:
     """Some of a track."""
 
     track: int
@@ -30,24 +30,24 @@ class Audio:
 
 
 @dataclass(frozen=True, slots=True)
-class Ended:
+class MediaEnded:
     """Nothing more will come."""
 
 
-Heard: TypeAlias = Opened | Audio | Ended
+IngestMessage: TypeAlias = MediaOpened | MediaAudio | MediaEnded
 
 
-class Format(Protocol):
+class MessageFormat(Protocol):
     """Understands the messages of one connection."""
 
     answers: bool
     """Whether the sender may be sent anything; it can turn out that it may not."""
 
-    def begin(self) -> Sequence[Heard]:
+    def begin(self) -> Sequence[IngestMessage]:
         """Return what is known before the first message."""
         ...
 
-    def read(self, message: str | bytes) -> Sequence[Heard]:
+    def read(self, message: str | bytes) -> Sequence[IngestMessage]:
         """Return what a message says; nothing if it is about other things.
 
         Raises:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from carillon.analysis import embed_speech, twin_embedding
+from carillon.analysis import embed_speech, narrowband_embedding
 from carillon.app import opened
 from carillon.arns import Arn
 from carillon.audio import Embedding
@@ -14,20 +14,20 @@ from carillon.inference import Models
 from carillon.profiles import BulkProfiles, Domain, KnownVoice, OpenVoice, Profiles
 from carillon.storage import Database
 from carillon.tasks import Identifier
-from carillon.voices.recordings import Listener
-from carillon.voices.trail import CommandTrail
+from carillon.voices.recordings import RecordingEmbedder
+from carillon.voices.trail import CommandAuditTrail
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class VoiceTools:
     """Profiles and models."""
 
     database: Database
     profiles: Profiles
     bulk: BulkProfiles
     models: Models
-    listener: Listener
-    trail: CommandTrail
+    listener: RecordingEmbedder
+    trail: CommandAuditTrail
     settings: Settings
 
     async def domain(self, wanted: str) -> Domain:
@@ -52,18 +52,18 @@ class Room:
             after = page[-1].number
 
     def embedded_anew(self, voice: OpenVoice) -> tuple[Embedding, Embedding | None]:
-        """Return the present model's embedding of a voice's speech, and that of its twin."""
+        """Return the present model's embeddings of a voice's speech: as it is, and narrowband."""
         model = self.models.speaker
-        return embed_speech(model, voice.speech), twin_embedding(model, voice.speech, voice.band)
+        return embed_speech(model, voice.speech), narrowband_embedding(model, voice.speech, voice.band)
 
 
 @asynccontextmanager
-async def room(settings: Settings) -> AsyncIterator[Room]:
+async def room(settings: Settings) -> AsyncIterator[VoiceTools]:
     """Open the data folder for commands on voices."""
     models, clock = Models(settings.inference), SystemClock()
-    async with opened(settings, must_exist=True) as ground:
-        parts = (ground.database, ground.vault, settings.place, clock, settings.profiles)
+    async with opened(settings, must_exist=True) as data_folder:
+        parts = (data_folder.database, data_folder.vault, settings.account, clock, settings.profiles)
         async with Profiles(*parts) as profiles:
-            listener = Listener(models, settings.analysis)
-            trail = CommandTrail(ground.database, settings.place, clock, is_on=settings.audit.is_on)
-            yield Room(ground.database, profiles, BulkProfiles(*parts), models, listener, trail, settings)
+            listener = RecordingEmbedder(models, settings.analysis)
+            trail = CommandAuditTrail(data_folder.database, settings.account, clock, is_on=settings.audit.is_on)
+            yield VoiceTools(data_folder.database, profiles, BulkProfiles(*parts), models, listener, trail, settings)

@@ -5,24 +5,24 @@ from collections.abc import Sequence
 import anyio
 from anyio import fail_after
 
-from carillon.notifications.deliveries import DATABASE_TROUBLE, Deliveries, Outcome
-from carillon.notifications.settings import Settings
+from carillon.notifications.deliveries import DATABASE_TROUBLE, Deliveries, DeliveryOutcome
+from carillon.notifications.settings import NotificationSettings
 from carillon.telemetry import get_logger
 
 log = get_logger()
 
 
-class Ledger:
-    """Gathers outcomes while a commit is under way and writes them with the next. What waits is what lanes wait for."""
+class OutcomeWriter:
+    """Gathers outcomes while a commit is under way and writes them with the next. Queues wait for it."""
 
-    def __init__(self, deliveries: Deliveries, settings: Settings) -> None:
+    def __init__(self, deliveries: Deliveries, settings: NotificationSettings) -> None:
         self._deliveries = deliveries
         self._settings = settings
-        self._waiting: list[Outcome] = []
+        self._waiting: list[DeliveryOutcome] = []
         self._wanted = anyio.Event()
         self._noted = anyio.Event()
 
-    async def note(self, outcomes: Sequence[Outcome]) -> None:
+    async def note(self, outcomes: Sequence[DeliveryOutcome]) -> None:
         """Return once these outcomes are committed."""
         self._waiting += outcomes
         noted = self._noted
@@ -39,11 +39,11 @@ class Ledger:
             await self._commit(outcomes)
             noted.set()
 
-    async def _commit(self, outcomes: Sequence[Outcome]) -> None:
+    async def _commit(self, outcomes: Sequence[DeliveryOutcome]) -> None:
         while True:
             try:
                 with fail_after(self._settings.commit_seconds, shield=True):  # a stop must not tear a commit
-                    await self._deliveries.settle(outcomes)
+                    await self._deliveries.record(outcomes)
             except (TimeoutError, *DATABASE_TROUBLE) as error:
                 log.warning("deliveries.not_noted", count=len(outcomes), reason=type(error).__name__)
                 await anyio.sleep(self._settings.first_retry_seconds)

@@ -1,4 +1,4 @@
-"""What is known of a request when its answer begins: for whoever keeps a record."""
+"""What is known of a request when its response begins: for the access log."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 
 @dataclass(slots=True)  # frozen would cost every request some microseconds
-class Answered:
+class AccessLogRecord:
     """One request and how it was answered."""
 
     request_id: str
@@ -30,8 +30,8 @@ class Answered:
 
 
 class Auditor(Protocol):
-    """Keeps a record of what was answered."""
+    """Keeps records of requests."""
 
-    async def note(self, answered: Answered) -> None:
-        """Take note; quick, but for moments in which more happens than can be written."""
+    async def note(self, record: AccessLogRecord) -> None:
+        """Keep a record; quick, except while more happens than can be written."""
         ...

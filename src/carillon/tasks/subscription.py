@@ -1,4 +1,4 @@
-"""One task's place at a stream: a bounded queue, and which of the stream's fragments are meant for the task."""
+"""One task's subscription to a stream: a bounded queue, and which of the stream's fragments are meant for the task."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _FRESH_MS: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class LastFragment:
     """The last fragment that a task was given."""
 
     number: int
@@ -29,24 +29,28 @@ class Heard:
 
 
 @dataclass(slots=True, eq=False)
-class Listener:
-    """One task's place at a stream."""
+class StreamSubscription:
+    """One task's subscription to a stream."""
 
     start: Position
     """Where the task wants to begin."""
     queue: MemoryObjectSendStream[Fragment]
     fragments: MemoryObjectReceiveStream[Fragment]
-    heard: Heard | None = None
+    last_fragment: LastFragment | None = None
     failure: CarillonError | None = None
     """Why no more fragments come, if that is the stream's fault."""
 
     @property
     def needs(self) -> Position:
         """Return from where on the stream must be read so that the task misses nothing."""
-        return self.start if self.heard is None else After(str(self.heard.number), self.heard.server_at)
+        return (
+            self.start
+            if self.last_fragment is None
+            else After(str(self.last_fragment.number), self.last_fragment.server_at)
+        )
 
     def admits(self, fragment: Fragment, *, is_exact: bool) -> bool:
-        """Tell whether a fragment is meant for the task.
+        """Return whether a fragment is meant for the task.
 
         Args:
             fragment: the next one of the stream, perhaps one that the task had already.
@@ -61,6 +65,6 @@ class Listener:
                 return True
 
     def close(self) -> None:
-        """Say that no more fragments will come; those that were received are still given out."""
+        """End the fragments; those that were received are still given out."""
         with suppress(BrokenResourceError, ClosedResourceError):  # the task has ended meanwhile
             self.queue.close()

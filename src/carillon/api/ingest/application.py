@@ -2,7 +2,7 @@
 
 A request to connect is refused with an HTTP status while nothing is proven. Once it is, the connection is accepted
 first, since browsers show no more of a refusal than that there was one: what is wrong with the stream, or with what is
-sent, is told by a close code and a reason.
+sent, is in the close code and the reason.
 """
 
 import uuid
@@ -15,18 +15,18 @@ from anyio import Event
 
 from carillon.api.errors import AwsError, Family, shape_of
 from carillon.api.ingest.errors import DONE, code_of, reason_of
-from carillon.api.ingest.heard import Format
+from carillon.api.ingest.messages import MessageFormat
 from carillon.api.ingest.pcm import PlainPcm
-from carillon.api.ingest.session import Session
-from carillon.api.ingest.settings import Settings
+from carillon.api.ingest.session import WebSocketSession
+from carillon.api.ingest.settings import IngestSettings
 from carillon.api.ingest.socket import WebSocket
 from carillon.api.ingest.twilio import MediaStreams
-from carillon.api.ingest.urls import IngestTokens, IssuingKeys, Target, read_path
+from carillon.api.ingest.urls import IngestTarget, IngestTokens, IssuingKeys, read_path
 from carillon.api.protocol import SignatureVerifier
-from carillon.api.protocol.answered import Answered, Auditor
-from carillon.api.protocol.app import Guard
+from carillon.api.protocol.access_log import AccessLogRecord, Auditor
+from carillon.api.protocol.app import Authorizer
 from carillon.api.protocol.asgi import Receive, Scope, Send
-from carillon.api.protocol.canonical import Head
+from carillon.api.protocol.canonical import RequestHead
 from carillon.clock import Clock
 from carillon.errors import AlreadyExists, CarillonError
 from carillon.media.files import check_fragment_seconds
@@ -42,7 +42,7 @@ _STATUSES: Final = {"ThrottledClientException": 429}
 _FAILED: Final = {"ResourceNotFoundException": 404, "InternalFailure": 500}  # what else there is means 400
 
 
-class Ingest:
+class WebSocketIngest:
     """Serves WebSockets as an ASGI 3 application.
 
     Args:
@@ -51,7 +51,7 @@ class Ingest:
         keys: where the access keys are looked up that these were made for.
         verifier: judges signatures, for clients that can sign.
         guard: judges what a key may do.
-        auditor: told of every connection; None if nobody keeps a record.
+        auditor: keeps a record of every connection; None keeps none.
         clock: tells when URLs expire, and the time of the audio.
         settings: limits.
 
@@ -65,10 +65,10 @@ class Ingest:
         tokens: IngestTokens,
         keys: IssuingKeys,
         verifier: SignatureVerifier,
-        guard: Guard,
+        guard: Authorizer,
         auditor: Auditor | None,
         clock: Clock,
-        settings: Settings,
+        settings: IngestSettings,
     ) -> None:
         check_fragment_seconds(settings.fragment_seconds)
         self._streams = streams
@@ -116,7 +116,7 @@ class Ingest:
         await socket.accept()
         await self._hold(socket, visit, target, scope)
 
-    def _identify(self, scope: Scope, target: Target) -> str:
+    def _identify(self, scope: Scope, target: IngestTarget) -> str:
         """Return the access key on whose behalf somebody connects.
 
         Raises:
@@ -124,20 +124,22 @@ class Ingest:
         """
         if target.token is not None:
             return self._tokens.issuer(target, self._keys, self._clock)
-        head = Head("GET", scope["raw_path"], scope["query_string"], scope["headers"])
+        head = RequestHead("GET", scope["raw_path"], scope["query_string"], scope["headers"])
         claim = self._verifier.claim(head, Family.KINESIS_VIDEO.value)
         claim.verify_unread()
         return claim.access_key_id
 
-    async def _hold(self, socket: WebSocket, visit: "_Visit", target: Target, scope: Scope) -> None:
+    async def _hold(self, socket: WebSocket, visit: "_Visit", target: IngestTarget, scope: Scope) -> None:
         failure: Exception | None = None
         try:
             async with self._recording(visit) as recording:
                 await self._note(visit, _SWITCHED, None)
                 key_ended = partial(self._keys.until_ended, visit.caller)
-                session = Session(socket, recording, _format(target, scope), key_ended, self._clock, self._settings)
+                session = WebSocketSession(
+                    socket, recording, _format(target, scope), key_ended, self._clock, self._settings
+                )
                 visit.session = session
-                await session.hold()
+                await session.run()
         except Exception as error:  # one connection's failure is its own, and its sender must hear of it
             failure = _alone(error)
         await self._conclude(socket, visit, failure)
@@ -170,7 +172,7 @@ class Ingest:
             return await self._streams.find(visit.stream_name)
 
     async def _conclude(self, socket: WebSocket, visit: "_Visit", failure: Exception | None) -> None:
-        """Say how it went: to the log, to the record if nothing else was noted, and to the sender."""
+        """Report how it went: to the log, to the access log if nothing else was, and to the sender."""
         bound = log.bind(stream_arn=visit.stream_arn, request_id=visit.request_id)
         figures = visit.session.describe() if visit.session is not None else {}
         code = DONE if failure is None else code_of(failure)
@@ -186,7 +188,7 @@ class Ingest:
 
     async def _note(self, visit: "_Visit", status: int, error: str | None) -> None:
         if self._auditor is not None:
-            await self._auditor.note(visit.answered(status, error))
+            await self._auditor.note(visit.record(status, error))
 
 
 class _Visit:
@@ -199,12 +201,12 @@ class _Visit:
         self.caller = ""
         self.is_proven = False
         self.stream_arn = ""
-        self.session: Session | None = None
+        self.session: WebSocketSession | None = None
         self._source: str = (scope.get("client") or ("",))[0]
 
-    def answered(self, status: int, error: str | None) -> Answered:
+    def record(self, status: int, error: str | None) -> AccessLogRecord:
         """Return it as a PutMedia, which is what it is to whoever keeps a record."""
-        return Answered(
+        return AccessLogRecord(
             request_id=self.request_id,
             caller=self.caller,
             is_proven=self.is_proven,
@@ -218,7 +220,7 @@ class _Visit:
         )
 
 
-def _format(target: Target, scope: Scope) -> Format:
+def _format(target: IngestTarget, scope: Scope) -> MessageFormat:
     return MediaStreams() if target.format == "twilio" else PlainPcm(scope["query_string"])
 
 

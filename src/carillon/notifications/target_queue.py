@@ -1,10 +1,10 @@
 """One target's deliveries: their order, their pace, their retries. What happens here holds up no other target.
 
-A lane that has just begun or has just failed is on trial: it sends one event, and only an answer opens it to batches. A
-trial takes the event that was tried least, and each delivery has its own retry time. So one that fails steps aside for
-those behind it, and only when a second one fails, too, is it the target that does not answer: then the lane pauses, for
-longer each time, and costs one attempt now and then, however much waits. Something new ends a pause early, though not
-at once. An event that the target will never take is set aside: no retry would change that.
+A queue that has just begun or has just failed is on trial: it sends one event, and only an answer opens it to batches.
+A trial takes the event that was tried least, and each delivery has its own retry time. So one that fails steps aside
+for those behind it, and only when a second one fails, too, is it the target that does not answer: then the queue
+pauses, for longer each time, and costs one attempt now and then, however much waits. Something new ends a pause early,
+though not at once. An event that the target will never take is set aside: no retry would change that.
 
 The price: the first event after an outage may overtake others of its task; consumers order by `time`, as AWS asks them.
 """
@@ -19,10 +19,17 @@ from anyio import CapacityLimiter, create_task_group, fail_after, get_cancelled_
 from prometheus_client import Counter
 
 from carillon.clock import Clock
-from carillon.notifications.deliveries import DATABASE_TROUBLE, Deliveries, Delivery, Outcome, Result, SinkTarget
-from carillon.notifications.ledger import Ledger
+from carillon.notifications.deliveries import (
+    DATABASE_TROUBLE,
+    Deliveries,
+    Delivery,
+    DeliveryOutcome,
+    DeliveryResult,
+    SinkTarget,
+)
+from carillon.notifications.outcome_writer import OutcomeWriter
 from carillon.notifications.sending import EventRefused, Jitter, Sender, SendFailed, pause
-from carillon.notifications.settings import Settings
+from carillon.notifications.settings import NotificationSettings
 from carillon.telemetry import get_logger
 
 log = get_logger()
@@ -33,13 +40,13 @@ _DELIVERIES: Final = Counter(
 )
 
 
-class Lane:
+class TargetQueue:
     """Delivers to one target until nothing is pending.
 
     Args:
         target: where to.
         sender: how; None if no sink of this kind is known, which counts as a failure like any other.
-        limiter: deliveries at the same time over all lanes.
+        limiter: deliveries at the same time over all queues.
     """
 
     def __init__(
@@ -47,16 +54,16 @@ class Lane:
         target: SinkTarget,
         sender: Sender | None,
         deliveries: Deliveries,
-        ledger: Ledger,
+        outcome_writer: OutcomeWriter,
         limiter: CapacityLimiter,
         clock: Clock,
-        settings: Settings,
+        settings: NotificationSettings,
         jitter: Jitter,
     ) -> None:
         self._target = target
         self._sender = sender
         self._deliveries = deliveries
-        self._ledger = ledger
+        self._outcome_writer = outcome_writer
         self._limiters = (CapacityLimiter(settings.sends_per_target), limiter)
         self._clock = clock
         self._settings = settings
@@ -65,12 +72,12 @@ class Lane:
         self._posted = anyio.Event()
         self._on_trial = True
         self._has_answered = False
-        self._is_silent = False  # and somebody was told so
+        self._is_silent = False  # and that was logged
         self._suspects: set[int] = set()  # up to two deliveries that have failed since the last answer
         self._failures = 0  # trials in a row since the target is taken to be silent
 
     def wake(self) -> None:
-        """Say that something new is pending."""
+        """Wake the queue: something new is pending."""
         self._posted.set()
 
     async def run(self) -> None:
@@ -99,8 +106,8 @@ class Lane:
         return True
 
     async def _deliver(self, batch: Sequence[Delivery]) -> None:
-        """Send a batch, note how it went, and pause if nothing got through."""
-        outcomes: list[Outcome] = []
+        """Send a batch, record how it went, and pause if nothing got through."""
+        outcomes: list[DeliveryOutcome] = []
         in_order: dict[str, list[Delivery]] = {}
         for delivery in batch:
             in_order.setdefault(delivery.event.order_key, []).append(delivery)
@@ -108,43 +115,43 @@ class Lane:
             async with create_task_group() as group:
                 for deliveries in in_order.values():
                     group.start_soon(self._deliver_in_order, deliveries, outcomes)
-            await self._ledger.note(outcomes)
+            await self._outcome_writer.note(outcomes)
         except get_cancelled_exc_class():
             seconds = self._settings.commit_seconds
             with suppress(*DATABASE_TROUBLE), move_on_after(seconds, shield=True):  # else what arrived is sent again
-                await self._deliveries.settle(outcomes)
+                await self._deliveries.record(outcomes)
             raise
-        if any(outcome.result is not Result.FAILED for outcome in outcomes):
+        if any(outcome.result is not DeliveryResult.FAILED for outcome in outcomes):
             await self._answered()
         else:
             tried = {outcome.delivery_id for outcome in outcomes}
             await self._failed(outcomes, is_new=any(one.attempts == 0 and one.id in tried for one in batch))
 
-    async def _deliver_in_order(self, deliveries: Sequence[Delivery], outcomes: list[Outcome]) -> None:
+    async def _deliver_in_order(self, deliveries: Sequence[Delivery], outcomes: list[DeliveryOutcome]) -> None:
         own, overall = self._limiters
         for delivery in deliveries:
             async with own, overall:
-                if any(outcome.result is Result.FAILED for outcome in outcomes):
+                if any(outcome.result is DeliveryResult.FAILED for outcome in outcomes):
                     return  # something is wrong: what has not been tried yet waits without a mark against it
                 outcomes.append(await self._attempt(delivery))
 
-    async def _attempt(self, delivery: Delivery) -> Outcome:
+    async def _attempt(self, delivery: Delivery) -> DeliveryOutcome:
         outcome = await self._tried(delivery)
         _DELIVERIES.labels(self._target.kind, outcome.result.value).inc()
-        if outcome.result is not Result.DELIVERED:
+        if outcome.result is not DeliveryResult.DELIVERED:
             attempts, about = delivery.attempts + 1, {"event_id": delivery.event.id, "reason": outcome.reason}
-            if outcome.result is Result.SET_ASIDE:
+            if outcome.result is DeliveryResult.SET_ASIDE:
                 self._log.warning("delivery.set_aside", attempts=attempts, **about)
             else:
                 self._log.info("delivery.failed", attempts=attempts, **about)
         return outcome
 
-    async def _tried(self, delivery: Delivery) -> Outcome:
+    async def _tried(self, delivery: Delivery) -> DeliveryOutcome:
         try:
             with fail_after(self._settings.send_seconds):
                 await self._send(delivery)
         except EventRefused as error:
-            return Outcome(delivery.id, Result.SET_ASIDE, reason=str(error))
+            return DeliveryOutcome(delivery.id, DeliveryResult.SET_ASIDE, reason=str(error))
         except SendFailed as error:
             return self._failure(delivery, str(error))
         except TimeoutError:
@@ -152,28 +159,28 @@ class Lane:
         except Exception as error:  # a sink's own fault must not stop the deliveries to others
             self._log.exception("delivery.broke", event_id=delivery.event.id)
             return self._failure(delivery, type(error).__name__)
-        return Outcome(delivery.id, Result.DELIVERED)
+        return DeliveryOutcome(delivery.id, DeliveryResult.DELIVERED)
 
     async def _send(self, delivery: Delivery) -> None:
         if self._sender is None:
             raise SendFailed(f"No sink of the kind {self._target.kind} is known. Remove it from the configuration.")
         await self._sender.send(self._target, delivery.event)
 
-    def _failure(self, delivery: Delivery, reason: str) -> Outcome:
+    def _failure(self, delivery: Delivery, reason: str) -> DeliveryOutcome:
         retry_at = self._clock.now() + self._pause(delivery.attempts + 1)
-        return Outcome(delivery.id, Result.FAILED, retry_at, reason)
+        return DeliveryOutcome(delivery.id, DeliveryResult.FAILED, retry_at, reason)
 
     async def _answered(self) -> None:
-        """Open the lane: what waits because of the target's silence is due at once."""
+        """End the trial: what waits because of the target's silence is due at once."""
         was_silent, self._is_silent = self._is_silent, False
         self._has_answered, self._on_trial, self._failures = True, False, 0
         self._suspects.clear()
         if was_silent:
             self._log.warning("sink.answers_again")
-            await self._deliveries.hurry(self._target)
+            await self._deliveries.make_due(self._target)
 
-    async def _failed(self, outcomes: Sequence[Outcome], *, is_new: bool) -> None:
-        """Put the lane on trial, and let it pause if it is not about one event alone.
+    async def _failed(self, outcomes: Sequence[DeliveryOutcome], *, is_new: bool) -> None:
+        """Put the queue on trial, and pause it if it is not about one event alone.
 
         Args:
             outcomes: all failed.
