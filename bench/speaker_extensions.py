@@ -176,7 +176,8 @@ def _who(
     voices: np.ndarray, voice: Embedding, seconds: int, band: Band, speaker: SpeakerEncoder, threshold: float
 ) -> int | None:
     """Return the number of the voice that is told of, None for nobody."""
-    scores = voices @ voice
+    heard = speaker.compensated(voice, band, seconds)
+    scores = voices @ heard.embedding + heard.shift
     best = np.argsort(-scores)[:10]
     ratios = [speaker.log_likelihood_ratio(float(scores[i]), seconds, band) for i in best]
     confidence = posteriors(ratios, len(voices), TaskSettings().known_callers)[0]

@@ -65,7 +65,7 @@ def main() -> int:
         return 0
     recordings = read_manifest(arguments.directory, (), chosen_lines(arguments.where))
     models, wanted = Models(), conditions(noisy=(False,))
-    ours = listen(recordings, models.speaker, models.vad, wanted, threads=2)
+    ours = listen(recordings, models.speaker, models.vad, wanted, threads=2, lines=models.speaker.compensation)
     theirs = listen(recordings, Resemblyzer(arguments.wheel), models.vad, wanted, threads=2)
     print(f"{'':28}{'EER':>9}{'bar':>8}{'Resemblyzer':>13}{'rank 1':>9}{'bar':>7}{'Resemblyzer':>13}{'pairs':>7}")
     is_missed = False

@@ -6,6 +6,7 @@ import pytest
 from carillon.evaluation.conditions import Condition, EmbeddedSpeech
 from carillon.evaluation.pieces import PIECE_SECONDS, Hearing
 from carillon.evaluation.trials import MOST_STRETCHES, Comparison, closed_searches, open_searches, pairs_of, voices_of
+from carillon.inference import LineCompensation
 
 WIDEBAND, TWIN = Condition("wideband", False, 5), Condition("cross, narrowband", False, 5)
 
@@ -35,6 +36,16 @@ def test_who_has_several_sessions_is_compared_only_across_them(crowd: Any) -> No
     pairs = pairs_of(_compared(crowd(people=2, pieces=3, sessions=("monday", "tuesday")), WIDEBAND))
     assert pairs is not None
     assert len(pairs.genuine) == pairs.across_sessions == 2 * 3 * 3
+
+
+def test_only_a_telephones_voice_that_is_searched_is_rid_of_what_its_line_did(crowd: Any) -> None:
+    plain = crowd(people=3, pieces=4)
+    nothing = np.zeros((1, plain.pieces[Hearing("wideband"), 5][0].embedding.size), np.float32)
+    lines = LineCompensation(nothing, nothing[0], bias=0.0, shift=0.2, usual=0.0)
+    rid = EmbeddedSpeech(plain.pieces, plain.people, lines)
+    for condition, lacking in ((WIDEBAND, 0.0), (TWIN, 0.1)):
+        one, other = _compared(plain, condition).scores, _compared(rid, condition).scores
+        np.testing.assert_allclose(other, one + lacking, atol=1e-6)
 
 
 def test_longer_stretches_are_means_within_a_session(crowd: Any) -> None:

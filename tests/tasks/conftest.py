@@ -21,7 +21,7 @@ from carillon.arns import AwsAccount
 from carillon.audio import Embedding, Pcm
 from carillon.clock import ManualClock
 from carillon.errors import CarillonError
-from carillon.inference import AcousticJudgment, Models, SpeakerBaseline, VadState
+from carillon.inference import AcousticJudgment, Compensated, Models, SpeakerBaseline, VadState
 from carillon.matroska import AUDIO, BlockRead, Track
 from carillon.media import After, Fragment, Newest, Oldest, Position
 from carillon.notifications import Event as Notification
@@ -206,6 +206,9 @@ class QuickModels:
 
     def embed(self, speech: Pcm, band: str) -> Embedding:
         return np.full(256, 1 / 16, np.float32)
+
+    def compensated(self, voice: Embedding, band: str, speech_seconds: float) -> Compensated:
+        return Compensated(voice, 0.0)
 
     def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: str) -> float:
         return 20.0 * score - 10.0

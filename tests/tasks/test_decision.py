@@ -48,6 +48,13 @@ def test_the_same_cosine_says_less_in_a_larger_domain() -> None:
     assert large == pytest.approx(odds / (1 + odds))
 
 
+def test_what_the_line_took_from_a_cosine_is_given_back_before_it_is_weighed() -> None:
+    (as_heard,) = decide([match("a", 0.4)], Scores(), 10, KNOWN)
+    (given_back,) = decide([match("a", 0.4)], Scores(), 10, KNOWN, shift=0.05)
+    assert given_back.log_ratio == pytest.approx(as_heard.log_ratio + 1)
+    assert given_back.score == as_heard.score
+
+
 class Telephone:
     """Much as the shipped model scores 10 s by telephone; a cosine of 0.5 says nothing."""
 

@@ -8,7 +8,7 @@ import pytest
 from carillon.analysis import AnalysisSettings
 from carillon.api.access import read_trail
 from carillon.audio import Embedding, Pcm
-from carillon.inference import VadState
+from carillon.inference import Compensated, VadState
 from carillon.profiles import Voiceprint
 from carillon.tasks import TaskSettings
 from carillon.tasks.model import TaskState
@@ -40,6 +40,9 @@ class TwoVoices:
         return voice
 
     embed_once = embed
+
+    def compensated(self, voice: Embedding, band: str, speech_seconds: float) -> Compensated:
+        return Compensated(voice, 0.0)
 
     def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: str) -> float:
         return 0.0 if speech_seconds < 3 else 20.0 * score - 10.0

@@ -52,7 +52,7 @@ def calibrate(
     """
     speaker = models.speaker
     wanted = [condition for condition in conditions(noisy=(False,)) if condition.channel]
-    listened = listen(recordings, speaker, models.vad, wanted, threads)
+    listened = listen(recordings, speaker, models.vad, wanted, threads, speaker.compensation)
     fits = []
     scores: dict[BandPair, tuple[Condition, Pairs]] = {}
     for condition in sorted(wanted, key=lambda condition: -abs(condition.seconds - search_seconds)):

@@ -15,6 +15,7 @@ from carillon.evaluation.lines import PhoneLine
 from carillon.evaluation.manifest import BadManifest, ManifestRecording
 from carillon.evaluation.pieces import PIECE_SECONDS, Hearing, Piece, Pieces, pieces_of
 from carillon.evaluation.trials import Comparison, compared, voices_of
+from carillon.inference import LEAST_SECONDS, LineCompensation
 
 Compared: TypeAlias = Literal["wideband", "telephone", "cross", "cross, narrowband"]
 """Both wideband; both telephone; wideband enrolled and telephone searched; the same with the narrowband embedding of
@@ -67,8 +68,10 @@ _SIDES: Final[
 class EmbeddedSpeech:
     """Everybody's embeddings in every hearing that some conditions need, and the comparisons that they allow."""
 
-    def __init__(self, pieces: Pieces, people: Sequence[str]) -> None:
+    def __init__(self, pieces: Pieces, people: Sequence[str], lines: LineCompensation | None = None) -> None:
         self.pieces = pieces
+        self.lines = lines
+        """What telephone voices that are searched are rid of; None for nothing."""
         self.people = people
         """Names, sorted, in the order of their numbers in a comparison."""
 
@@ -84,9 +87,10 @@ class EmbeddedSpeech:
         """Compare everybody with everybody; None if nobody was heard for so long."""
         enrolled_as, searched_as = condition.sides
         enrolled = voices_of(self.pieces, enrolled_as, condition.seconds, self.people)
-        if enrolled_as == searched_as:
-            return compared(enrolled, enrolled)
-        return compared(enrolled, voices_of(self.pieces, searched_as, condition.seconds, self.people))
+        is_same = enrolled_as == searched_as
+        searched = enrolled if is_same else voices_of(self.pieces, searched_as, condition.seconds, self.people)
+        can_tell = searched_as.carried == "telephone" and condition.seconds >= LEAST_SECONDS
+        return compared(enrolled, searched, self.lines if can_tell else None)
 
 
 def conditions(*, noisy: Sequence[bool], lines: Sequence[PhoneLine] = ()) -> list[Condition]:
@@ -101,6 +105,7 @@ def listen(
     vad: VadModel,
     wanted: Sequence[Condition],
     threads: int,
+    lines: LineCompensation | None = None,
 ) -> EmbeddedSpeech:
     """Embed everybody's speech in every way that some conditions need.
 
@@ -110,6 +115,7 @@ def listen(
         vad: tells speech from everything else.
         wanted: the conditions.
         threads: people that are listened to at the same time.
+        lines: what the embedder's telephone voices are rid of when they are searched.
 
     Raises:
         BadManifest: a recording cannot be read, or there is too little speech to compare anybody.
@@ -120,7 +126,7 @@ def listen(
     with ThreadPoolExecutor(threads) as pool:
         pieces = pieces_of(recordings, hearings, embedder, vad, pool)
     _require(max((_twice_heard(said) for said in pieces.values()), default=0), len(people))
-    return EmbeddedSpeech(pieces, people)
+    return EmbeddedSpeech(pieces, people, lines)
 
 
 def _require(usable: int, people: int) -> None:

@@ -21,7 +21,7 @@ from carillon.evaluation.figures import Curves, Decision, Identifying, OpenSet, 
 from carillon.evaluation.lines import LINES, PhoneLine
 from carillon.evaluation.manifest import ManifestRecording, read_manifest
 from carillon.evaluation.pieces import Hearing
-from carillon.inference import CalibrationEntry, Models, ModelSettings, line_of
+from carillon.inference import CalibrationEntry, LineCompensation, Models, ModelSettings, line_of
 
 _ALL_SECONDS: Final = 20
 _HEARD_BEST: Final[tuple[tuple[Hearing, BandPair], ...]] = ((Hearing("wideband"), "wb"), (Hearing("telephone"), "tel"))
@@ -117,7 +117,16 @@ def evaluate_speaker(
     models = Models(settings)
     wanted = conditions(noisy=(False, True), lines=LINES if lines else ())
     speaker = models.speaker
-    measured = measure(recordings, speaker, models.vad, speaker.calibration, decision, wanted, threads=threads)
+    measured = measure(
+        recordings,
+        speaker,
+        models.vad,
+        speaker.calibration,
+        decision,
+        wanted,
+        threads=threads,
+        lines=speaker.compensation,
+    )
     return SpeakerReport(
         directory=str(directory),
         chosen=chosen or {},
@@ -141,13 +150,14 @@ def measure(
     wanted: Sequence[Condition],
     *,
     threads: int,
+    lines: LineCompensation | None = None,
 ) -> Measured:
     """Measure any embedder under some conditions.
 
     Raises:
         BadManifest: a recording cannot be read, or there is too little speech to compare anybody.
     """
-    listened = listen(recordings, embedder, vad, wanted, threads)
+    listened = listen(recordings, embedder, vad, wanted, threads, lines)
     found, left_out = [], []
     for condition in wanted:
         comparison = listened.compared(condition)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from carillon.evaluation.measures import Flags, Scores
 from carillon.evaluation.pieces import PIECE_SECONDS, SHORT_SECONDS, Hearing, Piece, Pieces
+from carillon.inference import LineCompensation
 
 Numbers = npt.NDArray[np.int64]
 
@@ -45,7 +46,7 @@ class Voices:
 class Comparison:
     """Every enrolled stretch against every searched one."""
 
-    scores: npt.NDArray[np.float32] = field(repr=False)  # (e, s) cosines
+    scores: npt.NDArray[np.float32] = field(repr=False)  # (e, s) cosines, compensated for the line
     enrolled: Numbers  # (e,) speaker of each
     searched: Numbers  # (s,) speaker of each
     may_match: Flags  # (e, s) one person, and fair to compare
@@ -120,8 +121,8 @@ def voices_of(pieces: Pieces, hearing: Hearing, seconds: int, speakers: Sequence
     )
 
 
-def compared(enrolled: Voices, searched: Voices) -> Comparison | None:
-    """Compare all enrolled with all searched; None if there is nothing to compare."""
+def compared(enrolled: Voices, searched: Voices, lines: LineCompensation | None = None) -> Comparison | None:
+    """Compare all enrolled with all searched, which `lines` came over; None if there is nothing to compare."""
     if not len(enrolled) or not len(searched):
         return None
     is_same = enrolled.speaker[:, None] == searched.speaker
@@ -131,13 +132,22 @@ def compared(enrolled: Voices, searched: Voices) -> Comparison | None:
     sessions = [len(set(enrolled.session[enrolled.speaker == s])) for s in range(len(enrolled.speakers))]
     has_several = np.array(sessions, np.int64)[enrolled.speaker] > 1
     return Comparison(
-        scores=enrolled.embeddings @ searched.embeddings.T,
+        scores=_scores(enrolled.embeddings, searched.embeddings, lines),
         enrolled=enrolled.speaker,
         searched=searched.speaker,
         may_match=is_same & is_apart & (is_across | ~has_several[:, None]),
         is_across=is_across,
         is_symmetric=enrolled is searched,
     )
+
+
+def _scores(
+    enrolled: npt.NDArray[np.float32], searched: npt.NDArray[np.float32], lines: LineCompensation | None
+) -> npt.NDArray[np.float32]:
+    if lines is None:
+        return enrolled @ searched.T
+    heard, shifts = lines.of(searched)
+    return enrolled @ heard.T + shifts
 
 
 def pairs_of(comparison: Comparison) -> Pairs | None:

@@ -26,6 +26,7 @@ from carillon.inference.catalog import (
     NotInstalled,
 )
 from carillon.inference.fusion import WORDS_PRIOR, fuse
+from carillon.inference.lines import LEAST_SECONDS, Compensated, LineCompensation
 from carillon.inference.models import Models, ModelSettings
 from carillon.inference.speaker import SpeakerEncoder, centered
 from carillon.inference.tone import AcousticJudgment, Probabilities, SpeakerBaseline, ToneClassifier
@@ -33,6 +34,7 @@ from carillon.inference.vad import VAD_WINDOW_SAMPLES, SileroVad, VadState
 from carillon.inference.words import WordsClassifier, WordsJudgment
 
 __all__ = [
+    "LEAST_SECONDS",
     "MOST_EVIDENCE",
     "VAD_WINDOW_SAMPLES",
     "WORDS_PRIOR",
@@ -40,7 +42,9 @@ __all__ = [
     "Calibration",
     "CalibrationEntry",
     "CalibrationLine",
+    "Compensated",
     "DuplicateModel",
+    "LineCompensation",
     "Manifest",
     "ModelBroken",
     "ModelCatalog",

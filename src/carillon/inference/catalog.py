@@ -16,6 +16,7 @@ import msgspec
 
 from carillon.audio import MODEL_RATE_HZ
 from carillon.errors import CarillonError, NotFound
+from carillon.inference.lines import LinesEntry
 
 PACKAGED: Final = Path(__file__).parent / "weights"
 
@@ -162,6 +163,8 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_seconds: float = 0.0
     """The longest audio the model takes at once; 0 means that it is a stream."""
     calibration: tuple[CalibrationEntry, ...] = ()
+    lines: LinesEntry | None = None
+    """What the lines of telephones do to voices; None if it is not known. See `lines.py`."""
     least_log_probability: float = -1.0
     """For speech to words: the mean log probability of a token below which nothing counts as understood."""
 
@@ -284,6 +287,10 @@ def read_manifest(path: Path) -> Manifest:
     for name, center in (("center", manifest.output.center), ("telephone_center", manifest.output.telephone_center)):
         if center and len(center) != 4 * manifest.output.dim:
             raise ModelBroken(path, f"`{name}` must be {manifest.output.dim} float32 numbers.")
+    if manifest.lines is not None:
+        width = 4 * manifest.output.dim
+        if len(manifest.lines.weights) != width or len(manifest.lines.directions) % width:
+            raise ModelBroken(path, f"`weights` and each of the `directions` of [lines] must be {width // 4} float32.")
     for item in manifest.inputs:
         if item.telephone_hz and not 0 < item.telephone_hz[0] < item.telephone_hz[1] <= MODEL_RATE_HZ / 2:
             raise ModelBroken(path, f"`telephone_hz` must be two rising frequencies up to {MODEL_RATE_HZ // 2}.")

@@ -9,6 +9,7 @@ from carillon.audio import MODEL_RATE_HZ, Band, BandPair, Embedding, Pcm
 from carillon.inference.calibration import log_likelihood_ratio, replaced
 from carillon.inference.catalog import CalibrationEntry, Input, ModelUnsupported, Weights
 from carillon.inference.fbank import fbank, without_bands_beyond
+from carillon.inference.lines import LEAST_SECONDS, Compensated, read_compensation
 from carillon.inference.sessions import OnnxSession, Tensor
 
 LEAST_SAMPLES: Final = MODEL_RATE_HZ // 2
@@ -36,6 +37,7 @@ class SpeakerEncoder:
         self.calibration = replaced(manifest.calibration, calibration)
         center, telephone_center = manifest.output.center, manifest.output.telephone_center
         self._centers = {"wb": _center(center), "tel": _center(telephone_center or center)}
+        self.compensation = read_compensation(manifest.lines) if manifest.lines else None
         self._can_narrow = any(item.telephone_hz is not None for item in manifest.inputs)
         self._manifest = manifest
         self._most_samples = int(manifest.max_seconds * MODEL_RATE_HZ)
@@ -66,6 +68,16 @@ class SpeakerEncoder:
     def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: BandPair) -> float:
         """Return how much likelier a cosine is of one person than of two; see `calibration.log_likelihood_ratio`."""
         return log_likelihood_ratio(self.calibration, score, speech_seconds, channel)
+
+    def compensated(self, voice: Embedding, band: Band, speech_seconds: float) -> Compensated:
+        """Return a voice that is searched, (d,), without what its line did to it.
+
+        Unchanged if it did not come by telephone, or there was too little speech to tell.
+        """
+        if self.compensation is None or band == "wb" or speech_seconds < LEAST_SECONDS:
+            return Compensated(voice, 0.0)
+        (left,), (shift,) = self.compensation.of(voice[None])
+        return Compensated(left, float(shift))
 
     def _require(self, speech: Pcm) -> None:
         if not LEAST_SAMPLES <= len(speech) <= self._most_samples:

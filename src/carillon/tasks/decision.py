@@ -46,6 +46,7 @@ def decide(
     speech_seconds: float,
     known_callers: float,
     likenesses: Sequence[Likeness] = (),
+    shift: float = 0.0,
 ) -> tuple[Candidate, ...]:
     """Return the profiles, best first; one that is known by several voices counts by the one that speaks most for it.
 
@@ -57,10 +58,11 @@ def decide(
         speech_seconds: speech behind the searched embedding, the shorter of the two sides.
         known_callers: how likely a caller is in the domain at all, in (0, 1).
         likenesses: of the profiles that `plausible` names; without them each profile is a person of its own.
+        shift: what the line of the call took from its cosines.
     """
     if not matches:
         return ()
-    weighed = _weighed(matches, model, speech_seconds)
+    weighed = _weighed(matches, model, speech_seconds, shift)
     persons = _persons(weighed, _alike(likenesses, model), matches[0].size)
     size = max(matches[0].size - (len(weighed) - len(persons)), len(persons))
     confidences = posteriors([person[0].ratio for person in persons], size, known_callers)
@@ -71,9 +73,11 @@ def decide(
     )
 
 
-def plausible(matches: Sequence[VoiceMatch], model: CosineEvidence, speech_seconds: float) -> list[str]:
+def plausible(
+    matches: Sequence[VoiceMatch], model: CosineEvidence, speech_seconds: float, shift: float = 0.0
+) -> list[str]:
     """Return the profiles that something speaks for: those of which it matters whether they are one person."""
-    return [one.match.profile_id for one in _weighed(matches, model, speech_seconds) if one.ratio > 0]
+    return [one.match.profile_id for one in _weighed(matches, model, speech_seconds, shift) if one.ratio > 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,13 @@ class _Weighed:
     ratio: float
 
 
-def _weighed(matches: Sequence[VoiceMatch], model: CosineEvidence, speech_seconds: float) -> list[_Weighed]:
+def _weighed(
+    matches: Sequence[VoiceMatch], model: CosineEvidence, speech_seconds: float, shift: float
+) -> list[_Weighed]:
     """Return the best evidence for each profile, strongest first."""
     found: dict[str, _Weighed] = {}
     for match in matches:
-        ratio = model.log_likelihood_ratio(match.score, speech_seconds, match.channel)
+        ratio = model.log_likelihood_ratio(match.score + shift, speech_seconds, match.channel)
         if match.profile_id not in found or ratio > found[match.profile_id].ratio:
             found[match.profile_id] = _Weighed(match, ratio)
     return sorted(found.values(), key=lambda one: (-one.ratio, -one.match.score))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from carillon.audio import Band, Embedding
+from carillon.inference import Compensated
 from carillon.profiles import Profiles
 from carillon.tasks.decision import Candidate, CosineEvidence, decide, plausible
 from carillon.tasks.settings import TaskSettings
@@ -18,6 +19,10 @@ class NamedSpeakerModel(CosineEvidence, Protocol):
         """Return the name that every embedding of this model is kept under."""
         ...
 
+    def compensated(self, voice: Embedding, band: Band, speech_seconds: float) -> Compensated:
+        """Return a voice that is searched without what its line did to it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Identification:
@@ -29,6 +34,8 @@ class Identification:
     """How the voice was heard."""
     speech_seconds: float
     """Behind its embedding."""
+    line_shift: float
+    """What the line of the call took from its cosines, by its sound: added to each before it became evidence."""
     known_voices: int
     """In the domain, of which the candidates are the nearest."""
     threshold: float
@@ -84,17 +91,21 @@ class Identifier:
             SealBroken: a row of the domain was tampered with.
         """
         limit = self._settings.match_limit
-        nearest = await self._profiles.search(domain_id, voice, self._model.id, limit + len(without), band=band)
+        heard = self._model.compensated(voice, band, speech_seconds)
+        nearest = await self._profiles.search(
+            domain_id, heard.embedding, self._model.id, limit + len(without), band=band
+        )
         found = [match for match in nearest if match.profile_id not in without]
-        asked = plausible(found, self._model, speech_seconds)
+        asked = plausible(found, self._model, speech_seconds, heard.shift)
         alike = await self._profiles.likenesses(domain_id, asked, self._model.id) if len(asked) > 1 else ()
-        candidates = decide(found, self._model, speech_seconds, self._settings.known_callers, alike)
+        candidates = decide(found, self._model, speech_seconds, self._settings.known_callers, alike, heard.shift)
         known_voices = found[0].size if found else 0
         return Identification(
             domain_id=domain_id,
             model_id=self._model.id,
             band=band,
             speech_seconds=speech_seconds,
+            line_shift=heard.shift,
             known_voices=known_voices,
             threshold=await self._threshold(domain_id),
             candidates=candidates[:limit],

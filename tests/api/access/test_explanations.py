@@ -17,7 +17,7 @@ DOMAIN = "arn:aws:chime:us-east-1:111122223333:voice-profile-domain/vpd-1"
 
 
 def identification(*candidates: Candidate) -> Identification:
-    return Identification("vpd-1", "wespeaker", "tel", 10.016, 250, 0.5, candidates)
+    return Identification("vpd-1", "wespeaker", "tel", 10.016, 0.0123, 250, 0.5, candidates)
 
 
 async def explained(database: Database, of: Identification) -> AuditRow:
@@ -36,6 +36,7 @@ async def test_a_row_tells_the_score_and_what_became_of_it_for_each_candidate(da
         "model": "wespeaker",
         "band": "tel",
         "speech_seconds": 10.02,
+        "line_shift": 0.012,
         "known_voices": 250,
         "threshold": 0.5,
         "candidates": [

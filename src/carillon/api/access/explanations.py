@@ -73,6 +73,7 @@ def explanation_row(
         "model": found.model_id,
         "band": found.band,
         "speech_seconds": round(found.speech_seconds, 2),
+        "line_shift": round(found.line_shift, 3),
         "known_voices": found.known_voices,
         "threshold": found.threshold,
         "candidates": candidates,
