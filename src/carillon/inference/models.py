@@ -42,8 +42,8 @@ class ModelSettings:
     """Id of the model that embeds voices. Profiles made with another one are not searched until they are made anew."""
     calibration: str = ""
     """File of `carillon calibrate` that stands in for the speaker model's own tables; it is bound to that model."""
-    tone: str = "tone-head-clean-4"
-    """Id of the model that judges tone by its sound. "tone-head-light-2" costs a third of it and is a little less
+    tone: str = "tone-head-clean-5"
+    """Id of the model that judges tone by its sound. "tone-head-light-3" costs a quarter of it and is a little less
     right: see docs/models.md."""
     words: Literal["auto", "on", "off"] = "auto"
     """Whether tone also listens to what is said, which needs `carillon-voice[words]`: if that is installed; always, and

@@ -83,16 +83,16 @@ class SpeechFeatures:
         self._session = OnnxSession(weights)
 
     def of(self, speech: Pcm) -> Tensor:
-        """Describe (n,) speech at 16 kHz, n >= 8_000 and at most `max_seconds`, as (2 * layers * dim,).
+        """Describe (n,) speech at 16 kHz, n >= 8_000 and at most `max_seconds`, as (layers * 2 * dim,).
 
-        First the means of each layer, then the standard deviations of each.
+        Layer by layer, of each its mean, then its standard deviation.
         """
         if not LEAST_SAMPLES <= len(speech) <= self._most_samples:
             raise ValueError(f"{self.id} hears {LEAST_SAMPLES} to {self._most_samples} samples, not {len(speech)}.")
         mel = log_mel(speech, self._front_end.mels)[None]
         (hidden,) = self._session.run([self._output.name], {self._front_end.name: mel})  # (1, layers, t, dim)
         layers = hidden[0, list(self._output.layers)]
-        return np.concatenate([layers.mean(axis=1).ravel(), layers.std(axis=1).ravel()])
+        return np.concatenate([layers.mean(axis=1), layers.std(axis=1)], axis=1).ravel()
 
 
 class VoiceFeatures:

@@ -15,10 +15,11 @@ from carillon.training.tone.calibrating import ScoreCalibration
 from carillon.training.tone.clips import Array
 from carillon.training.tone.heads import Head
 from carillon.training.tone.histories import HALF_SECONDS, MOST
-from carillon.training.tone.listening import HIDDEN, PARTS, VOICE
+from carillon.training.tone.listening import HIDDEN, LAYER_2, PARTS, VOICE
 
 _INPUTS: Final = {
     "hidden": f'what = "hidden_stats"\nof = "{HIDDEN}"',
+    "layer_2": f'what = "hidden_stats"\nof = "{LAYER_2}"',
     "prosody": 'what = "prosody"',
     "voice": f'what = "voice_stats"\nof = "{VOICE}"',
 }

@@ -37,15 +37,19 @@ CHANGES: Final = ("noise", "noise-tel", "speed-noise-tel", "speed")
 """What is added to both bands in training; `noise` stands for rooms, microphones, noise and gain."""
 
 HIDDEN: Final = "whisper-tiny-en-layers-2-3"
+LAYER_2: Final = "whisper-tiny-en-layer-2"
 VOICE: Final = "campplus-zh-en-voice"
 PARTS: Final = {
     "hidden": slice(0, 1536),
+    "layer_2": slice(0, 768),
     "prosody": slice(1536, 1536 + NUMBERS),
     "voice": slice(1536 + NUMBERS, 1536 + NUMBERS + 256),
 }
-"""Where each description lies in the features."""
+"""Where each description lies in the features. What `layer_2` is, is the first part of `hidden`."""
 
-_VERSION: Final = 2  # of what is below: a cache of another version is not read
+ALL_PARTS: Final = ("hidden", "prosody", "voice")
+
+_VERSION: Final = 3  # of what is below: a cache of another version is not read
 _MOST_SAMPLES: Final = 5 * MODEL_RATE_HZ  # what a live call judges at once
 _SPEED: Final = 0.15  # natural logarithm, one for each speaker: other vocal tracts, other pitch
 _GAIN_DB: Final = (-38.0, -16.0)  # of speech, RMS: quiet enough that mu-law is heard, or loud enough that peaks are cut
@@ -72,12 +76,13 @@ class FeatureExtractor:
         noises: Path | None = None,
         cache: Path | None = None,
         threads: int = 2,
-        parts: Collection[str] = tuple(PARTS),
+        parts: Collection[str] = ALL_PARTS,
     ) -> None:
         catalog = ModelCatalog()
         self._vad = SileroVad(catalog.find("silero-vad-6-16k", "vad"))
         sources: Mapping[str, Source] = {
             "hidden": SpeechFeatures(catalog.find(HIDDEN, "encoder")).of,
+            "layer_2": SpeechFeatures(catalog.find(LAYER_2, "encoder")).of,
             "prosody": prosody,
             "voice": VoiceFeatures(catalog.find(VOICE, "encoder")).of,
         }

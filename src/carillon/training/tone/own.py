@@ -65,7 +65,7 @@ class HeadRequest:
 
     id: str
     is_light: bool
-    """Hear less: judging tone costs a third of it."""
+    """Hear less: judging tone costs a quarter of it."""
 
 
 def train_tone(
