@@ -145,8 +145,8 @@ async def play(server: Server, name: str, file: Path, speed: float) -> None:
 
 async def answers(folder: Path, pipelines: list[str]) -> list[list[Any]]:
     """Return what the tasks of each pipeline were told, speaker search first, without what differs from run to run."""
-    async with opened(config.load(folder, environment={})) as ground:
-        found = await Outbox(ground.database, SystemClock()).events(0, 10_000)
+    async with opened(config.load(folder, environment={})) as data_folder:
+        found = await Outbox(data_folder.database, SystemClock()).events(0, 10_000)
     details = [event.body["detail"] for _, event in found if "taskId" in event.body["detail"]]
     told: list[list[Any]] = []
     for pipeline_id in pipelines:

@@ -60,7 +60,7 @@ async def measure(calls: int, seconds: int) -> float:
             for number in range(calls + 1):
                 name = f"call-{number}"
                 video.create_stream(StreamName=name, DataRetentionInHours=1)
-                urls.append(ingest_url(settings, name, "twilio", None, None, server.url))
+                urls.append(await ingest_url(settings, name, "twilio", None, None, server.url))
             await send(urls.pop(), messages)  # the first loads what all need
             began = cpu_seconds(server.process_id)
             async with anyio.create_task_group() as group:

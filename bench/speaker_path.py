@@ -73,8 +73,8 @@ async def measure(rounds: int) -> int:
     calls = [get_media(path) for path in sorted(RECORDINGS.glob("*.flac"))]
     with tempfile.TemporaryDirectory() as folder:
         settings = config.load(Path(folder), environment={})
-        async with app.opened(settings) as ground:
-            parts = (ground.database, ground.vault, settings.account, SystemClock(), settings.profiles)
+        async with app.opened(settings) as data_folder:
+            parts = (data_folder.database, data_folder.vault, settings.account, SystemClock(), settings.profiles)
             async with Profiles(*parts) as profiles:
                 domain_id = (await profiles.create_domain("bench", None, KEY_ARN)).id
                 await fill(BulkProfiles(*parts), domain_id, models)

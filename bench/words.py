@@ -149,17 +149,17 @@ def main() -> int:
     before = resident_mb()
     words = models.words
     assert words is not None
-    words.hear(every[0].samples)
+    words.judge(every[0].samples)
     loaded = resident_mb()
 
     ours = bare = 0.0
     errors = wanted = understood = neutral = 0
     for turn in every:
         began = time.thread_time()
-        said = words.hear(turn.samples)
+        said = words.judge(turn.samples)
         ours += time.thread_time() - began
         with Tape() as tape:
-            words.hear(turn.samples)
+            words.judge(turn.samples)
         bare += tape.replay()
         understood += said.words > 0
         neutral += max(said.probabilities) == said.probabilities[1]

@@ -1,6 +1,7 @@
 """One vocabulary: a public name stands for one thing, docstrings use plain verbs, the glossary names what there is."""
 
 import ast
+import builtins
 import importlib
 import re
 from collections import defaultdict
@@ -58,6 +59,19 @@ def test_docstrings_begin_with_a_plain_verb() -> None:
         if (text := ast.get_docstring(node)) and ROUNDABOUT.match(text)
     ]
     assert found == []
+
+
+def test_docstrings_raise_what_there_is() -> None:
+    found, known = [], set(dir(builtins))
+    for path, module in modules():
+        for node in ast.walk(module):
+            if isinstance(node, ast.ClassDef):
+                known.add(node.name)
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                section = (ast.get_docstring(node) or "").partition("Raises:\n")[2].partition("\n\n")[0]
+                raised = re.findall(r"^    ((?:\w+, )*\w+): ", section, re.MULTILINE)
+                found += [(name, path) for names in raised for name in names.split(", ")]
+    assert [(name, path) for name, path in found if name not in known and name != "DBAPIError"] == []
 
 
 def glossary() -> Iterator[tuple[str, str]]:

@@ -50,7 +50,7 @@ async def ingest_url(
         SpanUnreadable: `expires` is no span of time.
         KeyUnusable: no such active key.
         NoDataFolder: no server has ever run there.
-        NotUnderstood: no such format, or no name of a stream.
+        MalformedMessage: no such format, or no name of a stream.
     """
     expires_at = None if expires is None else datetime.now(UTC) + _span(expires)
     async with opened(settings, must_exist=True) as data_folder:

@@ -51,7 +51,7 @@ class LoudnessTone:
     def __init__(self) -> None:
         self.heard: list[int] = []
 
-    def hear(self, speech: Pcm, baseline: SpeakerBaseline) -> tuple[AcousticJudgment, SpeakerBaseline]:
+    def judge(self, speech: Pcm, baseline: SpeakerBaseline) -> tuple[AcousticJudgment, SpeakerBaseline]:
         self.heard.append(len(speech))
         loudness = min(float(np.abs(speech).mean()), 1.0)
         usual = np.append(baseline.mean, np.float32(loudness))[-2:]  # the last two: a lost baseline shows
@@ -67,7 +67,7 @@ class CountingWords:
     def __init__(self) -> None:
         self.heard: list[int] = []
 
-    def hear(self, speech: Pcm) -> WordsJudgment:
+    def judge(self, speech: Pcm) -> WordsJudgment:
         self.heard.append(len(speech))
         count = len(speech) // 8_000
         return WordsJudgment(" ".join(["word"] * count), count, (0.1, 0.9 - count / 40, count / 40))

@@ -20,12 +20,12 @@ def test_everything_can_be_loaded_before_the_first_call() -> None:
 
 
 def test_threads_do_not_disturb_each_other(models: Models, anna: Pcm, bert: Pcm) -> None:
-    def hear(speech: Pcm) -> AcousticJudgment:
-        return models.tone.hear(speech, SpeakerBaseline())[0]
+    def judge(speech: Pcm) -> AcousticJudgment:
+        return models.tone.judge(speech, SpeakerBaseline())[0]
 
-    alone = [hear(anna), hear(bert)]
+    alone = [judge(anna), judge(bert)]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(hear, [anna, bert] * 4)) == alone * 4
+        assert list(pool.map(judge, [anna, bert] * 4)) == alone * 4
 
 
 def test_tone_does_not_listen_through_the_speaker_model(models: Models) -> None:

@@ -33,7 +33,7 @@ def _loaded(words: WordsClassifier) -> Any:
 
 def test_real_speech_is_understood(words: WordsClassifier, anna: Pcm, bert: Pcm) -> None:
     for speech, text in ((anna, ANNA), (bert, BERT)):
-        said = words.hear(speech)
+        said = words.judge(speech)
         assert _missed(text, said.text) < 0.2
         assert said.words == pytest.approx(len(text.split()), abs=2)
         assert sum(said.probabilities) == pytest.approx(1, abs=1e-6)
@@ -41,7 +41,7 @@ def test_real_speech_is_understood(words: WordsClassifier, anna: Pcm, bert: Pcm)
 
 def test_real_speech_is_understood_through_a_telephone(words: WordsClassifier, bert: Pcm) -> None:
     heard = soxr.resample(through_telephone(bert, MODEL_RATE_HZ), RATE_HZ, MODEL_RATE_HZ)
-    assert _missed(BERT, words.hear(heard).text) < 0.35
+    assert _missed(BERT, words.judge(heard).text) < 0.35
 
 
 @pytest.mark.parametrize("confidence", [1.0, 0.4, 0.0])
@@ -54,7 +54,7 @@ def test_words_tell_as_much_as_the_recognizer_believes_that_it_heard_them(confid
         def of(self, _: str) -> tuple[float, float, float]:
             return 0.9, 0.08, 0.02
 
-    said = WordsClassifier("words", lambda: (Recognizer(), Reader())).hear(np.zeros(16_000, np.float32))
+    said = WordsClassifier("words", lambda: (Recognizer(), Reader())).judge(np.zeros(16_000, np.float32))
     expected = confidence * np.array([0.9, 0.08, 0.02]) + (1 - confidence) * np.array(WORDS_PRIOR)
     assert said.probabilities == pytest.approx(tuple(expected))
 
@@ -63,36 +63,36 @@ def test_what_is_no_speech_is_not_understood(words: WordsClassifier) -> None:
     noise = np.random.default_rng(6).standard_normal(3 * MODEL_RATE_HZ).astype(np.float32) * np.float32(0.05)
     hum = np.sin(np.arange(3 * MODEL_RATE_HZ, dtype=np.float32) * np.float32(0.1))
     for sound in (np.zeros(2 * MODEL_RATE_HZ, np.float32), noise, hum):
-        said = words.hear(sound)
+        said = words.judge(sound)
         assert (said.text, said.words, said.probabilities) == ("", 0, WORDS_PRIOR)
 
 
 def test_speech_backwards_is_not_understood(words: WordsClassifier, anna: Pcm, bert: Pcm) -> None:
     for speech in (anna, bert):
-        assert words.hear(speech[::-1].copy()).words == 0
+        assert words.judge(speech[::-1].copy()).words == 0
 
 
 def test_less_than_half_a_second_is_not_understood(words: WordsClassifier, anna: Pcm) -> None:
     for samples in (0, 1, MODEL_RATE_HZ // 2 - 1):
-        assert words.hear(anna[:samples]).words == 0
+        assert words.judge(anna[:samples]).words == 0
 
 
 def test_longer_speech_than_the_model_takes_is_refused(words: WordsClassifier) -> None:
     with pytest.raises(ValueError, match="480000"):
-        words.hear(np.zeros(30 * MODEL_RATE_HZ + 1, np.float32))
+        words.judge(np.zeros(30 * MODEL_RATE_HZ + 1, np.float32))
 
 
 def test_the_same_speech_gives_the_same_answer_whatever_runs_beside_it(
     words: WordsClassifier, anna: Pcm, bert: Pcm
 ) -> None:
-    alone = [words.hear(anna), words.hear(bert)]
+    alone = [words.judge(anna), words.judge(bert)]
     with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(words.hear, [anna, bert] * 3)) == alone * 3
+        assert list(pool.map(words.judge, [anna, bert] * 3)) == alone * 3
 
 
 def test_words_are_in_no_repr_and_no_log(words: WordsClassifier, bert: Pcm, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.DEBUG):
-        said = words.hear(bert)
+        said = words.judge(bert)
         transcript = _loaded(words)[0].transcribe(bert)
     assert "disgust" in said.text
     assert "disgust" not in repr(said) + repr(transcript) + caplog.text
@@ -100,8 +100,10 @@ def test_words_are_in_no_repr_and_no_log(words: WordsClassifier, bert: Pcm, capl
 
 def test_the_package_that_carries_the_weights_is_never_imported() -> None:
     """It would open sound devices."""
-    code = "from carillon.inference import *; import sys; m = Models(Settings(words='on')); assert m.words; "
-    code += "import numpy as np; m.words.hear(np.zeros(16_000, np.float32)); sys.exit('moonshine_voice' in sys.modules)"
+    code = "from carillon.inference import *; import sys; m = Models(ModelSettings(words='on')); assert m.words; "
+    code += (
+        "import numpy as np; m.words.judge(np.zeros(16_000, np.float32)); sys.exit('moonshine_voice' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -146,7 +148,7 @@ def test_words_that_cannot_be_loaded_cost_no_call_its_tone(bert: Pcm, capsys: py
         raise ModelBroken(Path("tokenizer.bin"), "the SHA-256 is not the one in the manifest.")
 
     broken = WordsClassifier("broken", read)
-    assert [broken.hear(bert), broken.hear(bert)] == [NOTHING, NOTHING]
+    assert [broken.judge(bert), broken.judge(bert)] == [NOTHING, NOTHING]
     assert len(tries) == 1
     assert capsys.readouterr().err.count("words.unavailable") == 1
 

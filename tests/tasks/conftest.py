@@ -213,7 +213,7 @@ class QuickModels:
     def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: str) -> float:
         return 20.0 * score - 10.0
 
-    def hear(self, speech: Pcm, baseline: SpeakerBaseline) -> tuple[AcousticJudgment, SpeakerBaseline]:
+    def judge(self, speech: Pcm, baseline: SpeakerBaseline) -> tuple[AcousticJudgment, SpeakerBaseline]:
         return AcousticJudgment((0.1, 0.6, 0.3), 0.5), baseline
 
 

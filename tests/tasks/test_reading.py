@@ -28,7 +28,7 @@ class Ear:
         self.listener: StreamSubscription | None = None
 
     async def listen(self, reading: StreamReading, position: Position, had: LastFragment | None = None) -> None:
-        async with reading.listening(position, had) as self.listener:
+        async with reading.subscribed(position, had) as self.listener:
             listener = self.listener
             async for fragment in listener.fragments:
                 self.heard.append(fragment.number)
@@ -366,11 +366,11 @@ async def test_nobody_stays_behind_when_tasks_end(tape: Any, reading: StreamRead
         async with create_task_group() as group:
             group.start_soon(reading.run)
             for _ in range(3):
-                async with reading.listening(Newest()):
+                async with reading.subscribed(Newest()):
                     await wait_all_tasks_blocked()
                     tape.record(10)
                     await wait_all_tasks_blocked()
-            assert reading._listeners == []
+            assert reading._subscriptions == []
             tape.record(10)
             await wait_all_tasks_blocked()
             assert reading.quiet_seconds == 0

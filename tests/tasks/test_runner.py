@@ -51,7 +51,7 @@ def _assert_log_is_short(logged: list[Any], tone_id: str) -> None:
     of_tone = [line for line in logged if line.get("task_id") == tone_id and line["log_level"] == "info"]
     assert [(line["event"], line.get("status")) for line in of_tone] == [
         ("task.started", None),
-        ("task.hearing", None),
+        ("task.receiving", None),
         ("notification.posted", "VoiceToneAnalysisSuccessful"),
         ("notification.posted", "VoiceToneAnalysisCompleted"),
         ("task.stopped", None),

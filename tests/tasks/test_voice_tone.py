@@ -34,7 +34,7 @@ class Listening:
         self.vad, self.speaker, self.tone, self.words = models.vad, models.speaker, models.tone, self
         self.count = 0
 
-    def hear(self, speech: Pcm) -> WordsJudgment:
+    def judge(self, speech: Pcm) -> WordsJudgment:
         self.count += 1
         return WordsJudgment(SAID, 7, (0.9, 0.08, 0.02))
 
@@ -44,7 +44,7 @@ class Souring:
 
     id = "souring"
 
-    def hear(self, _: Pcm, baseline: SpeakerBaseline) -> tuple[AcousticJudgment, SpeakerBaseline]:
+    def judge(self, _: Pcm, baseline: SpeakerBaseline) -> tuple[AcousticJudgment, SpeakerBaseline]:
         negative = min(0.9, 0.1 + 0.2 * baseline.seconds)
         return AcousticJudgment((negative, 0.95 - negative, 0.05), 0.5), SpeakerBaseline(
             baseline.seconds + 1, baseline.mean

@@ -15,7 +15,7 @@ from carillon.errors import InvalidRequest
 from carillon.profiles import OpenVoice, Profile, TooManyProfiles
 from carillon.voices import work
 from carillon.voices.archive import ArchiveBroken, read_archive, writing_archive
-from carillon.voices.tools import VoiceTools, room
+from carillon.voices.tools import VoiceTools, open_tools
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("embeds_once")]
 
@@ -46,7 +46,7 @@ async def a_room(tmp_path: Path, anyio_backend: str) -> AsyncIterator[VoiceTools
     chosen = config.load(tmp_path / "data", {"profiles": {"max_profiles_per_domain": 45}}, environment={})
     async with opened(chosen):
         pass
-    async with room(chosen) as made:
+    async with open_tools(chosen) as made:
         yield made
 
 

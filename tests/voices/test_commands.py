@@ -16,7 +16,7 @@ from carillon.app import prepare
 from carillon.cli import app
 from carillon.commands.voices import PASSPHRASE_VARIABLE, PassphraseWeak
 from carillon.voices.archive import ArchiveBroken
-from carillon.voices.tools import room
+from carillon.voices.tools import open_tools
 
 pytestmark = pytest.mark.usefixtures("embeds_once")
 
@@ -38,7 +38,7 @@ def new_domain(data_dir: Path) -> Callable[[], str]:
     def make() -> str:
         async def create() -> str:
             prepare(data_dir)
-            async with room(config.load(data_dir, environment={})) as opened:
+            async with open_tools(config.load(data_dir, environment={})) as opened:
                 return (await opened.profiles.create_domain("callers", None, KEY_ARN)).id
 
         return anyio.run(create)
@@ -279,7 +279,7 @@ def test_an_archive_comes_back_after_its_domain_is_gone(
     command("profiles", "export", str(archive), "--domain", domain_id, **given)
 
     async def delete() -> None:
-        async with room(config.load(data_dir, environment={})) as opened:
+        async with open_tools(config.load(data_dir, environment={})) as opened:
             await opened.profiles.delete_domain(domain_id)
 
     anyio.run(delete)

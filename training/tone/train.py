@@ -31,7 +31,7 @@ from carillon.training.tone import (
     FeatureExtractor,
     LabeledRecording,
     Name,
-    hear,
+    extract,
     table,
     train,
     write_head,
@@ -85,8 +85,8 @@ def main() -> None:
     labeled = acted(arguments.acted)
     may_learn = [item.recording.labels["commercial_use"] == "yes" for item in labeled]
     learned = [item for item, may in zip(labeled, may_learn, strict=True) if may] + calm(arguments.calm)
-    clips = hear(listener, learned, CHANGES)
-    others = hear(listener, [item for item, may in zip(labeled, may_learn, strict=True) if not may], ())
+    clips = extract(listener, learned, CHANGES)
+    others = extract(listener, [item for item, may in zip(labeled, may_learn, strict=True) if not may], ())
     print(f"heard {len(clips.tones)} to learn from and {len(others.tones)} others, {time.monotonic() - started:.0f} s")
     for name, recipe in HEADS.items():
         trained = train(clips, recipe, others=others)

@@ -19,7 +19,7 @@ from train import CHANGES, acted, calm
 
 from carillon.analysis.tone.averages import HALF_SECONDS, MOST_JUDGMENTS, PRIOR
 from carillon.evaluation.measures import calibration_error, reliability
-from carillon.training.tone import DEFAULT, Clips, FeatureExtractor, hear
+from carillon.training.tone import DEFAULT, Clips, FeatureExtractor, extract
 from carillon.training.tone.calibrating import calibrate, merged, softmax
 from carillon.training.tone.clips import Array, Labels
 from carillon.training.tone.heads import fit
@@ -67,8 +67,8 @@ def main() -> None:
     labeled = acted(arguments.acted)
     may = [item.recording.labels["commercial_use"] == "yes" for item in labeled]
     learned = [item for item, is_clean in zip(labeled, may, strict=True) if is_clean] + calm(arguments.calm)
-    clips = hear(listener, learned, CHANGES)
-    others = hear(listener, [item for item, is_clean in zip(labeled, may, strict=True) if not is_clean], ())
+    clips = extract(listener, learned, CHANGES)
+    others = extract(listener, [item for item, is_clean in zip(labeled, may, strict=True) if not is_clean], ())
     before = histories_of(clips)
     people = merged([(scores_of(fit(clips.where(~fold), DEFAULT), clips, before), fold) for fold in dealt(clips, 3)])
     calibration = calibrate(clips, people, np.isin(clips.corpora, DEFAULT.calm))

@@ -10,7 +10,7 @@ from carillon.bounds import Share
 
 @dataclass(frozen=True, slots=True)
 class AnalysisSettings:
-    """How speech is told from silence, and how much of it each stage needs. The times are those of Amazon Chime SDK."""
+    """How speech is detected, and how much of it each stage needs. The times are those of Amazon Chime SDK."""
 
     speech_start_probability: Share = 0.5
     """Speech begins with a frame that the detector is at least so sure of."""
@@ -49,4 +49,4 @@ class AnalysisSettings:
     tone_drift_negative: Share = 0.0
     """An event tells when the overall probability of negative rises to this, in (0, 1]: an extension. 0 means never."""
     tone_drift_hysteresis: Share = 0.1
-    """How far it must fall below that before the event can be told again."""
+    """How far it must fall below that before the event can be published again."""

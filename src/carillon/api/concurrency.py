@@ -33,7 +33,7 @@ class RequestCounter:
         """Count a request while it is being answered.
 
         Raises:
-            AnotherCall: there are as many as may be about one of these resources.
+            RequestInProgress: there are as many as may be about one of these resources.
         """
         if self._most <= 0:
             yield

@@ -235,10 +235,10 @@ def _run(data_dir: Path | None, work_in: "Callable[[VoiceTools], Awaitable[bool]
     import anyio
 
     from carillon import config
-    from carillon.voices.tools import room
+    from carillon.voices.tools import open_tools
 
     async def run() -> bool:
-        async with room(config.load(data_dir)) as opened:
+        async with open_tools(config.load(data_dir)) as opened:
             return await work_in(opened)
 
     if not anyio.run(run):

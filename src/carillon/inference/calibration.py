@@ -2,7 +2,7 @@
 
 Two steps. A cosine becomes a log likelihood ratio: how much likelier it is between two stretches of one voice than
 between two voices, which depends on how much speech there was and on the channels (tables, fitted on speech whose
-speakers are known). Then Bayes' rule, over all candidates of a domain at once: before anything is heard every one of
+speakers are known). Then Bayes' rule, over all candidates of a domain at once: before any audio every one of
 its profiles is as likely, so a cosine says less in a large domain, and a strong runner-up takes from the winner.
 
 The tables come with the speaker model's manifest, or from `carillon calibrate` in a file of the operator's own.
@@ -88,7 +88,7 @@ def posteriors(log_ratios: Sequence[float], size: int, known: float = 0.5) -> li
     Args:
         log_ratios: of the best candidates, natural logarithms.
         size: profiles in the domain that was searched, at least as many as candidates.
-        known: how likely a caller is in the domain at all, before anything is heard, in (0, 1).
+        known: how likely a caller is in the domain at all, before any audio, in (0, 1).
     """
     weights = [known / size * math.exp(ratio) for ratio in log_ratios]
     total = (1.0 - known) + sum(weights)

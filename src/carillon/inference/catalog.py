@@ -154,7 +154,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Whether the license permits it. Where it does not, the log and `carillon doctor` say so."""
     trained_on: tuple[str, ...] = ()
     """Names of the corpora that it learned from, as manifests of recordings spell them, so that figures on their
-    speakers are not taken for figures on strangers. Empty: not told."""
+    speakers are not taken for figures on strangers. Empty: not known."""
     attribution: str
     version: str
     inputs: tuple[Input, ...] = ()

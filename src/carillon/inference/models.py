@@ -64,7 +64,7 @@ class Models:
         ModelNotFound, ModelBroken, DuplicateModel: see `ModelCatalog`; a model's own property may raise them too. The
         file
             of the calibration may be broken likewise.
-        ModelUnsupported: the tone model wants to hear what we cannot compute.
+        ModelUnsupported: the tone model needs features that we cannot compute.
         NotInstalled: the settings insist on words, but what they need is not installed.
     """
 

@@ -30,7 +30,7 @@ _LETTER: Final = re.compile(r"[A-Za-z]")
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """What was heard."""
+    """What was recognized."""
 
     text: str = field(repr=False)  # what people say is private
     log_probability: float
@@ -75,8 +75,8 @@ class Moonshine:
         most = int(len(speech) / MODEL_RATE_HZ * TOKENS_PER_SECOND) + 1
         return self._decode({"encoder_attention_mask": mask, "encoder_hidden_states": states}, most)
 
-    def _decode(self, heard: dict[str, npt.NDArray[Any]], most: int) -> Transcript:
-        inputs = {**heard, **self._memories}
+    def _decode(self, encoded: dict[str, npt.NDArray[Any]], most: int) -> Transcript:
+        inputs = {**encoded, **self._memories}
         names = ["logits", *(_present(name) for name in self._memories)]
         said: list[int] = []
         total = 0.0
@@ -85,7 +85,7 @@ class Moonshine:
             inputs["use_cache_branch"] = np.array([bool(said)])
             logits, *memories = self._decoder.run(names, inputs)
             inputs |= {_past(name): memory for name, memory in zip(names[1:], memories, strict=True)}
-            if not said:  # what was heard stays the same, and the graph gives it back only once
+            if not said:  # the encoded audio stays the same, and the graph gives it back only once
                 names = [name for name in names if ".encoder." not in name]
             token, log_probability = _likeliest(logits[0, -1])
             total += log_probability

@@ -146,7 +146,7 @@ class ToneClassifier:
             raise ModelBroken(head.path, f"the graph's inputs are {', '.join(shapes)}, which its manifest must name.")
         self._none = np.zeros((1, int(shapes[self._baseline][-1])), np.float32)
 
-    def hear(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
+    def judge(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
         """Judge (n,) speech at 16 kHz, 8_000 <= n <= 30 s, of a speaker whose earlier speech made `baseline`.
 
         Returns:
@@ -161,13 +161,13 @@ class ToneClassifier:
         if len(baseline.mean) not in (0, self._none.shape[1]):
             raise ValueError(f"{self.id} knows baselines of {self._none.shape[1]} numbers, not {len(baseline.mean)}.")
         even = leveled(speech)
-        heard = {name: source(even) for name, source in self._sources.items()}
-        inputs = {name: numbers[None] for name, numbers in heard.items()}
+        features = {name: source(even) for name, source in self._sources.items()}
+        inputs = {name: numbers[None] for name, numbers in features.items()}
         inputs[self._baseline] = baseline.mean[None] if len(baseline.mean) else self._none
         inputs[self._seconds] = np.array([[baseline.seconds]], np.float32)
         probabilities, *excited = self._session.run(self._outputs, inputs)
         arousal = float(np.clip(excited[0][0, 0], 0.0, 1.0)) if excited else None
-        after = _after(baseline, np.concatenate(list(heard.values())), len(speech) / MODEL_RATE_HZ)
+        after = _after(baseline, np.concatenate(list(features.values())), len(speech) / MODEL_RATE_HZ)
         return AcousticJudgment(_summing_to_1(probabilities[0]), arousal), after
 
 
@@ -180,12 +180,12 @@ def leveled(speech: Pcm) -> Pcm:
     return even
 
 
-def _after(baseline: SpeakerBaseline, heard: Tensor, seconds: float) -> SpeakerBaseline:
+def _after(baseline: SpeakerBaseline, features: Tensor, seconds: float) -> SpeakerBaseline:
     """Return the baseline once what was heard of so much more speech is in its mean."""
     if not baseline.seconds:
-        return SpeakerBaseline(seconds, heard)
+        return SpeakerBaseline(seconds, features)
     total = baseline.seconds + seconds
-    mean = baseline.mean + (heard - baseline.mean) * np.float32(seconds / total)
+    mean = baseline.mean + (features - baseline.mean) * np.float32(seconds / total)
     return SpeakerBaseline(total, mean)
 
 

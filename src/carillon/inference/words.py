@@ -36,10 +36,10 @@ class WordsJudgment:
 NOTHING: Final = WordsJudgment("", 0, WORDS_PRIOR)
 
 
-def _believed(told: Probabilities, confidence: float) -> Probabilities:
+def _believed(weighted: Probabilities, confidence: float) -> Probabilities:
     """Return what words tell that are right with a probability, and else tell nothing."""
     negative, neutral, positive = (
-        confidence * value + (1.0 - confidence) * prior for value, prior in zip(told, WORDS_PRIOR, strict=True)
+        confidence * value + (1.0 - confidence) * prior for value, prior in zip(weighted, WORDS_PRIOR, strict=True)
     )
     return negative, neutral, positive
 
@@ -72,17 +72,17 @@ class WordsClassifier:
             self._is_tried = True
             self._loaded = self._loaded or self._read()
 
-    def hear(self, speech: Pcm, /) -> WordsJudgment:
+    def judge(self, speech: Pcm, /) -> WordsJudgment:
         """Understand (n,) English speech at 16 kHz, one utterance of at most 30 s; none under 0.5 s is understood."""
         models = self._models() if len(speech) >= MODEL_RATE_HZ // 2 else None
         if models is None:
             return NOTHING
         transcriber, sentiment = models
-        heard = transcriber.transcribe(speech)
-        if not heard.is_believed:
+        transcript = transcriber.transcribe(speech)
+        if not transcript.is_believed:
             return NOTHING
-        told = _believed(sentiment.of(heard.text), math.exp(heard.log_probability))
-        return WordsJudgment(heard.text, len(plain(heard.text).split()), told)
+        weighted = _believed(sentiment.of(transcript.text), math.exp(transcript.log_probability))
+        return WordsJudgment(transcript.text, len(plain(transcript.text).split()), weighted)
 
     def _models(self) -> tuple[Moonshine, Sentiment] | None:
         with self._loading:

@@ -1,8 +1,8 @@
 """Pages of calls, on loopback, for one person: listen to 5 s, press a key, go on.
 
 The address holds a random token, and only requests that name loopback are answered, so that neither another user of the
-machine nor a page of the web can read a call or mark it. Calls are heard when the command begins.
-Whoever marks a call is not shown what carillon heard until they ask: a label that repeats a guess teaches nothing.
+machine nor a page of the web can read a call or mark it. Calls are analyzed when the command begins.
+Whoever marks a call is not shown what carillon found until they ask: a label that repeats a guess teaches nothing.
 """
 
 import asyncio
@@ -59,10 +59,10 @@ def label_calls(directory: Path, settings: ModelSettings, *, port: int, opens_br
 
     Args:
         directory: holds calls; see `carillon.evaluation.calls.files`. What is marked is kept in it.
-        settings: which models hear them.
+        settings: which models analyze them.
         port: on loopback; 0 for any that is free.
         opens_browser: show the first page at once.
-        threads: calls that are heard at the same time.
+        threads: calls that are analyzed at the same time.
 
     Raises:
         BadCall: there are none, or one cannot be used.

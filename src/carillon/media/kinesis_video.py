@@ -124,7 +124,7 @@ class KinesisVideoClient:
         """Return for how many hours a stream keeps what is sent to it; 0 means that it keeps nothing.
 
         Raises:
-            StreamNotFound, NotAuthorized, RequestRefused, StreamUnavailable: as the endpoint answered.
+            RemoteStreamNotFound, NotAuthorized, RequestRefused, StreamUnavailable: as the endpoint answered.
         """
         async with self._client(stream_name, "kinesisvideo", self._endpoint_url) as control:
             asking = control.describe_stream(StreamName=stream_name)
@@ -135,7 +135,7 @@ class KinesisVideoClient:
         """Return the base URL that serves one API of a stream, by name or ARN, without a trailing slash.
 
         Raises:
-            StreamNotFound, NotAuthorized, RequestRefused, StreamUnavailable: as the endpoint answered.
+            RemoteStreamNotFound, NotAuthorized, RequestRefused, StreamUnavailable: as the endpoint answered.
         """
         if self._data_endpoint_url is not None:
             return self._data_endpoint_url.rstrip("/")
@@ -159,7 +159,7 @@ class KinesisVideoClient:
         """Open a stream at a StartSelector; yield its body, which may end at any time.
 
         Raises:
-            StreamNotFound, NotAuthorized, RequestRefused, StreamUnavailable: on opening.
+            RemoteStreamNotFound, NotAuthorized, RequestRefused, StreamUnavailable: on opening.
             StreamUnavailable: also while the body is read.
         """
         url = await self.data_endpoint(stream_arn, "GET_MEDIA")

@@ -69,7 +69,7 @@ async def put_media(
 
     Raises:
         PutMediaRefused: the endpoint answered with an error, at once or by an ERROR acknowledgement.
-        StreamNotFound, NotAuthorized: the stream cannot be sent to.
+        RemoteStreamNotFound, NotAuthorized: the stream cannot be sent to.
         StreamUnavailable: it cannot be reached, fell silent, or ended the request before the document was over.
     """
     settings = settings or MediaSettings()

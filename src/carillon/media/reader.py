@@ -122,7 +122,7 @@ class FragmentReader:
         """Yield complete fragments in order, each once; close the iterator to stop (`contextlib.aclosing`).
 
         Raises:
-            StreamNotFound, NotAuthorized, RequestRefused: the stream cannot be read.
+            RemoteStreamNotFound, NotAuthorized, RequestRefused: the stream cannot be read.
             FragmentNotFound: the fragment to begin after is not there.
             MediaEncrypted: the endpoint cannot decrypt the stream.
             MalformedFragment, FragmentTooLarge, MatroskaError: the stream is not as it must be.

@@ -128,7 +128,7 @@ async def send_media(
 
     Raises:
         PutMediaRefused: the endpoint will not take the media, or has given it up again and again for so long.
-        StreamNotFound, NotAuthorized, RequestRefused: the stream cannot be sent to.
+        RemoteStreamNotFound, NotAuthorized, RequestRefused: the stream cannot be sent to.
         StreamUnavailable: there has been no connection for `resume_seconds`.
         MatroskaError: the document is none.
     """

@@ -178,7 +178,7 @@ class Splicer:
         return fragments
 
     def _place(self, buffer: _TrackBuffer, length: int, at_ms: int | None) -> int | None:
-        """Return the frame at which a piece begins, not before the lane's head; None if it is older than what came."""
+        """Return the frame at which a piece begins, not before its head; None if it is older than what came."""
         if at_ms is None:
             return buffer.head
         at = at_ms * self._layout.rate_hz // 1000
@@ -214,7 +214,7 @@ class Splicer:
         self._dropped += length
 
     def _reach(self, buffer: _TrackBuffer, at: int, *, is_gap: bool) -> list[bytes]:
-        """Make a lane silent up to a frame; return fragments on the way there, so that little is ever held."""
+        """Make a buffer silent up to a frame; return fragments on the way there, so that little is ever buffered."""
         fragments = []
         while self._start + self._fragment + self._late <= at:
             fragments.append(self._take(self._start + self._fragment))

@@ -45,7 +45,7 @@ class OutcomeWriter:
                 with fail_after(self._settings.commit_seconds, shield=True):  # a stop must not tear a commit
                     await self._deliveries.record(outcomes)
             except (TimeoutError, *DATABASE_TROUBLE) as error:
-                log.warning("deliveries.not_noted", count=len(outcomes), reason=type(error).__name__)
+                log.warning("deliveries.not_recorded", count=len(outcomes), reason=type(error).__name__)
                 await anyio.sleep(self._settings.first_retry_seconds)
             else:
                 return

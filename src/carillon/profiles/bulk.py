@@ -27,7 +27,7 @@ from carillon.profiles.tables import voice_profiles as _profiles
 from carillon.profiles.voice_profiles import Profile, ProfileNotFound
 from carillon.storage import Database, Vault
 
-OnRestored: TypeAlias = Callable[[AsyncConnection, Profile], Awaitable[None]]
+OnProfileChanged: TypeAlias = Callable[[AsyncConnection, Profile], Awaitable[None]]
 """Called with the transaction that changes a profile, and the profile: what it writes is there if the change is."""
 
 _PREFIX: Final = "file-"
@@ -99,7 +99,7 @@ class BulkProfiles:
         self._settings = settings or ProfileSettings()
         self._new_id = new_id
 
-    async def enroll(self, domain_id: str, voice: OpenVoice, note: OnRestored) -> Profile:
+    async def enroll(self, domain_id: str, voice: OpenVoice, note: OnProfileChanged) -> Profile:
         """Make a profile of a voice.
 
         Raises:
@@ -117,7 +117,7 @@ class BulkProfiles:
             await note(connection, profile)
         return profile
 
-    async def add_voice(self, domain_id: str, profile_id: str, voice: OpenVoice, note: OnRestored) -> Profile:
+    async def add_voice(self, domain_id: str, profile_id: str, voice: OpenVoice, note: OnProfileChanged) -> Profile:
         """Add one more voice that a profile is recognized by, or a newer one of a label; renew its expiry.
 
         Raises:

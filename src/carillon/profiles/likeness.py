@@ -56,9 +56,9 @@ async def likenesses(
     voices = []
     for row in (await connection.execute(query)).all():
         name = sealed_row(row.profile_id, row.label)
-        heard = unseal_embedding(vault, access.data_key, name, row.embedding)
+        embedding = unseal_embedding(vault, access.data_key, name, row.embedding)
         narrowband = row.narrowband and unseal_embedding(vault, access.data_key, name, row.narrowband, "narrowband")
-        voices.append(_Voice(row.profile_id, row.band, heard, heard if narrowband is None else narrowband))
+        voices.append(_Voice(row.profile_id, row.band, embedding, embedding if narrowband is None else narrowband))
     return list(_compared(voices))
 
 

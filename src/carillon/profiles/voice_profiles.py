@@ -91,7 +91,7 @@ async def count(connection: AsyncConnection, domain_id: str) -> int:
 
 
 async def add(connection: AsyncConnection, profile: Profile, task_id: str) -> int:
-    """Add a profile for what a task heard, without a voice yet; return its number."""
+    """Add a profile for a task's voiceprint, without a voice yet; return its number."""
     row = {
         "profile_id": profile.id,
         "domain_id": profile.domain_id,

@@ -64,7 +64,7 @@ class GroupCommit:
         """Yield the connection; all that is done with it is committed by the end, or not at all.
 
         Raises:
-            TurnTimeout: the turn did not come in time.
+            QueueTimeout: the turn did not come in time.
             NotCommitted: the commit failed.
             DBAPIError: a statement failed, or another process would not stop writing.
         """
@@ -92,7 +92,7 @@ class GroupCommit:
         """Commit what there is to commit, and begin nothing meanwhile.
 
         Raises:
-            TurnTimeout: the turn did not come in time.
+            QueueTimeout: the turn did not come in time.
         """
         await self._take_turn()
         try:

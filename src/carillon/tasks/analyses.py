@@ -104,7 +104,7 @@ class Analyses:
 
     def _words_missing(self, task: Task) -> str:
         """Return why a task cannot listen to words, empty if it can."""
-        language = task.language or _ENGLISH  # older tasks were not told, and could have no other
+        language = task.language or _ENGLISH  # older tasks have none, and could have no other
         if language.partition("-")[0] != _ENGLISH:
             return f"Words are understood in English only, not in {language}."
         return self._models.words_missing

@@ -17,7 +17,7 @@ _FEWEST_PEOPLE: Final = 1_000
 
 
 class CosineEvidence(Protocol):
-    """What a speaker model knows of its own cosines."""
+    """What the cosines of a speaker model are evidence for."""
 
     def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: BandPair) -> float:
         """Return how much likelier a cosine is of one voice than of two, as a natural logarithm."""

@@ -12,7 +12,7 @@ from carillon.tasks.settings import TaskSettings
 
 
 class NamedSpeakerModel(CosineEvidence, Protocol):
-    """What a speaker model must tell beside the embedding itself."""
+    """A speaker model's id, and what its cosines are evidence for."""
 
     @property
     def id(self) -> str:
@@ -31,7 +31,7 @@ class Identification:
     domain_id: str
     model_id: str
     band: Band
-    """How the voice was heard."""
+    """What carried the voice."""
     speech_seconds: float
     """Behind its embedding."""
     line_shift: float
@@ -45,7 +45,7 @@ class Identification:
 
     @property
     def matches(self) -> tuple[Candidate, ...]:
-        """Return the candidates that are told of."""
+        """Return the candidates that are published."""
         return tuple(candidate for candidate in self.candidates if candidate.confidence >= self.threshold)
 
 
@@ -55,7 +55,7 @@ class Identifier:
     Args:
         profiles: who is known.
         model: made the embeddings.
-        settings: what is a match, and how many are told of.
+        settings: what is a match, and how many are published.
     """
 
     def __init__(self, profiles: Profiles, model: NamedSpeakerModel, settings: TaskSettings) -> None:
@@ -82,7 +82,7 @@ class Identifier:
         Args:
             domain_id: where to look.
             voice: an embedding of the model.
-            band: how it was heard.
+            band: what carried it.
             speech_seconds: speech behind it.
             without: profiles that are not asked about.
 

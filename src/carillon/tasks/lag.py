@@ -1,7 +1,7 @@
 """How far tasks are behind live: in the metrics, and in the log once it is too far.
 
 Who gives a server more to hear than its cores can loses nothing: each task hears one fragment after the other, streams
-are read as fast as that, and what is not read yet waits where streams are kept. Reports come later, and that is told.
+are read as fast as that, and what is not read yet waits where streams are kept. Reports come later, and that is logged.
 """
 
 import math

@@ -135,7 +135,7 @@ class Task:
     domain_id: str | None = None
     """Where a speaker search looks."""
     language: str | None = None
-    """What is spoken, as AWS writes it (en-US), if the task was told."""
+    """What is spoken, as AWS writes it (en-US), if the task was started with one."""
     start_fragment: str | None = None
     """The fragment that the analysis started at."""
     message: str | None = None

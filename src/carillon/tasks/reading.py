@@ -1,9 +1,9 @@
 """One stream of one pipeline, read once for all the tasks that listen to it.
 
-Each task is a listener with a bounded queue: the slowest one holds the reading back, and nothing piles up. A listener
-that needs older fragments than those being read (it resumes, or was started with a fragment number) makes the reading
-go back to the earliest place that anybody needs; the others are not given again what they had, and nobody is given what
-was said before the task was asked for.
+Each task is a subscription with a bounded queue: the slowest one holds the reading back, and nothing piles up. A
+listener that needs older fragments than those being read (it resumes, or was started with a fragment number) makes the
+reading go back to the earliest place that anybody needs; the others are not given again what they had, and nobody is
+given what was said before the task was asked for.
 
 Every place is a fragment number, never a time: clocks are set, and the endpoint's is not ours.
 
@@ -51,7 +51,7 @@ class StreamReading:
         open_stream: opens it at a position, as often as need be.
         clock: times the silence.
         stalls: tells when this process could last run again.
-        queued_fragments: how many may wait for one listener.
+        queued_fragments: how many may wait for one subscription.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class StreamReading:
         self._clock = clock
         self._stalls = stalls
         self._queued_fragments = queued_fragments
-        self._listeners: list[StreamSubscription] = []
+        self._subscriptions: list[StreamSubscription] = []
         self._position: Position | None = None
         self._source: FragmentSource | None = None
         self._latest: Fragment | None = None
@@ -91,24 +91,24 @@ class StreamReading:
             self._open_at(Newest())
 
     @asynccontextmanager
-    async def listening(
-        self, position: Position, heard: LastFragment | None = None
+    async def subscribed(
+        self, position: Position, last_fragment: LastFragment | None = None
     ) -> AsyncIterator[StreamSubscription]:
         """Take part in the reading.
 
         Args:
             position: where the task wants to begin.
-            heard: the last fragment that the task had in an earlier life; it then goes on after that one.
+            last_fragment: the last fragment that the task had in an earlier life; it then goes on after that one.
         """
         queue, fragments = create_memory_object_stream[Fragment](self._queued_fragments)
-        listener = StreamSubscription(position, queue, fragments, heard)
+        subscription = StreamSubscription(position, queue, fragments, last_fragment)
         with queue, fragments:
-            self._listeners.append(listener)
-            self._join(listener)
+            self._subscriptions.append(subscription)
+            self._join(subscription)
             try:
-                yield listener
+                yield subscription
             finally:
-                self._dismiss(listener)
+                self._dismiss(subscription)
 
     async def run(self) -> None:
         """Read until cancelled, whenever somebody wants it."""
@@ -123,16 +123,16 @@ class StreamReading:
                     log.warning("stream.unreadable", stream_arn=self.stream_arn, reason=str(error))
                     self._give_up(position, error)
 
-    def _join(self, listener: StreamSubscription) -> None:
-        if self._position is None or self._must_go_back(listener):
+    def _join(self, subscription: StreamSubscription) -> None:
+        if self._position is None or self._must_go_back(subscription):
             self._open_at(self._earliest_needed())
-        elif self._latest is not None and listener.admits(self._latest, is_exact=False):
-            listener.queue.send_nowait(self._latest)
-            listener.last_fragment = LastFragment.of(self._latest)
+        elif self._latest is not None and subscription.admits(self._latest, is_exact=False):
+            subscription.queue.send_nowait(self._latest)
+            subscription.last_fragment = LastFragment.of(self._latest)
 
-    def _must_go_back(self, listener: StreamSubscription) -> bool:
+    def _must_go_back(self, subscription: StreamSubscription) -> bool:
         """Return whether what is being read begins too late for a subscription that joins."""
-        wanted = _first_of(listener.needs)
+        wanted = _first_of(subscription.needs)
         if wanted is None:
             return False
         if self._latest is not None:
@@ -141,7 +141,7 @@ class StreamReading:
         return begun is None or wanted < begun
 
     def _earliest_needed(self) -> Position:
-        numbered = [need for listener in self._listeners if _first_of(need := listener.needs) is not None]
+        numbered = [need for subscription in self._subscriptions if _first_of(need := subscription.needs) is not None]
         return min(numbered, key=lambda need: _first_of(need) or 0, default=Newest())
 
     def _open_at(self, position: Position) -> None:
@@ -166,33 +166,33 @@ class StreamReading:
                     self._heard_at = self._clock.monotonic()
 
     async def _deliver(self, fragment: Fragment) -> None:
-        for listener in tuple(self._listeners):
-            if not listener.admits(fragment, is_exact=listener.needs == self._position):
+        for subscription in tuple(self._subscriptions):
+            if not subscription.admits(fragment, is_exact=subscription.needs == self._position):
                 continue
             try:
-                await listener.queue.send(fragment)
-                listener.last_fragment = LastFragment.of(fragment)
+                await subscription.queue.send(fragment)
+                subscription.last_fragment = LastFragment.of(fragment)
             except (BrokenResourceError, ClosedResourceError):  # the task has ended meanwhile
-                self._dismiss(listener)
+                self._dismiss(subscription)
 
     def _give_up(self, position: Position, error: CarillonError) -> None:
-        """End the listeners that an error concerns: a number to begin after may be one task's mistake."""
+        """End the subscriptions that an error concerns: a number to begin after may be one task's mistake."""
         is_of_some = isinstance(position, After) and self._latest is None
-        for listener in tuple(self._listeners):
-            if not is_of_some or listener.needs == position:
-                listener.failure = error
-                listener.close()
-                self._dismiss(listener)
-        if self._listeners:
+        for subscription in tuple(self._subscriptions):
+            if not is_of_some or subscription.needs == position:
+                subscription.failure = error
+                subscription.close()
+                self._dismiss(subscription)
+        if self._subscriptions:
             self._open_at(self._earliest_needed())
             return
         self._position = None
         self._is_unreadable = not is_of_some
         self._wanted = Event()
 
-    def _dismiss(self, listener: StreamSubscription) -> None:
-        if listener in self._listeners:
-            self._listeners.remove(listener)
+    def _dismiss(self, subscription: StreamSubscription) -> None:
+        if subscription in self._subscriptions:
+            self._subscriptions.remove(subscription)
 
 
 def _first_of(position: Position) -> int | None:

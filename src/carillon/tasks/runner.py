@@ -61,7 +61,7 @@ class Runner:
             source.stream_arn: StreamReading(source.stream_arn, open_stream, clock, stalls, settings.queued_fragments)
             for source in pipeline.sources
         }
-        self._listeners: dict[
+        self._subscriptions: dict[
             str, StreamSubscription | None
         ] = {}  # of every task that a worker runs; None until it listens
         self._wake = Event()
@@ -127,7 +127,7 @@ class Runner:
             if pipeline.state not in ACTIVE:
                 return True
             await self._follow_tasks(group)
-            if not self._listeners and (
+            if not self._subscriptions and (
                 await self._lifecycle.end_if_over(pipeline) or pipeline.state is PipelineState.PAUSED
             ):
                 return True  # after a pause another runner reads the streams anew
@@ -140,11 +140,11 @@ class Runner:
         async with self._database.reading() as connection:
             tasks = await self._store.of_pipeline(connection, self._pipeline.id)
         for task in tasks:
-            if task.id not in self._listeners:
-                self._listeners[task.id] = None
+            if task.id not in self._subscriptions:
+                self._subscriptions[task.id] = None
                 group.start_soon(self._run_task, task.id)
-            elif task.state is TaskState.STOPPING and (listener := self._listeners[task.id]) is not None:
-                listener.close()
+            elif task.state is TaskState.STOPPING and (subscription := self._subscriptions[task.id]) is not None:
+                subscription.close()
 
     async def _run_task(self, task_id: str) -> None:
         try:
@@ -157,7 +157,7 @@ class Runner:
         else:
             self.wake()
         finally:
-            del self._listeners[task_id]
+            del self._subscriptions[task_id]
 
     async def _worker(self, task: Task) -> Worker[Any] | None:
         """Return a worker that goes on where the task stands; None if nobody can read where that is: the task fails."""
@@ -173,19 +173,19 @@ class Runner:
         if task.state is TaskState.QUEUED:
             await self._lifecycle.opening(task)
         reading = self._readings[task.leg.stream_arn]
-        async with reading.listening(_place_of(task), worker.last_fragment) as listener:
-            self._listeners[task.id] = listener
+        async with reading.subscribed(_position_of(task), worker.last_fragment) as subscription:
+            self._subscriptions[task.id] = subscription
             self.wake()  # a stop that came before had nobody to close
-            await worker.run(listener.fragments, partial(self._why_ended, task, listener))
+            await worker.run(subscription.fragments, partial(self._why_ended, task, subscription))
 
-    async def _why_ended(self, task: Task, listener: StreamSubscription) -> str | None:
+    async def _why_ended(self, task: Task, subscription: StreamSubscription) -> str | None:
         """Return why a task's fragments ended; an unreadable stream is the task's failure.
 
         Raises:
             CarillonError: what the reading met.
         """
-        if listener.failure is not None:
-            raise listener.failure
+        if subscription.failure is not None:
+            raise subscription.failure
         return (await self._store.current(task.id)).message
 
     async def _stop_if_silent(self, pipeline: Pipeline) -> None:
@@ -211,7 +211,7 @@ class Runner:
         return [arn for arn, reading in self._readings.items() if reading.is_read and reading.quiet_seconds >= limit]
 
 
-def _place_of(task: Task) -> Position:
+def _position_of(task: Task) -> Position:
     """Return where a task begins in its stream: a place that was found when it was asked for, whenever that is read."""
     leg = task.leg
     if leg.first_fragment is not None:

@@ -18,7 +18,7 @@ class TaskSettings:
     match_confidence_of: Mapping[str, Share] = field(default_factory=dict)
     """The same for single voice profile domains, by id or name, only in the file: `{vip = 0.9}`."""
     known_callers: Annotated[float, Meta(gt=0, lt=1)] = 0.5
-    """How likely a caller is enrolled in the domain, in (0, 1), before anything is heard: the prior of a confidence."""
+    """How likely a caller is enrolled in the domain, in (0, 1), before any audio: the prior of a confidence."""
     match_limit: Annotated[int, Meta(ge=1, le=100)] = 10
     """Matches reported at most, best first. AWS: 10."""
     known_voices: Literal["add", "refuse"] = "add"

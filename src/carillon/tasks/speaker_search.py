@@ -4,8 +4,8 @@
 that a new caller can be enrolled and a known one refreshed; then the task is done. A call that ends earlier fails the
 stages that it did not reach. Nobody is ever enrolled by this: enrollment is an explicit CreateVoiceProfile.
 
-Two extensions, off by default: whom less speech speaks for strongly is told early, and confirmed or not by the answer
-after 10 s; and the task goes on to the end of the call, to tell when somebody else speaks.
+Two extensions, off by default: whom less speech speaks for strongly is published early, and confirmed or not by the
+answer after 10 s; and the task goes on to the end of the call, to tell when somebody else speaks.
 
 Source: Amazon Chime SDK Developer Guide, "Understanding the speaker search workflow", "Understanding notifications".
 """
@@ -56,7 +56,7 @@ class SpeakerSearch:
         profiles: who is known.
         clock: of the events.
         settings: what is a match.
-        early_confidence: what is told before there is speech enough to identify the caller.
+        early_confidence: of what is published before there is speech enough to identify the caller.
     """
 
     def __init__(
@@ -121,8 +121,8 @@ class SpeakerSearch:
 
         Args:
             findings: what the analyzer returned.
-            timeline: what was heard so far.
-            reason: why the audio ended early, told with the failures.
+            timeline: of the audio so far.
+            reason: why the audio ended early, published with the failures.
         """
         events: list[Event] = []
         identifications: list[Identification] = []
@@ -160,16 +160,16 @@ class SpeakerSearch:
         self._told = frozenset(self._concluded)
 
     def failures(self, reason: str) -> tuple[Event, ...]:
-        """Return the failure events of the stages that nothing was told of, for a task that cannot go on."""
+        """Return the failure events of the stages of which nothing was published, for a task that cannot go on."""
         return tuple(
             self._event(status, message=reason) for stage, status in _FAILED.items() if stage not in self._told
         )
 
-    async def _identify(self, heard: IdentificationReady) -> Identification:
-        return await self._identifier.identify(self._domain_id, heard.embedding, heard.band, heard.speech_seconds)
+    async def _identify(self, ready: IdentificationReady) -> Identification:
+        return await self._identifier.identify(self._domain_id, ready.embedding, ready.band, ready.speech_seconds)
 
-    async def _looked(self, heard: EarlyIdentificationReady) -> Identification:
-        found = await self._identifier.identify(self._domain_id, heard.embedding, heard.band, heard.speech_seconds)
+    async def _looked(self, ready: EarlyIdentificationReady) -> Identification:
+        found = await self._identifier.identify(self._domain_id, ready.embedding, ready.band, ready.speech_seconds)
         return replace(found, threshold=max(found.threshold, self._early_confidence))
 
     def _likely(self, found: Identification) -> Event:
@@ -184,7 +184,7 @@ class SpeakerSearch:
         )
 
     def _answer(self, found: Identification) -> Event:
-        """Return what is told, and log what it was made from: scores tell nothing of a voice."""
+        """Return what is published, and log what it was made from: scores give nothing of a voice away."""
         known: dict[str, float | str] = {}
         for place, candidate in zip(("best", "second"), found.candidates, strict=False):
             known[f"{place}_voice_profile_id"] = candidate.profile_id

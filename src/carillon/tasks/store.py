@@ -74,7 +74,7 @@ class DecisionRecorder(Protocol):
     async def explain_change(
         self, connection: AsyncConnection, at: datetime, task_id: str, domain_id: str, change: SpeakerChanged
     ) -> None:
-        """Write down that somebody else was heard to speak, likewise."""
+        """Write down that somebody else spoke, likewise."""
         ...
 
 
@@ -190,7 +190,7 @@ class TaskStore:
         return (await connection.execute(query)).first() is not None
 
     async def checkpoint(self, pipeline: Pipeline, task_id: str) -> Checkpoint | None:
-        """Return where a task can resume, None if it has heard nothing yet."""
+        """Return where a task can resume, None if it has analyzed nothing yet."""
         async with self._database.reading() as connection:
             query = sa.select(_tasks.c.checkpoint).where(_tasks.c.id == task_id)
             sealed = (await connection.execute(query)).scalar_one_or_none()

@@ -16,22 +16,22 @@ _MOST_ANCHORS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What a task has heard so far. Replaced after each chunk, never mutated."""
+    """The audio that a task has analyzed so far. Replaced after each chunk, never mutated."""
 
     start_fragment: str
     """The fragment that the analysis started at."""
     anchors: tuple[Anchor, ...]
     """Where audio began: the first sample, then the latest places where it began anew."""
     rate_hz: int
-    """Of the samples heard last."""
+    """Of the last samples."""
     heard_samples: int
-    """Samples heard, in units of that rate: media time, counted exactly."""
+    """Samples so far, in units of that rate: media time, counted exactly."""
     heard_until: datetime
     """Wall time of the last sample: re-anchored at every fragment, since block times have only milliseconds."""
 
     @classmethod
     def begun(cls, chunk: Chunk) -> "Timeline":
-        """Return the timeline of a task that has heard nothing but a chunk."""
+        """Return the timeline of a task that has analyzed nothing but a chunk."""
         at = chunk.started_at
         return cls(chunk.fragment_number, (Anchor(0, at),), chunk.rate_hz, 0, at).advanced(chunk)
 
@@ -42,7 +42,7 @@ class Timeline:
         Args:
             checkpoint: of the task.
             start_fragment: that the analysis started at.
-            rate_hz: of the samples that were heard last.
+            rate_hz: of the last samples.
         """
         anchors = (Anchor(0, checkpoint.first_at), *checkpoint.anchors)
         return cls(start_fragment, anchors, rate_hz, checkpoint.heard_samples, checkpoint.heard_until)

@@ -1,7 +1,8 @@
 """Voice tone analysis: what the findings about a tone mean, in plain words.
 
 Every 5 s of media time a report tells the tone of the last 30 s and of the whole call; the last one is marked as
-completed. A call with less than 10 s of speech fails instead. What else is told is an extension, and off by default.
+completed. A call with less than 10 s of speech fails instead. What else is published is an extension, and off by
+default.
 
 Source: Amazon Chime SDK Developer Guide, "Sample voice tone analysis workflow", "Understanding notifications".
 """
@@ -43,7 +44,7 @@ class VoiceTone:
         context: of its events.
         analyzer: of the leg's samples.
         clock: of the events.
-        settings: those that the analyzer was made with; they say which extensions are told.
+        settings: those that the analyzer was made with; they say which extensions are published.
     """
 
     def __init__(self, context: EventContext, analyzer: ToneAnalyzer, clock: Clock, settings: AnalysisSettings) -> None:
@@ -84,13 +85,13 @@ class VoiceTone:
 
         Args:
             findings: what the analyzer returned.
-            timeline: what was heard so far; None only if nothing was.
-            reason: why the audio ended early, told with a failure.
+            timeline: of the audio so far; None only if there was none.
+            reason: why the audio ended early, published with a failure.
         """
         return TaskOutcome(tuple(self._event(finding, timeline, reason) for finding in findings))
 
     def committed(self) -> None:
-        """Nothing to note: a failure is told whatever was reported before."""
+        """Do nothing: a failure is published whatever was reported before."""
 
     def failures(self, reason: str) -> tuple[Event, ...]:
         """Return the failure event of a task that cannot go on."""

@@ -159,7 +159,7 @@ class Worker(Generic[_Finding]):
             await self.fail(INTERNAL_ERROR)
 
     async def fail(self, message: str) -> None:
-        """End the task as failed, and tell so of everything that it has not told yet.
+        """End the task as failed, and publish the failure of everything that it has not published yet.
 
         Raises:
             Transient: the database cannot keep up.
@@ -173,16 +173,16 @@ class Worker(Generic[_Finding]):
             if self._checkpoint is not None and int(fragment.number) <= int(self._checkpoint.fragment_number):
                 continue  # a reading that went back in the middle of a delivery may deliver twice
             with self._lag.analyzing(self._task.id, fragment):
-                if await self._hear(fragment):
+                if await self._analyze_next(fragment):
                     return True
         return False
 
-    async def _hear(self, fragment: Fragment) -> bool:
+    async def _analyze_next(self, fragment: Fragment) -> bool:
         """Take a fragment through all five steps; return whether the task has finished its work."""
         chunk, findings = await to_thread.run_sync(self._analyze, fragment, limiter=self._limiter)
         if self._timeline is None:
             await _persistently(partial(self._lifecycle.hearing, self._task, fragment))
-            self._log.info("task.hearing", fragment_number=fragment.number)
+            self._log.info("task.receiving", fragment_number=fragment.number)
         self._timeline = self._timeline.advanced(chunk) if self._timeline else Timeline.begun(chunk)
         outcome = await _persistently(partial(self._analysis.conclude, findings, self._timeline))
         previous, self._checkpoint = self._checkpoint, self._place_to_resume(fragment)

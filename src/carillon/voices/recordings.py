@@ -46,7 +46,7 @@ class RecordingEmbedder:
             UnreadableRecording, NoSuchChannel: the file cannot be read.
             UnfitRecording: too little speech, or none that is fit; says which.
         """
-        for finding in self._hear(path, channel):
+        for finding in self._findings(path, channel):
             if isinstance(finding, IdentificationReady):
                 return finding
             if getattr(finding, "stage", "") == "identification":
@@ -60,14 +60,14 @@ class RecordingEmbedder:
             UnreadableRecording, NoSuchChannel: the file cannot be read.
             UnfitRecording: too little speech, or none that is fit; says which.
         """
-        for finding in self._hear(path, channel):
+        for finding in self._findings(path, channel):
             if isinstance(finding, VoiceprintReady):
                 return finding
             if getattr(finding, "stage", "") == "voiceprint":
                 raise UnfitRecording(path, self._reason(finding))
         raise AssertionError("an analyzer that ended has reported both stages")
 
-    def _hear(self, path: Path, channel: int) -> Sequence[SpeakerFinding]:
+    def _findings(self, path: Path, channel: int) -> Sequence[SpeakerFinding]:
         findings: list[SpeakerFinding] = []
         with opened(path) as sound:
             if channel >= sound.channels:
@@ -87,5 +87,5 @@ class RecordingEmbedder:
                 "identification": self.settings.identification_seconds,
                 "voiceprint": self.settings.voiceprint_seconds,
             }[finding.stage]
-            return f"{finding.speech_seconds:.1f} seconds of speech were heard; {needed:g} are needed."
+            return f"{finding.speech_seconds:.1f} seconds of speech were found; {needed:g} are needed."
         return str(getattr(finding, "message", ""))

@@ -26,7 +26,7 @@ class VoiceTools:
     profiles: Profiles
     bulk: BulkProfiles
     models: Models
-    listener: RecordingEmbedder
+    embedder: RecordingEmbedder
     trail: CommandAuditTrail
     settings: Settings
 
@@ -58,12 +58,12 @@ class VoiceTools:
 
 
 @asynccontextmanager
-async def room(settings: Settings) -> AsyncIterator[VoiceTools]:
+async def open_tools(settings: Settings) -> AsyncIterator[VoiceTools]:
     """Open the data folder for commands on voices."""
     models, clock = Models(settings.inference), SystemClock()
     async with opened(settings, must_exist=True) as data_folder:
         parts = (data_folder.database, data_folder.vault, settings.account, clock, settings.profiles)
         async with Profiles(*parts) as profiles:
-            listener = RecordingEmbedder(models, settings.analysis)
+            embedder = RecordingEmbedder(models, settings.analysis)
             trail = CommandAuditTrail(data_folder.database, settings.account, clock, is_on=settings.audit.is_on)
-            yield VoiceTools(data_folder.database, profiles, BulkProfiles(*parts), models, listener, trail, settings)
+            yield VoiceTools(data_folder.database, profiles, BulkProfiles(*parts), models, embedder, trail, settings)

@@ -1,4 +1,4 @@
-"""What the commands on voices leave in the audit trail: every use of a voice, before its result is told."""
+"""What the commands on voices leave in the audit trail: every use of a voice, before its result is shown."""
 
 import getpass
 import uuid

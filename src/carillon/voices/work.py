@@ -59,20 +59,20 @@ class Pair:
     confidence: float
 
 
-async def identify(room: VoiceTools, domain_id: str, paths: Sequence[Path], channel: int) -> AsyncIterator[Identified]:
+async def identify(tools: VoiceTools, domain_id: str, paths: Sequence[Path], channel: int) -> AsyncIterator[Identified]:
     """Yield for each recording whose voice it may be."""
     for path in paths:
         try:
-            heard = await to_thread.run_sync(room.listener.identification, path, channel)
-        except InvalidRequest as error:  # of this recording: the others are heard all the same
+            finding = await to_thread.run_sync(tools.embedder.identification, path, channel)
+        except InvalidRequest as error:  # of this recording: the others are analyzed all the same
             yield Identified(path, fault=str(error))
             continue
-        found = await _identified(room, domain_id, heard)
+        found = await _identified(tools, domain_id, finding)
         yield Identified(path, found.candidates)
 
 
 async def enroll(
-    room: VoiceTools,
+    tools: VoiceTools,
     domain_id: str,
     paths: Sequence[Path],
     channel: int,
@@ -84,42 +84,43 @@ async def enroll(
 ) -> AsyncIterator[Enrolled]:
     """Make a profile of each recording's voice, or add each to one profile under a label.
 
-    A voice that the domain knows already, as another profile, is told of before it is added, or refused.
+    A voice that the domain knows already, as another profile, is reported before it is added, or refused.
     """
     for path in paths:
         try:
-            heard = await to_thread.run_sync(room.listener.voiceprint, path, channel)
-        except InvalidRequest as error:  # of this recording: the others are heard all the same
+            finding = await to_thread.run_sync(tools.embedder.voiceprint, path, channel)
+        except InvalidRequest as error:  # of this recording: the others are analyzed all the same
             yield Enrolled(path, fault=str(error))
             continue
-        known = (await _identified(room, domain_id, heard, without=[profile_id] if profile_id else [])).matches
-        if known and (refuse_known or room.settings.tasks.known_voices == "refuse"):
+        known = (await _identified(tools, domain_id, finding, without=[profile_id] if profile_id else [])).matches
+        if known and (refuse_known or tools.settings.tasks.known_voices == "refuse"):
             yield Enrolled(path, fault=_known_already(known), known_as=known)
             continue
         if known:
             on_known(path, known)
-        voice = OpenVoice(label, heard.band, room.models.speaker.id, heard.embedding, heard.narrowband, heard.speech)
+        model_id = tools.models.speaker.id
+        voice = OpenVoice(label, finding.band, model_id, finding.embedding, finding.narrowband, finding.speech)
         if profile_id is None:
-            made = await room.bulk.enroll(domain_id, voice, room.trail.enrolled)
+            made = await tools.bulk.enroll(domain_id, voice, tools.trail.enrolled)
         else:
-            made = await room.bulk.add_voice(domain_id, profile_id, voice, room.trail.enrolled)
+            made = await tools.bulk.add_voice(domain_id, profile_id, voice, tools.trail.enrolled)
         yield Enrolled(path, made, known_as=known)
 
 
-async def re_embed(room: VoiceTools, domain_id: str, on_voice: Callable[[], None]) -> int:
+async def re_embed(tools: VoiceTools, domain_id: str, on_voice: Callable[[], None]) -> int:
     """Embed anew every voice that another model embedded; return how many."""
-    await room.trail.note("EmbedVoicesAnew", domain_id, model=room.models.speaker.id)
+    await tools.trail.note("EmbedVoicesAnew", domain_id, model=tools.models.speaker.id)
     changed = 0
-    async for known in room.all_voices(domain_id):
+    async for known in tools.all_voices(domain_id):
         on_voice()
-        if known.voice.model_id != room.models.speaker.id:
-            embedding, narrowband = await to_thread.run_sync(room.embedded_anew, known.voice)
-            await room.bulk.replace(known, embedding, narrowband, room.models.speaker.id)
+        if known.voice.model_id != tools.models.speaker.id:
+            embedding, narrowband = await to_thread.run_sync(tools.embedded_anew, known.voice)
+            await tools.bulk.replace(known, embedding, narrowband, tools.models.speaker.id)
             changed += 1
     return changed
 
 
-async def export(room: VoiceTools, domain_id: str, path: Path, passphrase: str) -> int:
+async def export(tools: VoiceTools, domain_id: str, path: Path, passphrase: str) -> int:
     """Write a domain into an archive, one voice after the other; return how many.
 
     Raises:
@@ -127,8 +128,8 @@ async def export(room: VoiceTools, domain_id: str, path: Path, passphrase: str) 
     """
     try:
         with writing_archive(path, passphrase) as archive:
-            await room.trail.note("ExportVoices", domain_id, file=str(path))
-            async for known in room.all_voices(domain_id):
+            await tools.trail.note("ExportVoices", domain_id, file=str(path))
+            async for known in tools.all_voices(domain_id):
                 archive.add(known)
     except FileExistsError as error:
         raise InvalidRequest(f"{path} exists already. Give another name.") from error
@@ -137,7 +138,7 @@ async def export(room: VoiceTools, domain_id: str, path: Path, passphrase: str) 
     return archive.count
 
 
-async def take_in(room: VoiceTools, domain_id: str, path: Path, passphrase: str) -> tuple[int, int]:
+async def take_in(tools: VoiceTools, domain_id: str, path: Path, passphrase: str) -> tuple[int, int]:
     """Read an archive into a domain; return how many voices came and how many were there already.
 
     The archive is read to its end before anything is changed, and then once more, one voice after the other.
@@ -147,12 +148,12 @@ async def take_in(room: VoiceTools, domain_id: str, path: Path, passphrase: str)
         ImportInterrupted: it could not be finished.
     """
     count = sum(1 for _ in read_archive(path, passphrase))
-    await room.trail.note("ImportVoices", domain_id, file=str(path), voices=count)
+    await tools.trail.note("ImportVoices", domain_id, file=str(path), voices=count)
     came = present = 0
     try:
         for profile, voice in read_archive(path, passphrase):
             try:
-                await room.bulk.put_back(domain_id, profile, voice)
+                await tools.bulk.put_back(domain_id, profile, voice)
             except ProfileExists:
                 present += 1
             else:
@@ -162,36 +163,36 @@ async def take_in(room: VoiceTools, domain_id: str, path: Path, passphrase: str)
     return came, present
 
 
-async def duplicates(room: VoiceTools, domain_id: str, least_confidence: float) -> list[Pair]:
+async def duplicates(tools: VoiceTools, domain_id: str, least_confidence: float) -> list[Pair]:
     """Return pairs of profiles that may be one person, surest first."""
-    await room.trail.note("FindDuplicateVoices", domain_id)
+    await tools.trail.note("FindDuplicateVoices", domain_id)
     pairs: dict[tuple[str, str], Pair] = {}
-    async for known in room.all_voices(domain_id):
-        if known.voice.model_id != room.models.speaker.id:
+    async for known in tools.all_voices(domain_id):
+        if known.voice.model_id != tools.models.speaker.id:
             continue
-        for pair in await _like(room, domain_id, known):
+        for pair in await _like(tools, domain_id, known):
             key = min(pair.one, pair.other), max(pair.one, pair.other)
             if pair.confidence >= least_confidence and (key not in pairs or pairs[key].confidence < pair.confidence):
                 pairs[key] = pair
     return sorted(pairs.values(), key=lambda pair: -pair.confidence)
 
 
-async def _like(room: VoiceTools, domain_id: str, known: KnownVoice) -> list[Pair]:
+async def _like(tools: VoiceTools, domain_id: str, known: KnownVoice) -> list[Pair]:
     """Return the pairs of one voice with others; its own profile, which it would find first, is left out."""
     profile, voice = known.profile, known.voice
-    found = await room.identifier.identify(
+    found = await tools.identifier.identify(
         domain_id, voice.embedding, voice.band, ENROLLED_SECONDS, without=[profile.id]
     )
     return [Pair(profile.id, other.profile_id, other.score, other.confidence) for other in found.candidates]
 
 
 async def _identified(
-    room: VoiceTools, domain_id: str, heard: IdentificationReady | VoiceprintReady, without: Sequence[str] = ()
+    tools: VoiceTools, domain_id: str, finding: IdentificationReady | VoiceprintReady, without: Sequence[str] = ()
 ) -> Identification:
     """Return whose voice it may be, and write an audit row."""
-    seconds = heard.speech_seconds if isinstance(heard, IdentificationReady) else ENROLLED_SECONDS
-    found = await room.identifier.identify(domain_id, heard.embedding, heard.band, seconds, without=without)
-    await room.trail.explain(found)
+    seconds = finding.speech_seconds if isinstance(finding, IdentificationReady) else ENROLLED_SECONDS
+    found = await tools.identifier.identify(domain_id, finding.embedding, finding.band, seconds, without=without)
+    await tools.trail.explain(found)
     return found
 
 

@@ -61,7 +61,7 @@ def test_the_words_of_an_utterance_count_once_it_is_over(
     vad: VadModel, tone: Any, call: Callable[..., Pcm], together: Callable[..., Probabilities]
 ) -> None:
     class Praise:
-        def hear(self, _: Pcm) -> WordsJudgment:
+        def judge(self, _: Pcm) -> WordsJudgment:
             return WordsJudgment("thank you so much", 4, (0.01, 0.09, 0.9))
 
     samples = call((16, LOW), (4, SOFT))
@@ -80,7 +80,7 @@ def test_the_words_of_an_utterance_count_once_it_is_over(
 
 def test_what_nobody_understood_changes_nothing(vad: VadModel, tone: Any, call: Callable[..., Pcm]) -> None:
     class Deaf:
-        def hear(self, _: Pcm) -> WordsJudgment:
+        def judge(self, _: Pcm) -> WordsJudgment:
             return WordsJudgment("", 0, (0.25, 0.5, 0.25))
 
     samples = call((12, LOW), (1, SOFT), (12, LOUD))
@@ -109,7 +109,7 @@ class NumberedTone:
     def __init__(self) -> None:
         self.count = 0
 
-    def hear(self, speech: Pcm, baseline: SpeakerBaseline) -> tuple[AcousticJudgment, SpeakerBaseline]:
+    def judge(self, speech: Pcm, baseline: SpeakerBaseline) -> tuple[AcousticJudgment, SpeakerBaseline]:
         self.count += 1
         return AcousticJudgment((_share(self.count), 0.4, 0.6 - _share(self.count)), 0.5), baseline
 

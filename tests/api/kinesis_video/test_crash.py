@@ -18,7 +18,7 @@ spec = importlib.util.spec_from_file_location("conftest_of_kinesis_video", sys.a
 conftest = importlib.util.module_from_spec(spec)
 sys.modules[spec.name] = conftest
 spec.loader.exec_module(conftest)
-with conftest.serving(Path(sys.argv[2]), StreamSettings(end_seconds=0.2), kinesis_video.Settings()) as served:
+with conftest.serving(Path(sys.argv[2]), StreamSettings(end_seconds=0.2), kinesis_video.PutMediaSettings()) as served:
     print(served.port, flush=True)
     sys.stdin.read()
 """

@@ -29,12 +29,12 @@ class LoudnessVad:
 class CalmTone:
     id = "calm"
 
-    def hear(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
+    def judge(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
         return AcousticJudgment((0.1, 0.8, 0.1), 0.5), baseline
 
 
 class Angry:
-    def hear(self, speech: Pcm, /) -> WordsJudgment:
+    def judge(self, speech: Pcm, /) -> WordsJudgment:
         return WordsJudgment(f"<b>{len(speech) / 16_000:.0f} & more</b>", 3, (1.0, 0.0, 0.0))
 
 

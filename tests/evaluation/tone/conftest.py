@@ -32,7 +32,7 @@ class PitchTone:
     def __init__(self) -> None:
         self.heard: list[tuple[float, float]] = []
 
-    def hear(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
+    def judge(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
         seconds = len(speech) / 16_000
         self.heard.append((seconds, baseline.seconds))
         strongest = np.abs(np.fft.rfft(speech)).argmax() / seconds
@@ -46,7 +46,7 @@ class GladWords:
     def __init__(self) -> None:
         self.heard: list[float] = []
 
-    def hear(self, speech: Pcm, /) -> WordsJudgment:
+    def judge(self, speech: Pcm, /) -> WordsJudgment:
         self.heard.append(len(speech) / 16_000)
         return WordsJudgment("wonderful <&>", 1, (0.0, 0.0, 1.0))
 

@@ -149,6 +149,6 @@ def test_what_two_listeners_ask_for_is_judged_once(ears: ToneModels, tone: Any) 
         (other, baseline),
         (one, baseline),
     ):
-        _, after = heard_twice.hear(speech, known)
+        _, after = heard_twice.judge(speech, known)
         assert after.seconds == known.seconds + 1
     assert [seconds for _, seconds in tone.heard] == [0, 3, 3]

@@ -173,14 +173,14 @@ class SpeakerAnalyzer:
         self._forget(is_done=True)
         return findings
 
-    def _gathered(self, heard: JudgedFrames) -> list[SpeakerFinding]:
+    def _gathered(self, judged: JudgedFrames) -> list[SpeakerFinding]:
         """Take frames, up to each that completes the speech that something waits for, and see to that."""
         findings: list[SpeakerFinding] = []
-        while len(heard.is_speech) and not self.is_done:
+        while len(judged.is_speech) and not self.is_done:
             frames = -(-(self._next - len(self.state.speech)) // FRAME_SAMPLES)
-            speech = np.flatnonzero(heard.is_speech)
-            end = int(speech[frames - 1]) + 1 if len(speech) >= frames else len(heard.is_speech)
-            part, heard = heard.part(0, end), heard.part(end, len(heard.is_speech))
+            speech = np.flatnonzero(judged.is_speech)
+            end = int(speech[frames - 1]) + 1 if len(speech) >= frames else len(judged.is_speech)
+            part, judged = judged.part(0, end), judged.part(end, len(judged.is_speech))
             findings += self._watched(part.speech) if self.state.is_remembered else self._staged(part)
         self.state = replace(self.state, gate=self._gate.state)
         return findings
@@ -195,12 +195,12 @@ class SpeakerAnalyzer:
         whole_piece = (have // PIECE_SAMPLES + 1) * PIECE_SAMPLES
         return min(n for n in (*self._looks, self._to_identify, self._to_remember, whole_piece) if n > have)
 
-    def _staged(self, heard: JudgedFrames) -> list[SpeakerFinding]:
+    def _staged(self, judged: JudgedFrames) -> list[SpeakerFinding]:
         """Take frames before the voiceprint is made."""
         state = self.state
-        speech = np.concatenate([state.speech, heard.speech])[: self._to_remember]
+        speech = np.concatenate([state.speech, judged.speech])[: self._to_remember]
         new = embed_pieces(self._speaker, speech[len(state.pieces) * PIECE_SAMPLES :])
-        noise = state.noise.after(heard)
+        noise = state.noise.after(judged)
         self.state = replace(state, speech=speech, pieces=state.pieces + new, noise=noise)
         findings: list[SpeakerFinding] = []
         if self._due_look is not None:
@@ -238,10 +238,10 @@ class SpeakerAnalyzer:
             return None
         return Continuity(found.embedding * np.float32(self._to_identify / PIECE_SAMPLES), found.band)
 
-    def _watched(self, heard: Pcm16) -> list[SpeakerFinding]:
+    def _watched(self, judged: Pcm16) -> list[SpeakerFinding]:
         """Take speech after the voiceprint was made."""
         assert self.state.continuity is not None
-        continuity, speech = self.state.continuity, np.concatenate([self.state.speech, heard])
+        continuity, speech = self.state.continuity, np.concatenate([self.state.speech, judged])
         self.state = replace(self.state, speech=speech)
         if len(speech) < self._next:
             return []

@@ -35,7 +35,7 @@ _WEIGHT: Final = np.float32(0.2)
 
 
 class LogLikelihoodRatio(Protocol):
-    """What a speaker model knows of its own cosines."""
+    """What the cosines of a speaker model are evidence for."""
 
     def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: BandPair, /) -> float:
         """Return how much likelier a cosine is of one voice than of two, as a natural logarithm."""
@@ -49,7 +49,7 @@ class Continuity:
     voice: Embedding | None = field(default=None, repr=False)
     """(d,) sum of the speech that is taken for one person's, in pieces of 5 s; None until there is some."""
     band: Band = "wb"
-    """How that was heard."""
+    """What carried that."""
     narrowband: Embedding | None = field(default=None, repr=False)
     """(d,) the same as a telephone would carry it; None for a telephone's, and until it is known."""
     odds: float = 0.0

@@ -66,7 +66,7 @@ class SpeakerChanged:
     confidence: float
     """How sure that is, in [0, 1]."""
     speech_seconds: float
-    """Speech heard since the last change, or since the task began."""
+    """Speech since the last change, or since the task began."""
 
 
 SpeakerFinding: TypeAlias = (

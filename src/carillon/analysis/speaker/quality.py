@@ -41,9 +41,9 @@ class NoiseState:
         default_factory=_no_levels, repr=False
     )  # (48,) frames by level, 2 dB each, 0 dBFS last
 
-    def after(self, heard: JudgedFrames) -> "NoiseState":
-        """Return what is known once the frames of `heard` are counted."""
-        quiet = heard.frames[~heard.is_speech].astype(np.float32)
+    def after(self, judged: JudgedFrames) -> "NoiseState":
+        """Return what is known once the frames of `judged` are counted."""
+        quiet = judged.frames[~judged.is_speech].astype(np.float32)
         if not len(quiet):
             return self
         found = np.bincount(_bin_of(np.mean(quiet**2, axis=1)), minlength=_BINS)

@@ -125,10 +125,10 @@ class SpeechGate:
             UnsupportedRate: it is out of range.
         """
         afresh = Resampler(rate_hz)
-        heard = self._judged(self._resampler.end())
+        judged = self._judged(self._resampler.end())
         self._resampler = afresh
         self.state = GateState(afresh.state, rest=self.state.rest, frame_count=self.state.frame_count, rate_hz=rate_hz)
-        return heard
+        return judged
 
     def end(self) -> JudgedFrames:
         """Return the frames that the resampler still held. What does not fill a frame (under 32 ms) is dropped."""
@@ -200,5 +200,5 @@ def _asked(was_key: bool, is_key: bool, idle_frames: int) -> _Asked:
 def speech_of(samples: Pcm, rate_hz: int, vad: VadModel, settings: AnalysisSettings | None = None) -> Pcm16:
     """Return only the speech of (n,) samples, as int16 at 16 kHz: what an analyzer would gather from this recording."""
     gate = SpeechGate(vad, rate_hz, settings=settings)
-    heard: Sequence[JudgedFrames] = (gate.push(samples), gate.end())
-    return np.concatenate([part.speech for part in heard])
+    judged: Sequence[JudgedFrames] = (gate.push(samples), gate.end())
+    return np.concatenate([part.speech for part in judged])

@@ -1,4 +1,4 @@
-"""One judgment of a leg serves all of its tasks and measures: who comes first asks the detector, the others are told.
+"""One judgment of a leg serves all of its tasks and measures: the first asks the detector, the others get its answer.
 
 What an analyzer remembers stays its own, in its own checkpoint: a pure function of the audio since it began, so that no
 task depends on which others there are, when they began, ended or resumed, or who was faster. Tasks that began at the

@@ -36,7 +36,7 @@ class ToneModel(Protocol):
 
     id: str
 
-    def hear(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
+    def judge(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
         """Judge (n,) speech at 16 kHz, n >= 8_000; return also how the speaker usually sounds, with this blended in."""
         ...
 
@@ -44,7 +44,7 @@ class ToneModel(Protocol):
 class WordsModel(Protocol):
     """Judges an utterance by its words."""
 
-    def hear(self, speech: Pcm, /) -> WordsJudgment:
+    def judge(self, speech: Pcm, /) -> WordsJudgment:
         """Understand (n,) speech at 16 kHz, 1 to 12 s of it."""
         ...
 
@@ -61,7 +61,7 @@ class ToneState:
     tone_id: str = ""  # of the model whose baseline it is
     speech_frames: int = 0
     tick_count: int = 0
-    is_negative: bool = False  # the overall tone is, and that was told
+    is_negative: bool = False  # the overall tone is, and that was reported
     spoken: tuple[UtteranceWords, ...] = ()  # understood since the last report
     conversation: ConversationState | None = None
     is_done: bool = False
@@ -151,11 +151,11 @@ class ToneAnalyzer:
         """
         if self.is_done:
             return []
-        heard = None
+        judged = None
         if self.hears_other and self._conversation:
             assert other is not None, "an analyzer that hears both channels is given both"
-            heard = self._conversation.push(other)
-        return self._advanced(self._gate.push(samples), heard)
+            judged = self._conversation.push(other)
+        return self._advanced(self._gate.push(samples), judged)
 
     def end(self) -> list[ToneFinding]:
         """Return the reports still due, then the final one, or ToneTooLittleSpeech if there was less than 10 s."""
@@ -175,15 +175,15 @@ class ToneAnalyzer:
             while self.state.tick_count < tick:
                 findings += self._tick()
             begin, end = np.searchsorted(ticks_before, [tick, tick + 1]).tolist()
-            self._hear(own.part(begin, end))
+            self._add(own.part(begin, end))
             if self._conversation:
-                self._conversation.hear(own.part(begin, end), other.part(begin, end) if other else None)
+                self._conversation.add(own.part(begin, end), other.part(begin, end) if other else None)
         conversation = self._conversation.state if self._conversation else None
         self.state = replace(self.state, gate=self._gate.state, conversation=conversation)
         return findings
 
-    def _hear(self, heard: JudgedFrames) -> None:
-        for part, is_over in self.state.utterance.parts(heard):
+    def _add(self, judged: JudgedFrames) -> None:
+        for part, is_over in self.state.utterance.parts(judged):
             state = self.state
             speech_frames = state.speech_frames + int(part.is_speech.sum())
             self.state = replace(state, utterance=state.utterance.plus(part), speech_frames=speech_frames)
@@ -206,7 +206,7 @@ class ToneAnalyzer:
         utterance = self.state.utterance
         if len(utterance.unjudged) < LEAST_SAMPLES:
             return
-        sound, baseline = self._tone.hear(from_pcm16(utterance.unjudged), self.state.baseline)
+        sound, baseline = self._tone.judge(from_pcm16(utterance.unjudged), self.state.baseline)
         utterance = utterance.judged(sound, keeps_speech=self._words is not None)
         self.state = replace(self.state, utterance=utterance, baseline=baseline)
 
@@ -216,7 +216,7 @@ class ToneAnalyzer:
         state, utterance = self.state, self.state.utterance
         said = None
         if self._words and utterance.is_long and utterance.is_whole:
-            said = self._words.hear(from_pcm16(utterance.speech))
+            said = self._words.judge(from_pcm16(utterance.speech))
         total, recent = state.total, list(state.recent)
         for segment in utterance.understood(said):
             total = total.plus(segment, len(segment.frames))

@@ -26,7 +26,7 @@ HALF_SECONDS: Final = 10.0
 had heard; these are more modest, since calls are milder and less of one tone."""
 
 PRIOR: Final[Probabilities] = (0.15, 0.7, 0.15)
-"""How often half a minute of a call is negative, neutral and positive, before anything was heard. Nobody has counted:
+"""How often half a minute of a call is negative, neutral and positive, before any audio. Nobody has counted:
 chosen on eight calls, so that polite people whom a head cannot place stay neutral (docs/discussion/tone-model.md)."""
 
 _LEAST: Final = 1e-4

@@ -116,7 +116,7 @@ class Conversation:
         """Return the frames that the other channel's resampler still held."""
         return self._gate.end() if self._gate else None
 
-    def hear(self, own: JudgedFrames, other: JudgedFrames | None) -> None:
+    def add(self, own: JudgedFrames, other: JudgedFrames | None) -> None:
         """Count frames of both channels; those of the other are the same ones."""
         state = self._state
         own_rows, own_sums, own_nuclei = _counted(own, state.own_nuclei)
@@ -163,16 +163,16 @@ class Conversation:
         )
 
 
-def _counted(heard: JudgedFrames, nuclei: SyllableNuclei) -> tuple[_Rows, VoiceSums, SyllableNuclei]:
+def _counted(judged: JudgedFrames, nuclei: SyllableNuclei) -> tuple[_Rows, VoiceSums, SyllableNuclei]:
     """Return (k, 3) rows of one voice, their sums, and what counting syllables remembers."""
-    syllables, nuclei = nuclei.count(heard)
-    powers = (heard.frames.astype(np.int64) ** 2).sum(axis=1) * heard.is_speech
-    sums = VoiceSums(int(heard.is_speech.sum()), int(powers.sum()), int(syllables.sum()))
-    return np.stack([heard.is_speech, powers, syllables], axis=1).astype(np.float32), sums, nuclei
+    syllables, nuclei = nuclei.count(judged)
+    powers = (judged.frames.astype(np.int64) ** 2).sum(axis=1) * judged.is_speech
+    sums = VoiceSums(int(judged.is_speech.sum()), int(powers.sum()), int(syllables.sum()))
+    return np.stack([judged.is_speech, powers, syllables], axis=1).astype(np.float32), sums, nuclei
 
 
 def _silenced(own: GateState) -> GateState:
-    """Return a gate that stands where another one does, and heard silence until then."""
+    """Return a gate that stands where another one does, and had silence until then."""
     pending, rest = own.resampler.pending, own.rest
     return GateState(
         replace(own.resampler, pending=np.zeros_like(pending)),

@@ -36,13 +36,13 @@ class SyllableNuclei:
     """The highest loudness of the nucleus that is being climbed, else the lowest of the valley."""
     is_hill: bool = False
 
-    def count(self, heard: JudgedFrames) -> tuple[npt.NDArray[np.int64], "SyllableNuclei"]:
+    def count(self, judged: JudgedFrames) -> tuple[npt.NDArray[np.int64], "SyllableNuclei"]:
         """Return (k,) how many nuclei end in each of the frames, and what to remember. What is no speech is silence."""
-        bands = heard.frames.reshape(-1, _SUMMED).sum(axis=1, dtype=np.int64)
-        steps = (bands**2).reshape(len(heard.frames), _STEPS, -1).sum(axis=2)
-        powers = np.concatenate([self.powers, np.where(heard.is_speech[:, None], steps, 0).ravel()])
+        bands = judged.frames.reshape(-1, _SUMMED).sum(axis=1, dtype=np.int64)
+        steps = (bands**2).reshape(len(judged.frames), _STEPS, -1).sum(axis=2)
+        powers = np.concatenate([self.powers, np.where(judged.is_speech[:, None], steps, 0).ravel()])
         levels = np.convolve(powers, np.ones(_SMOOTHED), "valid") + _FLOOR  # whole numbers: exact however it was split
-        counts = np.zeros(len(heard.frames), np.int64)
+        counts = np.zeros(len(judged.frames), np.int64)
         extreme, is_hill = self.extreme, self.is_hill
         for step, level in enumerate(levels.tolist()):
             if is_hill and level * _DEPTH < extreme:

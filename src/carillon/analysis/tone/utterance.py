@@ -31,7 +31,7 @@ def _nothing() -> Pcm16:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Utterance:
-    """What is being said, as far as it was heard: at most 10 s of speech. Replaced, never mutated."""
+    """What is being said, as far as it has come: at most 10 s of speech. Replaced, never mutated."""
 
     speech: Pcm16 = field(default_factory=_nothing, repr=False)
     """(n,) oldest first: all of it, or what is not judged yet if nobody will ask for its words."""
@@ -68,33 +68,33 @@ class Utterance:
         frames = [frame for segment in self.segments for frame in segment.frames] + list(self.frames)
         return frames[0] * FRAME_SAMPLES // SAMPLES_PER_MS, (frames[-1] + 1) * FRAME_SAMPLES // SAMPLES_PER_MS
 
-    def parts(self, heard: JudgedFrames) -> Iterator[tuple[JudgedFrames, bool]]:
+    def parts(self, judged: JudgedFrames) -> Iterator[tuple[JudgedFrames, bool]]:
         """Cut a run of frames that goes on with this utterance after each frame that ends one.
 
         Yields:
             Each part, the last one perhaps empty, and whether an utterance ends with it.
         """
         begin = 0
-        for end in self._ends(heard.is_speech.tolist()):
-            yield heard.part(begin, end), True
+        for end in self._ends(judged.is_speech.tolist()):
+            yield judged.part(begin, end), True
             begin = end
-        yield heard.part(begin, len(heard.frames)), False
+        yield judged.part(begin, len(judged.frames)), False
 
-    def plus(self, heard: JudgedFrames) -> "Utterance":
+    def plus(self, judged: JudgedFrames) -> "Utterance":
         """Return it with the next frames, their speech and their pauses."""
-        numbers = np.flatnonzero(heard.is_speech)
-        since = len(heard.frames) - 1 - int(numbers[-1]) if len(numbers) else self.pause_frames + len(heard.frames)
+        numbers = np.flatnonzero(judged.is_speech)
+        since = len(judged.frames) - 1 - int(numbers[-1]) if len(numbers) else self.pause_frames + len(judged.frames)
         if not len(numbers):
             return replace(self, pause_frames=since)
         return replace(
             self,
-            speech=np.concatenate([self.speech, heard.speech]),
-            frames=(*self.frames, *(numbers + heard.first_frame).tolist()),
+            speech=np.concatenate([self.speech, judged.speech]),
+            frames=(*self.frames, *(numbers + judged.first_frame).tolist()),
             pause_frames=since,
         )
 
     def judged(self, sound: AcousticJudgment, *, keeps_speech: bool) -> "Utterance":
-        """Return it with the sound of its unjudged speech told."""
+        """Return it with its unjudged speech judged."""
         segment = ToneSegment(self.frames, sound.probabilities, sound.arousal)
         speech = self.speech if keeps_speech else _nothing()
         return replace(self, speech=speech, frames=(), segments=(*self.segments, segment))

@@ -51,7 +51,7 @@ class MessageFormat(Protocol):
         """Return what a message says; nothing if it is about other things.
 
         Raises:
-            Unexplained: audio, and it was not said yet what it is. It can be read again once it was.
-            NotUnderstood: not a message of this format, or not now.
+            FormatUnknown: audio, and it was not said yet what it is. It can be read again once it was.
+            MalformedMessage: not a message of this format, or not now.
         """
         ...

@@ -76,7 +76,7 @@ class PlainPcm:
         """Return what the query says.
 
         Raises:
-            NotUnderstood: a rate or a number of channels that we do not take.
+            MalformedMessage: a rate or a number of channels that we do not take.
         """
         try:
             query = dict(parse_qsl(self._raw_query.decode("latin-1"), max_num_fields=_MAX_FIELDS))
@@ -90,8 +90,8 @@ class PlainPcm:
         """Return what a message says.
 
         Raises:
-            Unexplained: samples, and it was not said yet what they are.
-            NotUnderstood: a first text that does not say it.
+            FormatUnknown: samples, and it was not said yet what they are.
+            MalformedMessage: a first text that does not say it.
         """
         if isinstance(message, bytes):
             if not self._is_open:

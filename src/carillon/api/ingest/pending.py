@@ -31,7 +31,7 @@ class PendingMessages:
         """Add a message.
 
         Raises:
-            Unexplained: as the first was given, if that is too long ago, or this is too much.
+            FormatUnknown: as the first was given, if that is too long ago, or this is too much.
         """
         if self._since is None:
             self._since, self._why = self._clock.monotonic(), why
@@ -58,7 +58,7 @@ class PendingMessages:
         """Return if what is held may be held on.
 
         Raises:
-            Unexplained: as the first was given.
+            FormatUnknown: as the first was given.
         """
         if self.seconds() > self._most_seconds:
             self.give_up()
@@ -67,7 +67,7 @@ class PendingMessages:
         """Return if nothing waits to be explained.
 
         Raises:
-            Unexplained: as the first was given.
+            FormatUnknown: as the first was given.
         """
         if self._messages and self._why is not None:
             raise self._why

@@ -82,7 +82,8 @@ class WebSocketSession:
         """Take what comes until it ends, then wait until it is stored.
 
         Raises:
-            NotUnderstood, FellSilent, RanAhead, MediaRefused, TakenOver: why it ended early. What had come is stored.
+            MalformedMessage, IdleTimeout, FasterThanRealTime, MediaRefused, TakenOver: why it ended early. What had
+            come is stored.
         """
         async with create_task_group() as group:
             group.start_soon(self._listen)
@@ -173,7 +174,7 @@ class WebSocketSession:
         """Keep the stream going while nothing comes, for so long.
 
         Raises:
-            FellSilent: it has been too long.
+            IdleTimeout: it has been too long.
         """
         silent_seconds = self._clock.monotonic() - self._heard_at
         if self._opened is None:

@@ -99,8 +99,8 @@ class MediaStreams:
         """Return what a message says.
 
         Raises:
-            Unexplained: audio before `start`.
-            NotUnderstood: no such message; another `start`; a codec that we do not read.
+            FormatUnknown: audio before `start`.
+            MalformedMessage: no such message; another `start`; a codec that we do not read.
         """
         try:
             said = _decoder.decode(message)
@@ -196,7 +196,7 @@ def _media_format(start: _Object) -> tuple[SampleFormat, int]:
     """Return format and rate: what `start` or its tracks say, else what Twilio always sends.
 
     Raises:
-        NotUnderstood: it cannot be read, or tracks differ.
+        MalformedMessage: it cannot be read, or tracks differ.
     """
     said = [_described(one) for one in _descriptions(start)] or [_described({})]
     if any(one != said[0] for one in said):

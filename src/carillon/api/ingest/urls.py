@@ -91,7 +91,7 @@ class IngestTokens:
         """Return the path, with its token, at which audio of a format may be sent to a stream.
 
         Raises:
-            NotUnderstood: no such format, or not the name of a stream.
+            MalformedMessage: no such format, or not the name of a stream.
         """
         if target_format not in FORMATS or not _STREAM.fullmatch(stream_name):
             raise MalformedMessage(f"Name a stream (letters, digits, '_', '.', '-'), and one of {', '.join(FORMATS)}.")

@@ -38,7 +38,7 @@ def read_start(selector: Mapping[str, Any]) -> StartSelector:
     """Return what a `StartSelector` means.
 
     Raises:
-        InvalidStart: the member that its type needs is missing, or is no fragment number.
+        InvalidStartSelector: the member that its type needs is missing, or is no fragment number.
     """
     match selector["StartSelectorType"]:
         case "EARLIEST":

@@ -166,9 +166,9 @@ class _Overheard:
         self._words = words
         self._said: list[tuple[int, WordsJudgment]] = []
 
-    def hear(self, speech: Pcm, /) -> WordsJudgment:
+    def judge(self, speech: Pcm, /) -> WordsJudgment:
         """Judge (n,) speech at 16 kHz, as the model does."""
-        said = self._words.hear(speech)
+        said = self._words.judge(speech)
         self._said.append((len(speech), said))
         return said
 

@@ -56,13 +56,13 @@ class JudgmentCache:
         self._tone = tone
         self._last: deque[tuple[bytes, float, tuple[AcousticJudgment, SpeakerBaseline]]] = deque(maxlen=_REMEMBERED)
 
-    def hear(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
+    def judge(self, speech: Pcm, baseline: SpeakerBaseline, /) -> tuple[AcousticJudgment, SpeakerBaseline]:
         """Judge (n,) speech as the model does."""
         data = speech.tobytes()
         for heard, seconds, judged in self._last:
             if (heard, seconds) == (data, baseline.seconds):
                 return judged
-        self._last.append((data, baseline.seconds, self._tone.hear(speech, baseline)))
+        self._last.append((data, baseline.seconds, self._tone.judge(speech, baseline)))
         return self._last[-1][2]
 
 
@@ -175,7 +175,7 @@ def _said(speech: Pcm, words: WordsModel | None) -> list[tuple[Pcm, WordsJudgmen
     """Cut speech into utterances, and understand each."""
     least = _LEAST_SECONDS_OF_WORDS * MODEL_RATE_HZ
     parts = _evenly(speech, _UTTERANCE_SECONDS)
-    return [(part, words.hear(part) if words is not None and len(part) >= least else None) for part in parts]
+    return [(part, words.judge(part) if words is not None and len(part) >= least else None) for part in parts]
 
 
 def _tone(
@@ -185,7 +185,7 @@ def _tone(
     sums = {True: np.zeros(3), False: np.zeros(3)}
     for utterance, words in said:
         for piece in _evenly(utterance, _PIECE_SECONDS):
-            sound, baseline = tone.hear(piece, baseline)
+            sound, baseline = tone.judge(piece, baseline)
             fused = sound.probabilities if words is None else fuse(sound.probabilities, words.probabilities)
             sums[False] += len(piece) * np.array(sound.probabilities)
             sums[True] += len(piece) * np.array(fused)

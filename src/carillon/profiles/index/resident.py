@@ -49,7 +49,7 @@ _SPARE: Final = 6  # among a million, the index's rounding can put the tenth in 
 _WIDER: Final = 4  # ask for so many times more when expired profiles took the best places
 
 _Kind: TypeAlias = tuple[str, Literal["wb", "tel", "narrowband"]]
-"""Model, and what an index of it holds: voices as they were heard, by band, or as a telephone would carry them."""
+"""Model, and what an index of it holds: voices as they are, by band, or as a telephone would carry them."""
 
 _COMPARED: Final[Mapping[Band, Sequence[tuple[Literal["wb", "tel", "narrowband"], BandPair]]]] = {
     "wb": (("wb", "wb"), ("tel", "cross")),
@@ -109,7 +109,7 @@ class _ResidentDomain:
     def __len__(self) -> int:
         return sum(map(len, self.indexes.values()))
 
-    def heard(self, model_id: str) -> int:
+    def count_of(self, model_id: str) -> int:
         """Return how many voices of a model are known, by one embedding each."""
         return sum(len(index) for (of, kind), index in self.indexes.items() if of == model_id and kind != "narrowband")
 
@@ -148,7 +148,7 @@ class ResidentIndexes:
             SealBroken: a row was tampered with. Rather no answer than one that lacks somebody.
         """
         resident = await self._followed(domain_id)
-        size = resident.heard(probe.model_id)
+        size = resident.count_of(probe.model_id)
         matches: list[VoiceMatch] = []
         for kind, channel in _COMPARED[probe.band]:
             index = resident.indexes.get((probe.model_id, kind))
@@ -237,13 +237,13 @@ class ResidentIndexes:
         opened: dict[_Kind, list[tuple[int, Embedding]]] = {}
         for change in page:
             row = sealed_row(change.profile_id, change.label)
-            heard = unseal_embedding(self._vault, access.data_key, row, change.embedding)
-            opened.setdefault((change.model_id, change.band), []).append((change.number, heard))
+            embedding = unseal_embedding(self._vault, access.data_key, row, change.embedding)
+            opened.setdefault((change.model_id, change.band), []).append((change.number, embedding))
             if change.narrowband is not None:
                 narrowband = unseal_embedding(self._vault, access.data_key, row, change.narrowband, "narrowband")
                 opened.setdefault((change.model_id, "narrowband"), []).append((change.number, narrowband))
             elif change.band == "wb":  # found from a telephone all the same, if less surely
-                opened.setdefault((change.model_id, "narrowband"), []).append((change.number, heard))
+                opened.setdefault((change.model_id, "narrowband"), []).append((change.number, embedding))
         for kind, voices in opened.items():
             numbers = np.array([number for number, _ in voices], dtype=np.int64)
             embeddings = np.stack([embedding for _, embedding in voices])

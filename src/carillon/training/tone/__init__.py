@@ -5,7 +5,7 @@ telephones; `histories.py` is what was heard of a speaker before; `heads.py` fit
 writes the graph and its manifest.
 """
 
-from carillon.training.tone.clips import Clips, LabeledRecording, hear
+from carillon.training.tone.clips import Clips, LabeledRecording, extract
 from carillon.training.tone.export import Name, write_head
 from carillon.training.tone.figures import HeadFigures, measured, table
 from carillon.training.tone.heads import DEFAULT, LIGHT, Head, Recipe
@@ -24,7 +24,7 @@ __all__ = [
     "Name",
     "Recipe",
     "Trained",
-    "hear",
+    "extract",
     "measured",
     "table",
     "train",

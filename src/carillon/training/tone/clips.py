@@ -69,7 +69,7 @@ class Clips:
         )
 
 
-def hear(listener: FeatureExtractor, labeled: Sequence[LabeledRecording], changes: Sequence[str]) -> Clips:
+def extract(listener: FeatureExtractor, labeled: Sequence[LabeledRecording], changes: Sequence[str]) -> Clips:
     """Compute features in both bands and after changes, of those with half a second of speech in both bands."""
     recordings = [item.recording for item in labeled]
     speech = {band: listener.speech(recordings, band) for band in BANDS}

@@ -105,14 +105,14 @@ class FeatureExtractor:
         return features.astype(np.float32, copy=False)
 
     def _gated(self, recordings: Sequence[ManifestRecording], band: BandName) -> tuple[npt.NDArray[np.int64], Pcm16]:
-        def hear(recording: ManifestRecording) -> Pcm16:
+        def gated(recording: ManifestRecording) -> Pcm16:
             samples, rate_hz = recording.read()
             if band == "telephone":
                 samples, rate_hz = through_telephone(samples, rate_hz), RATE_HZ
             return speech_of(samples, rate_hz, self._vad)[:_MOST_SAMPLES]
 
         with ThreadPoolExecutor(self._threads) as pool:
-            found = list(pool.map(hear, recordings))
+            found = list(pool.map(gated, recordings))
         return np.array([len(item) for item in found]), np.concatenate(found)
 
     def _described(self, recordings: Sequence[ManifestRecording], speech: Sequence[Pcm16], change: str) -> Features:

@@ -22,7 +22,7 @@ from carillon.evaluation.tone.evaluation import ToneReport
 from carillon.evaluation.tone.figures import ALL, Judgment, Unit, figures_of
 from carillon.inference.tone import LABELS, Probabilities
 from carillon.training.tone.calibrating import softmax
-from carillon.training.tone.clips import Clips, LabeledRecording, hear
+from carillon.training.tone.clips import Clips, LabeledRecording, extract
 from carillon.training.tone.export import Name, write_head
 from carillon.training.tone.heads import DEFAULT, LIGHT, Recipe
 from carillon.training.tone.listening import BANDS, CHANGES, FeatureExtractor
@@ -92,7 +92,7 @@ def train_tone(
     ways = len(BANDS) + len(CHANGES)
     sys.stderr.write(f"Hearing {len(labeled):,} recordings, each in {ways} ways, which takes minutes.\n")
     base = LIGHT if wanted.is_light else DEFAULT
-    clips = hear(FeatureExtractor(noises, threads=threads, parts=base.parts), labeled, CHANGES)
+    clips = extract(FeatureExtractor(noises, threads=threads, parts=base.parts), labeled, CHANGES)
     recipe, trained = best(clips, base)
     report = report_of(directory, clips, trained, wanted.id)
     refuse_what_guesses(report)
