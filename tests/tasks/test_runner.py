@@ -304,7 +304,7 @@ async def test_a_task_that_crashes_does_not_hurt_another(
 
     pipeline = await room.pipeline()
     async with room.running():
-        monkeypatch.setattr(type(room.models.tone), "hear", broken)
+        monkeypatch.setattr(type(room.models.tone), "judge", broken)
         search, tone = await room.search(pipeline), await room.tone(pipeline)
         tape.play(noise[: 16 * SECOND])
         await room.until_state(tone, TaskState.FAILED)
