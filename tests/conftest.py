@@ -234,6 +234,12 @@ def _environment(changed: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, **SINKS_NOWHERE, **changed}
 
 
+@pytest.fixture
+def worker_environment() -> dict[str, str]:
+    """What a process of a test's own sees: no account of anybody, no sink that leads anywhere."""
+    return _environment({})
+
+
 @pytest.fixture(scope="session")
 def carillon() -> Carillon:
     """Run a command of the command line in a process of its own."""

@@ -95,7 +95,7 @@ def test_push_takes_every_format_of_samples_that_there_is() -> None:
 
 
 def test_every_command_that_prints_can_print_json() -> None:
-    """All but `serve` and `label calls`, which print that they are ready, to whoever waits for that."""
+    """All but `serve`, `worker` and `label calls`, which print that they are ready, to whoever waits for that."""
 
     def options(path: tuple[str, ...]) -> set[str]:
         command: Any = typer.main.get_command(app)
@@ -104,7 +104,7 @@ def test_every_command_that_prints_can_print_json() -> None:
         return set() if hasattr(command, "commands") else {name for each in command.params for name in each.opts}
 
     without = {path for path in PATHS if options(path) and "--json" not in options(path)}
-    assert without == {("serve",), ("label", "calls")}
+    assert without == {("serve",), ("worker",), ("label", "calls")}
 
 
 def test_who_stops_reading_hears_of_no_error(tmp_path: Path) -> None:

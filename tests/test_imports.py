@@ -16,6 +16,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset(
         {
             "server",
+            "task_worker",
             "environment",
             "events",
             "push",

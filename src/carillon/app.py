@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -23,17 +23,18 @@ from carillon.errors import CarillonError
 from carillon.inference import Models
 from carillon.media import Connect, FragmentReader, KinesisVideoClient, Position
 from carillon.notifications import Dispatcher, Outbox
-from carillon.pipelines import Pipelines
+from carillon.pipelines import Pipelines, StreamDirectory
 from carillon.profiles import Profiles
 from carillon.running import make_data_folder
 from carillon.storage import Database, Vault, migrate, unlock
 from carillon.streams import Streams
-from carillon.tasks import Analyses, Enrollment, Identifier, Lifecycle, Supervisor, Tasks, TaskStore
+from carillon.tasks import Analyses, Enrollment, Identifier, Leases, Lifecycle, Owner, Supervisor, Tasks, TaskStore
 
 DATABASE_FILE: Final = "carillon.db"
 ROOT_KEY_FILE: Final = "root.key"
 CREDENTIALS_FILE: Final = "credentials.json"
 STREAMS_FOLDER: Final = "streams"
+OWNERS_FOLDER: Final = "owners"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +126,12 @@ async def assembled(settings: Settings, own_url: str, clock: Clock | None = None
         opened(settings) as data_folder,
         _trail(settings, data_folder, clock) as trail,
         _elsewhere(settings, clock) as source,
-        _rooms(settings, data_folder, clock, source) as rooms,
+        _streams(settings, data_folder, clock) as streams,
+        _rooms(settings, data_folder, clock, source or streams) as rooms,
     ):
         lifecycle = _lifecycle(settings, data_folder, clock, rooms)
-        supervisor = _supervisor(settings, data_folder, clock, rooms, lifecycle, source)
+        connect = source or kinesis_video.EmbeddedMedia(streams)
+        supervisor = _supervisor(settings, data_folder, clock, rooms, lifecycle, connect)
         tasks = Tasks(
             data_folder.database,
             rooms.pipelines,
@@ -140,23 +143,52 @@ async def assembled(settings: Settings, own_url: str, clock: Clock | None = None
             settings.account,
             clock,
             settings.tasks,
-            newest_position=rooms.streams.newest_position if source is None else None,
+            newest_position=streams.newest_position if source is None else None,
         )
         keys = WatchedKeys(settings.data_dir / CREDENTIALS_FILE, clock)
-        names = StoredNames(rooms.streams, rooms.pipelines.configurations, rooms.store)
+        names = StoredNames(streams, rooms.pipelines.configurations, rooms.store)
         verifier = SignatureVerifier(keys, settings.account.region, clock)
         guard = PolicyAuthorizer(keys, names, settings.account, Throttle(settings.rates, clock))
         tokens = IngestTokens(data_folder.vault.derive(KEY_PURPOSE), settings.ingest.generation)
-        ingest = WebSocketIngest(rooms.streams, tokens, keys, verifier, guard, trail, clock, settings.ingest)
-        services = _services(settings, data_folder, rooms, tasks, own_url)
+        ingest = WebSocketIngest(streams, tokens, keys, verifier, guard, trail, clock, settings.ingest)
+        services = _services(settings, data_folder, rooms, streams, tasks, own_url)
         api = Api(services, verifier, settings.api, guard, trail, ingest, keys)
 
         async def drain() -> None:
-            await rooms.streams.drain()
+            await streams.drain()
             await ingest.ended()  # who has been let in, but writes to no stream yet, has sent something all the same
 
         dispatcher = Dispatcher(rooms.outbox, clock, settings.notifications)
-        yield Application(api, _working(supervisor, dispatcher, rooms.models), drain)
+        yield Application(api, _working(supervisor, rooms.models, dispatcher), drain)
+
+
+@asynccontextmanager
+async def assembled_worker(
+    settings: Settings, server_url: str, ca_bundle: Path | None
+) -> AsyncIterator[AbstractAsyncContextManager[None]]:
+    """Yield what runs tasks while entered, beside the server of a data folder, which does all the rest.
+
+    Args:
+        settings: those of the server.
+        server_url: where it is reached: its streams are read there.
+        ca_bundle: file of the authorities by which to trust it; None if that needs none.
+
+    Raises:
+        NoDataFolder: no server has run there.
+    """
+    clock = SystemClock()
+    settings = replace(settings, tasks=replace(settings.tasks, run_here=True))
+    async with (
+        opened(settings, must_exist=True) as data_folder,
+        _elsewhere(settings, clock) as elsewhere,
+        _of_server(settings, data_folder, clock, server_url, ca_bundle) as of_server,
+    ):
+        source = elsewhere or of_server
+        async with _rooms(settings, data_folder, clock, source) as rooms:
+            supervisor = _supervisor(
+                settings, data_folder, clock, rooms, _lifecycle(settings, data_folder, clock, rooms), source
+            )
+            yield _working(supervisor, rooms.models)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +196,6 @@ class _Rooms:
     """The rooms that keep things, open."""
 
     models: Models
-    streams: Streams
     profiles: Profiles
     pipelines: Pipelines
     outbox: Outbox
@@ -173,24 +204,23 @@ class _Rooms:
 
 @asynccontextmanager
 async def _rooms(
-    settings: Settings, data_folder: DataFolder, clock: Clock, source: KinesisVideoClient | None
+    settings: Settings, data_folder: DataFolder, clock: Clock, directory: StreamDirectory
 ) -> AsyncIterator[_Rooms]:
     database, vault, account = data_folder.database, data_folder.vault, settings.account
-    folder = settings.data_dir / STREAMS_FOLDER
-    async with (
-        Streams(database, vault, account, clock, folder, settings.streams) as streams,
-        Profiles(database, vault, account, clock, settings.profiles) as profiles,
-    ):
-        directory = source or streams
+    async with Profiles(database, vault, account, clock, settings.profiles) as profiles:
         outbox = Outbox(database, clock, settings.notifications)
         yield _Rooms(
             models=Models(settings.inference),
-            streams=streams,
             profiles=profiles,
             pipelines=Pipelines(database, vault, account, clock, directory, settings.pipelines),
             outbox=outbox,
             store=TaskStore(database, vault, clock, outbox, profiles, _explained(settings)),
         )
+
+
+def _streams(settings: Settings, data_folder: DataFolder, clock: Clock) -> Streams:
+    folder = settings.data_dir / STREAMS_FOLDER
+    return Streams(data_folder.database, data_folder.vault, settings.account, clock, folder, settings.streams)
 
 
 @asynccontextmanager
@@ -233,10 +263,8 @@ def _supervisor(
     clock: Clock,
     rooms: _Rooms,
     lifecycle: Lifecycle,
-    source: KinesisVideoClient | None,
+    connect: Connect,
 ) -> Supervisor:
-    connect: Connect = source or kinesis_video.EmbeddedMedia(rooms.streams)
-
     def open_stream(stream_arn: str, position: Position) -> FragmentReader:
         return FragmentReader(stream_arn, position, connect, settings.media, clock=clock)
 
@@ -247,6 +275,7 @@ def _supervisor(
         rooms.profiles,
         rooms.store,
         lifecycle,
+        Leases(data_folder.database, Owner(settings.data_dir / OWNERS_FOLDER), settings.tasks.lease_seconds, clock),
         rooms.outbox,
         open_stream,
         Analyses(rooms.models, rooms.profiles, settings.account, clock, settings.tasks, settings.analysis, ready),
@@ -255,14 +284,16 @@ def _supervisor(
     )
 
 
-def _services(settings: Settings, data_folder: DataFolder, rooms: _Rooms, tasks: Tasks, own_url: str) -> list[Service]:
+def _services(
+    settings: Settings, data_folder: DataFolder, rooms: _Rooms, streams: Streams, tasks: Tasks, own_url: str
+) -> list[Service]:
     tokens = PageTokens(data_folder.vault.derive("page tokens"))
     pages = Pages(tokens)
     calls = RequestCounter(settings.rates.concurrent_calls)
     return [
         _media_pipelines(settings, data_folder, rooms, tasks, pages, calls),
         _voice(data_folder, rooms, tasks, pages, calls),
-        *kinesis_video.services(rooms.streams, own_url, settings.putmedia, tokens, settings.server.public_url),
+        *kinesis_video.services(streams, own_url, settings.putmedia, tokens, settings.server.public_url),
     ]
 
 
@@ -290,13 +321,31 @@ def _voice(data_folder: DataFolder, rooms: _Rooms, tasks: Tasks, pages: Pages, c
 
 
 @asynccontextmanager
-async def _working(supervisor: Supervisor, dispatcher: Dispatcher, models: Models) -> AsyncIterator[None]:
+async def _working(supervisor: Supervisor, models: Models, dispatcher: Dispatcher | None = None) -> AsyncIterator[None]:
     async with create_task_group() as group:
         group.start_soon(to_thread.run_sync, models.load)  # so that the first call does not wait for it
-        group.start_soon(dispatcher.run)
+        if dispatcher is not None:
+            group.start_soon(dispatcher.run)
         async with supervisor.running():
             yield
         group.cancel_scope.cancel()
+
+
+def _of_server(
+    settings: Settings, data_folder: DataFolder, clock: Clock, url: str, ca_bundle: Path | None
+) -> KinesisVideoClient:
+    """Return a client of the streams of a server of ours."""
+    key = data_folder.keys.default
+    return KinesisVideoClient(
+        endpoint_url=url,
+        region=settings.account.region,
+        access_key_id=key.access_key_id,
+        secret_access_key=key.secret_access_key,
+        clock=clock,
+        settings=settings.media,
+        data_endpoint_url=url,
+        ca_bundle=ca_bundle,
+    )
 
 
 @asynccontextmanager

@@ -29,6 +29,7 @@ from carillon.commands.lists import calls, domains
 from carillon.commands.push import push
 from carillon.commands.serve import serve
 from carillon.commands.voices import enroll, identify, profiles
+from carillon.commands.worker import worker
 from carillon.errors import CarillonError
 
 TRACEBACK_VARIABLE: Final = "CARILLON_TRACEBACK"
@@ -46,7 +47,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 _PANELS: Final[dict[str, dict[str, Callable[..., None] | typer.Typer]]] = {
-    "Server": {"serve": serve, "doctor": doctor, "demo": demo},
+    "Server": {"serve": serve, "worker": worker, "doctor": doctor, "demo": demo},
     "Clients and audio": {"env": env, "push": push, "ingest-url": ingest_url},
     "Results": {"calls": calls, "events": events},
     "Voices": {"domains": domains, "profiles": profiles, "enroll": enroll, "identify": identify},

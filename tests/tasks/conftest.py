@@ -51,6 +51,7 @@ from carillon.tasks import (
     TaskSettings,
     TaskStore,
 )
+from carillon.tasks.leases import Lease, Leases, Owner
 from carillon.tasks.model import TaskState
 
 PLACE = AwsAccount()
@@ -248,6 +249,7 @@ class Room:
     settings: TaskSettings = field(default_factory=lambda: TaskSettings(silence_seconds=2, housekeeping_seconds=1000))
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
     newest_position: Callable[[str], Awaitable[str | None]] | None = None
+    owner: Owner = field(default_factory=Owner)
 
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.database, self.clock)
@@ -267,12 +269,23 @@ class Room:
             self.profiles,
             self.store,
             self.lifecycle,
+            self.leases,
             self.outbox,
             self.open_stream,
             Analyses(self.models, self.profiles, PLACE, self.clock, self.settings, self.analysis),
             self.clock,
             self.settings,
         )
+
+    @cached_property
+    def leases(self) -> Leases:
+        return Leases(self.database, self.owner, self.settings.lease_seconds, self.clock)
+
+    async def lease(self, pipeline: Pipeline) -> Lease:
+        """Take a pipeline, as a runner would."""
+        lease = await self.leases.acquire(pipeline.id)
+        assert lease is not None
+        return lease
 
     @cached_property
     def tasks(self) -> Tasks:

@@ -70,7 +70,10 @@ async def test_a_pipeline_ends_when_it_should_and_fails_if_every_task_did(room: 
         for channel, state in enumerate(states):
             await room.set_state(await room.tone(pipeline, channel), state)
         await room.set_state(pipeline, pipeline_state)
-        assert await room.lifecycle.end_if_over(pipeline) is (ends_as is not None), (states, pipeline_state)
+        assert await room.lifecycle.end_if_over(pipeline, await room.lease(pipeline)) is (ends_as is not None), (
+            states,
+            pipeline_state,
+        )
         assert (await room.pipelines.find(pipeline.id)).state is (ends_as or pipeline_state)
         assert (await room.told())[before:] == TOLD[ends_as]
 
@@ -231,8 +234,9 @@ async def test_one_chore_that_fails_keeps_no_other_from_being_done(
 async def test_a_pipeline_that_is_gone_is_nothing_to_end(room: Any) -> None:
     pipeline = await room.pipeline()
     await room.set_state(pipeline, PipelineState.STOPPED)
-    assert await room.lifecycle.end_if_over(pipeline)
-    await room.lifecycle.abandon_pipeline(pipeline, "x")
+    lease = await room.lease(pipeline)
+    assert await room.lifecycle.end_if_over(pipeline, lease)
+    await room.lifecycle.abandon_pipeline(pipeline, "x", lease)
     assert await room.told() == []
 
 
@@ -241,7 +245,7 @@ async def test_without_an_event_bus_state_changes_can_still_be_read_back(room: A
     lifecycle = Lifecycle(*parts, room.lifecycle._account, room.clock)
     pipeline = await room.pipeline()
     await room.set_state(pipeline, PipelineState.STOPPING)
-    assert await lifecycle.end_if_over(pipeline)
+    assert await lifecycle.end_if_over(pipeline, await room.lease(pipeline))
     assert await room.told() == ["chime:MediaInsightsStopped"]
 
 

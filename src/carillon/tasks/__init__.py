@@ -9,6 +9,7 @@ from carillon.tasks.analyses import Analyses
 from carillon.tasks.decision import ENROLLED_SECONDS, Candidate, decide
 from carillon.tasks.enrollment import Enrollment, VoiceKnown
 from carillon.tasks.identification import Identification, Identifier
+from carillon.tasks.leases import LeaseLost, Leases, Owner
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import (
     Checkpoint,
@@ -33,7 +34,10 @@ __all__ = [
     "Enrollment",
     "Identification",
     "Identifier",
+    "LeaseLost",
+    "Leases",
     "Lifecycle",
+    "Owner",
     "StartTask",
     "Supervisor",
     "Task",

@@ -12,6 +12,7 @@ from carillon.notifications import Outbox, PipelineEventType, SinkTarget, pipeli
 from carillon.pipelines import ACTIVE, Pipeline, Pipelines, PipelineState, WrongPipelineState
 from carillon.profiles import Profiles
 from carillon.storage import Database
+from carillon.tasks.leases import Lease
 from carillon.tasks.model import ACTIVE as ACTIVE_TASKS
 from carillon.tasks.model import Task, TaskConflict, TaskState
 from carillon.tasks.store import TaskStore
@@ -54,17 +55,23 @@ class Lifecycle:
         self._clock = clock
         self._state_targets = (SinkTarget("EventBridge", event_bus_arn),) if event_bus_arn else ()
 
-    async def opening(self, task: Task) -> None:
-        """A runner has taken a task and waits for its audio."""
+    async def opening(self, task: Task, lease: Lease) -> None:
+        """A runner has taken a task and waits for its audio.
+
+        Raises:
+            LeaseLost: another process runs the pipeline. So with all that takes a lease.
+        """
         async with self._database.transaction() as connection:
+            await lease.fence(connection)
             await self._store.move(connection, task.id, TaskState.OPENING)
 
-    async def hearing(self, task: Task, first: Fragment) -> None:
+    async def hearing(self, task: Task, first: Fragment, lease: Lease) -> None:
         """The first audio of a task was decoded: it runs, and so does its pipeline.
 
         Where the task began is kept with it: what is "the newest" will be another fragment after a restart.
         """
         async with self._database.transaction() as connection:
+            await lease.fence(connection)
             if task.leg.first_fragment is None and task.leg.newest_fragment is None:
                 await self._store.begin_after(connection, task, str(int(first.number) - 1), first.server_at)
             await self._store.move(connection, task.id, TaskState.OPENING)
@@ -123,7 +130,7 @@ class Lifecycle:
         tasks = await self._store.of_pipeline(connection, pipeline.id, frozenset(TaskState))
         await self._move(connection, pipeline, PipelineState.IN_PROGRESS if tasks else PipelineState.NOT_STARTED)
 
-    async def end_if_over(self, pipeline: Pipeline) -> bool:
+    async def end_if_over(self, pipeline: Pipeline, lease: Lease) -> bool:
         """End a pipeline that is stopping, or of which every task failed, once no task is active; tell whether it has.
 
         AWS: a pipeline goes on when its tasks have ended, until something stops it; it fails if nothing in it works.
@@ -135,6 +142,7 @@ class Lifecycle:
             if not _is_over(*await self._standing(connection, pipeline)):
                 return False
         async with self._database.transaction() as connection:
+            await lease.fence(connection)
             current, tasks = await self._standing(connection, pipeline)
             if not _is_over(current, tasks):
                 return False
@@ -143,9 +151,18 @@ class Lifecycle:
         self._outbox.wake()
         return True
 
-    async def abandon_pipeline(self, pipeline: Pipeline, failure: str) -> None:
+    async def stop_silent(self, pipeline: Pipeline, lease: Lease) -> None:
+        """Begin the end of a pipeline in progress of which a stream has fallen silent."""
+        async with self._database.transaction() as connection:
+            await lease.fence(connection)
+            current = await self._pipelines.find_in(connection, pipeline.id)
+            if current.state is PipelineState.IN_PROGRESS:  # else somebody else stopped it first
+                await self.stop_pipeline(connection, current)
+
+    async def abandon_pipeline(self, pipeline: Pipeline, failure: str, lease: Lease) -> None:
         """Fail a pipeline that nobody can run, with every task in it that is still active."""
         async with self._database.transaction() as connection:
+            await lease.fence(connection)
             current, tasks = await self._standing(connection, pipeline)
             if current.state not in ACTIVE:
                 return

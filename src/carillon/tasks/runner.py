@@ -16,6 +16,7 @@ from carillon.errors import CarillonError, Transient
 from carillon.media import After, Newest, Oldest, Position
 from carillon.pipelines import ACTIVE, Pipeline, PipelineNotFound, Pipelines, PipelineState
 from carillon.storage import Database
+from carillon.tasks.leases import Lease, LeaseLost
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import ENDED, Checkpoint, Task, TaskState
 from carillon.tasks.reading import OpenStream, StreamReading
@@ -27,7 +28,7 @@ from carillon.telemetry import get_logger
 
 log = get_logger()
 
-MakeWorker = Callable[[Task, Pipeline, Checkpoint | None], Worker[Any]]
+MakeWorker = Callable[[Task, Pipeline, Lease, Checkpoint | None], Worker[Any]]
 """Joins a task with its models; the supervisor knows how."""
 
 _TICKS_BETWEEN_LOOKS: Final = 3
@@ -51,6 +52,7 @@ class Runner:
         stalls: StallDetector,
     ) -> None:
         self._pipeline = pipeline
+        self._lease: Lease
         self._database = database
         self._pipelines = pipelines
         self._store = store
@@ -73,20 +75,26 @@ class Runner:
         """Look at the database again: a task was started or stopped, or the pipeline was."""
         self._wake.set()
 
-    async def run(self) -> None:
-        """Run until the pipeline has ended."""
+    async def run(self, lease: Lease) -> None:
+        """Run until the pipeline has ended.
+
+        Raises:
+            LeaseLost: in a group; another process runs the pipeline now.
+        """
+        self._lease = lease
         async with create_task_group() as group:
             for reading in self._readings.values():
                 group.start_soon(reading.run)
             await self._follow(group)
             group.cancel_scope.cancel()
 
-    async def abandon(self) -> None:
+    async def abandon(self, lease: Lease) -> None:
         """Fail what is active: the runner itself is broken, and would break again.
 
         Raises:
             Transient: the database cannot keep up.
         """
+        self._lease = lease
         async with self._database.reading() as connection:
             tasks = await self._store.of_pipeline(connection, self._pipeline.id)
         for task in tasks:
@@ -94,11 +102,11 @@ class Runner:
                 worker = await self._worker(task)
                 if worker is not None:
                     await worker.fail(INTERNAL_ERROR)
-            except Transient:
+            except (Transient, LeaseLost):
                 raise  # the next runner will come to the same end
             except Exception as error:  # then the task ends without its last events
                 self._log.error("task.crashed", task_id=task.id, error=type(error).__name__, exc_info=True)
-        await self._lifecycle.abandon_pipeline(self._pipeline, INTERNAL_ERROR)
+        await self._lifecycle.abandon_pipeline(self._pipeline, INTERNAL_ERROR, self._lease)
 
     async def _follow(self, group: TaskGroup) -> None:
         while True:
@@ -128,7 +136,7 @@ class Runner:
                 return True
             await self._follow_tasks(group)
             if not self._subscriptions and (
-                await self._lifecycle.end_if_over(pipeline) or pipeline.state is PipelineState.PAUSED
+                await self._lifecycle.end_if_over(pipeline, self._lease) or pipeline.state is PipelineState.PAUSED
             ):
                 return True  # after a pause another runner reads the streams anew
         except PipelineNotFound:
@@ -162,16 +170,17 @@ class Runner:
     async def _worker(self, task: Task) -> Worker[Any] | None:
         """Return a worker that goes on where the task stands; None if nobody can read where that is: the task fails."""
         try:
-            return self._make_worker(task, self._pipeline, await self._store.checkpoint(self._pipeline, task.id))
+            checkpoint = await self._store.checkpoint(self._pipeline, task.id)
+            return self._make_worker(task, self._pipeline, self._lease, checkpoint)
         except Transient:
             raise
         except CarillonError as error:
-            await self._make_worker(task, self._pipeline, None).fail(str(error))
+            await self._make_worker(task, self._pipeline, self._lease, None).fail(str(error))
             return None
 
     async def _listen(self, task: Task, worker: Worker[Any]) -> None:
         if task.state is TaskState.QUEUED:
-            await self._lifecycle.opening(task)
+            await self._lifecycle.opening(task, self._lease)
         reading = self._readings[task.leg.stream_arn]
         async with reading.subscribed(_position_of(task), worker.last_fragment) as subscription:
             self._subscriptions[task.id] = subscription
@@ -200,10 +209,7 @@ class Runner:
         if not silent:
             return
         self._log.info("pipeline.silent", stream_arn=silent[0], seconds=self._settings.silence_seconds)
-        async with self._database.transaction() as connection:
-            current = await self._pipelines.find_in(connection, pipeline.id)
-            if current.state is PipelineState.IN_PROGRESS:  # else somebody else stopped it first
-                await self._lifecycle.stop_pipeline(connection, current)
+        await self._lifecycle.stop_silent(pipeline, self._lease)
         self.wake()
 
     def _silent_streams(self) -> list[str]:

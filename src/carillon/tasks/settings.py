@@ -49,6 +49,10 @@ class TaskSettings:
     """Chunks that are analyzed at the same time in this process: its capacity in cores."""
     housekeeping_seconds: Seconds = 60.0
     """Time between two rounds of expiry and limits."""
+    lease_seconds: Annotated[float, Meta(ge=1, le=3_600)] = 10.0
+    """A pipeline goes over to another process when the one that ran it has not been heard of for so long."""
+    run_here: bool = True
+    """Whether `carillon serve` runs tasks itself; else only the processes of `carillon worker` beside it do."""
     failure_events_on_stop: bool = True
     """Whether stopping a task sends the failure events of the stages that it did not reach."""
     max_speaker_searches: Limit = 0

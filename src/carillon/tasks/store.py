@@ -20,6 +20,7 @@ from carillon.pipelines import Leg, Pipeline, is_visible
 from carillon.profiles import Profiles, Voiceprint
 from carillon.storage import Database, Timestamp, Vault, metadata
 from carillon.tasks.identification import Identification
+from carillon.tasks.leases import Lease
 from carillon.tasks.model import ACTIVE, ENDED, TRANSITIONS, Checkpoint, Task, TaskKind, TaskNotFound, TaskState
 
 _LONGEST_MESSAGE: Final = 1024
@@ -227,6 +228,7 @@ class TaskStore:
         task: Task,
         outcome: TaskOutcome,
         checkpoint: Checkpoint | None,
+        lease: Lease,
         *,
         ends_as: TaskState | None = None,
         message: str | None = None,
@@ -234,8 +236,12 @@ class TaskStore:
         """Keep what a chunk led to: voiceprint, events, explanations, checkpoint and the task's end, all or nothing.
 
         Nothing is written for a task that has ended meanwhile; tell whether it was.
+
+        Raises:
+            LeaseLost: another process runs the pipeline; nothing was written.
         """
         async with self._database.transaction() as connection:
+            await lease.fence(connection)
             current = await self.find(connection, task.id)
             if current.state in ENDED:
                 return False

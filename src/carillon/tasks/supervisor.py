@@ -1,19 +1,25 @@
-"""Keeps a runner alive for every pipeline that has tasks, and keeps house: limits of time, and expiry."""
+"""Keeps a runner alive for every pipeline that has tasks, and keeps house: limits of time, and expiry.
+
+There may be one in each of several processes. Each runs the pipelines whose lease it holds, and looks now and then for
+those that nobody holds any more (`leases.py`); keeping house, they may do the same chore twice and come to the same.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-from anyio import CapacityLimiter, create_task_group, sleep
+from anyio import CancelScope, CapacityLimiter, create_task_group, sleep
 from anyio.abc import TaskGroup
 
 from carillon.clock import Clock, StallDetector
+from carillon.errors import CarillonError, Transient
 from carillon.notifications import Outbox
 from carillon.pipelines import Pipeline, PipelineNotFound, Pipelines, PipelineState, WrongPipelineState
 from carillon.profiles import Profiles
 from carillon.storage import Database
 from carillon.tasks.analyses import Analyses
 from carillon.tasks.lag import Lag
+from carillon.tasks.leases import Lease, LeaseLost, Leases
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import Checkpoint, Task
 from carillon.tasks.reading import OpenStream
@@ -36,6 +42,7 @@ class Supervisor:
         profiles: Profiles,
         store: TaskStore,
         lifecycle: Lifecycle,
+        leases: Leases,
         outbox: Outbox,
         open_stream: OpenStream,
         analyses: Analyses,
@@ -47,6 +54,7 @@ class Supervisor:
         self._profiles = profiles
         self._store = store
         self._lifecycle = lifecycle
+        self._leases = leases
         self._outbox = outbox
         self._open_stream = open_stream
         self._analyses = analyses
@@ -55,18 +63,20 @@ class Supervisor:
         self._stalls = StallDetector(clock)
         self._limiter = CapacityLimiter(settings.analysis_threads)
         self._lag = Lag(clock, settings.behind_seconds)
-        self._runners: dict[str, Runner] = {}
+        self._runners: dict[str, Runner] = {}  # of pipelines whose lease we hold, or are about to take
+        self._held: dict[Lease, CancelScope] = {}
         self._ages: dict[tuple[str, datetime], tuple[float, timedelta]] = {}  # since when, and how old it was then
         self._group: TaskGroup | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Take up every pipeline that was active, and run until the block is left."""
-        with self._lag.shown():
+        with self._leases.held(), self._lag.shown():
             async with create_task_group() as group:
                 self._group = group
                 group.start_soon(self._stalls.run)
                 await self._take_up()
+                group.start_soon(self._keep_leases)
                 group.start_soon(self._keep_house)
                 try:
                     yield
@@ -88,11 +98,10 @@ class Supervisor:
         for pipeline in await self._pipelines.active():
             is_idle = pipeline.state in (PipelineState.NOT_STARTED, PipelineState.PAUSED) and pipeline.id not in busy
             if not is_idle and pipeline.id not in self._runners:
-                log.info("pipeline.resumed", pipeline_id=pipeline.id, state=pipeline.state.value)
-                self._start(pipeline)
+                self._start(pipeline, is_resumed=True)
 
-    def _start(self, pipeline: Pipeline) -> None:
-        if self._group is None:  # not running: whoever runs next takes it up
+    def _start(self, pipeline: Pipeline, *, is_resumed: bool = False) -> None:
+        if self._group is None or not self._settings.run_here:  # whoever runs next takes it up
             return
         self._age(pipeline.id, pipeline.created_at)
         runner = Runner(
@@ -108,28 +117,71 @@ class Supervisor:
             self._stalls,
         )
         self._runners[pipeline.id] = runner
-        self._group.start_soon(self._run, pipeline, runner)
+        self._group.start_soon(self._run, pipeline, runner, is_resumed)
 
-    async def _run(self, pipeline: Pipeline, runner: Runner) -> None:
+    async def _run(self, pipeline: Pipeline, runner: Runner, is_resumed: bool) -> None:
+        """Run a pipeline to its end, or until another process does, if none does now."""
+        lease: Lease | None = None
         try:
-            await runner.run()
-        except Exception as error:  # one pipeline's failure is its own: the others go on
-            log.error("pipeline.crashed", pipeline_id=pipeline.id, error=type(error).__name__, exc_info=True)
-            await self._abandon(pipeline, runner)
+            if (lease := await self._leases.acquire(pipeline.id)) is None:
+                return
+            if is_resumed:
+                log.info("pipeline.resumed", pipeline_id=pipeline.id, state=pipeline.state.value, epoch=lease.epoch)
+            await self._run_under(lease, pipeline, runner)
+        except Transient as error:  # the next look for pipelines that nobody runs finds it
+            log.warning("pipeline.held_up", pipeline_id=pipeline.id, reason=str(error))
         finally:
             if self._runners.get(pipeline.id) is runner:
                 del self._runners[pipeline.id]
+            if lease is not None:
+                await self._release(lease)
 
-    async def _abandon(self, pipeline: Pipeline, runner: Runner) -> None:
+    async def _run_under(self, lease: Lease, pipeline: Pipeline, runner: Runner) -> None:
+        with CancelScope() as scope:
+            self._held[lease] = scope
+            try:
+                await runner.run(lease)
+            except* LeaseLost:
+                scope.cancel()
+            except* Exception as group:  # one pipeline's failure is its own: the others go on
+                kind = type(group.exceptions[0]).__name__
+                log.error("pipeline.crashed", pipeline_id=pipeline.id, error=kind, exc_info=True)
+                await self._abandon(lease, pipeline, runner)
+            finally:
+                del self._held[lease]
+        if scope.cancel_called:
+            log.warning("pipeline.taken_over", pipeline_id=pipeline.id, epoch=lease.epoch)
+
+    async def _abandon(self, lease: Lease, pipeline: Pipeline, runner: Runner) -> None:
         try:
-            await runner.abandon()
+            await runner.abandon(lease)
         except Exception as error:  # housekeeping will take it up again
             log.error("pipeline.left", pipeline_id=pipeline.id, error=type(error).__name__, exc_info=True)
 
-    def _make_worker(self, task: Task, pipeline: Pipeline, checkpoint: Checkpoint | None) -> Worker[object]:
+    async def _release(self, lease: Lease) -> None:
+        with CancelScope(shield=True):  # so that another process need not wait until it has expired
+            try:
+                await self._leases.release(lease)
+            except CarillonError as error:
+                log.warning("pipeline.lease_kept", pipeline_id=lease.pipeline_id, reason=str(error))
+
+    async def _keep_leases(self) -> None:
+        while True:
+            await sleep(self._settings.lease_seconds / 3)
+            try:
+                for lost in await self._leases.renew(tuple(self._held)):
+                    if (scope := self._held.get(lost)) is not None:
+                        scope.cancel()
+                await self._take_up()
+            except CarillonError as error:
+                log.warning("leases.not_renewed", reason=str(error))
+
+    def _make_worker(
+        self, task: Task, pipeline: Pipeline, lease: Lease, checkpoint: Checkpoint | None
+    ) -> Worker[object]:
         analysis = self._analyses.make(task, pipeline, checkpoint)
         parts = (self._store, self._lifecycle, self._limiter, self._lag, self._settings)
-        return Worker(task, pipeline, analysis, checkpoint, *parts)
+        return Worker(task, pipeline, lease, analysis, checkpoint, *parts)
 
     async def _keep_house(self) -> None:
         while True:
@@ -155,6 +207,7 @@ class Supervisor:
     async def _forget_old(self) -> None:
         async with self._database.transaction() as connection:
             await self._store.sweep(connection, timedelta(days=self._settings.kept_days))
+            await self._leases.sweep(connection)
             await self._pipelines.sweep(connection)
 
     def _is_overdue(self, pipeline: Pipeline) -> bool:

@@ -17,6 +17,7 @@ from carillon.media import ChannelDecoder, ChannelSource, Chunk, Fragment, Other
 from carillon.notifications import Event
 from carillon.pipelines import Pipeline
 from carillon.tasks.lag import Lag
+from carillon.tasks.leases import Lease, LeaseLost
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import Checkpoint, Task, TaskState
 from carillon.tasks.settings import TaskSettings
@@ -93,6 +94,7 @@ class Worker(Generic[_Finding]):
         self,
         task: Task,
         pipeline: Pipeline,
+        lease: Lease,
         analysis: Analysis[_Finding],
         checkpoint: Checkpoint | None,
         store: TaskStore,
@@ -103,6 +105,7 @@ class Worker(Generic[_Finding]):
     ) -> None:
         self._task = task
         self._pipeline = pipeline
+        self._lease = lease
         self._analysis = analysis
         self._checkpoint = checkpoint
         self._store = store
@@ -143,6 +146,7 @@ class Worker(Generic[_Finding]):
 
         Raises:
             Transient: the database cannot keep up. Nothing is lost: another worker may go on from the checkpoint.
+            LeaseLost: another process runs the pipeline, and goes on from the checkpoint.
         """
         try:
             await _persistently(self._analysis.prepare)
@@ -150,7 +154,7 @@ class Worker(Generic[_Finding]):
                 is_over = await self._hear_all(fragments)
             if not is_over:
                 await self._finish(await _persistently(why_ended))
-        except Transient:
+        except (Transient, LeaseLost):
             raise
         except CarillonError as error:
             await self.fail(str(error))
@@ -181,7 +185,7 @@ class Worker(Generic[_Finding]):
         """Take a fragment through all five steps; return whether the task has finished its work."""
         chunk, findings = await to_thread.run_sync(self._analyze, fragment, limiter=self._limiter)
         if self._timeline is None:
-            await _persistently(partial(self._lifecycle.hearing, self._task, fragment))
+            await _persistently(partial(self._lifecycle.hearing, self._task, fragment, self._lease))
             self._log.info("task.receiving", fragment_number=fragment.number)
         self._timeline = self._timeline.advanced(chunk) if self._timeline else Timeline.begun(chunk)
         outcome = await _persistently(partial(self._analysis.conclude, findings, self._timeline))
@@ -216,7 +220,7 @@ class Worker(Generic[_Finding]):
             try:
                 with fail_after(self._settings.commit_seconds, shield=True):  # a stop must not tear a commit
                     return await self._store.commit(
-                        self._pipeline, self._task, outcome, checkpoint, ends_as=ends_as, message=message
+                        self._pipeline, self._task, outcome, checkpoint, self._lease, ends_as=ends_as, message=message
                     )
             except TimeoutError as error:
                 raise CommitUnconfirmed(self._task.id) from error
