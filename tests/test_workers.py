@@ -94,6 +94,18 @@ async def test_a_killed_and_a_frozen_worker_change_no_answer_and_say_nothing_twi
     assert not second.says("task.failed")
 
 
+async def test_a_worker_finds_a_server_that_comes_back_elsewhere(
+    start_server: Any, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    server = start_server(tmp_path, **SETTINGS)
+    worker = start_worker("worker")
+    server.kill()
+    assert start_server(tmp_path, **SETTINGS).url != server.url
+    await _until(lambda: worker.says("worker.server_moved"))
+    worker.process.terminate()
+    assert worker.process.wait(60) == 0
+
+
 async def test_a_worker_without_a_server_says_what_to_do(carillon: Any, tmp_path: Path) -> None:
     done = carillon("worker", "--data-dir", str(tmp_path), check=False)
     assert done.returncode == 1

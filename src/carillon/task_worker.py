@@ -6,8 +6,9 @@ at their last checkpoints; one that dies is found dead.
 
 import signal
 from collections.abc import Callable
+from typing import Final
 
-from anyio import open_signal_receiver
+from anyio import CancelScope, create_task_group, open_signal_receiver, sleep
 
 from carillon.app import assembled_worker
 from carillon.config import Settings
@@ -16,6 +17,8 @@ from carillon.running import reached, running
 from carillon.telemetry import get_logger
 
 log = get_logger()
+
+_LOOK_SECONDS: Final = 1.0
 
 
 class NoServer(CarillonError):
@@ -37,10 +40,24 @@ async def work(settings: Settings, on_ready: Callable[[str], None]) -> None:
     """
     if running(settings.data_dir) is None:
         raise NoServer(settings.data_dir)
-    url, ca_bundle = reached(settings)
-    async with assembled_worker(settings, url, ca_bundle) as working:
-        with open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-            async with working:
-                on_ready(url)
+    with open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        is_ready = False
+        while True:
+            url, ca_bundle = reached(settings)
+            async with assembled_worker(settings, url, ca_bundle) as working, working, create_task_group() as group:
+                if not is_ready:
+                    on_ready(url)
+                    is_ready = True
+                group.start_soon(_until_it_moves, settings, url, group.cancel_scope)
                 await anext(aiter(signals))
-    log.info("worker.stopped")
+                group.cancel_scope.cancel()
+                log.info("worker.stopped")
+                return
+            log.info("worker.server_moved", url=url)
+
+
+async def _until_it_moves(settings: Settings, url: str, scope: CancelScope) -> None:
+    """Cancel a scope once a server runs on the data folder that is reached elsewhere."""
+    while (server := running(settings.data_dir)) is None or server.url == url:  # noqa: ASYNC110 - a file can only be polled
+        await sleep(_LOOK_SECONDS)
+    scope.cancel()

@@ -24,7 +24,7 @@ def check(trained: Trained, clips: Clips, file: Path) -> None:
     heard = (columns - head.mean) / head.deviation - share * ((baseline - head.mean) / head.deviation)
     scores = heard @ head.weights + head.bias
     parts = {part: features[:, PARTS[part]] for part in head.recipe.parts}
-    more = {"habit": baseline, "seconds": seconds[:, None].astype(np.float32)}
+    more = {"speaker_baseline": baseline, "seconds": seconds[:, None].astype(np.float32)}
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     probabilities, arousal = session.run(["probabilities", "arousal"], parts | more)
     np.testing.assert_allclose(probabilities, softmax(trained.calibration.of_tone(scores)), atol=1e-3)

@@ -42,6 +42,7 @@ from carillon.pipelines.tables import pipelines
 from carillon.storage import Database, metadata
 
 NOBODY: Final = ""
+_UNSEEN: Final = "."
 
 _leases: Final = sa.Table(
     "pipeline_leases",
@@ -105,10 +106,13 @@ class Owner:
             yield self
             return
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        file = self._folder / self.id
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+        for other in self._folder.glob(f"[!{_UNSEEN}]*"):
+            self.knows_dead(other.name)
+        file, unseen = self._folder / self.id, self._folder / f"{_UNSEEN}{self.id}"
+        descriptor = os.open(unseen, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            unseen.rename(file)  # so that nobody sees it without its lock
             yield self
         finally:
             file.unlink(missing_ok=True)

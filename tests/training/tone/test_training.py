@@ -56,7 +56,7 @@ def test_what_is_written_says_what_the_head_says(tmp_path: Path) -> None:
     write_head(trained.head, trained.calibration, NAME, tmp_path)
     inputs = {
         "prosody": clips.features["wideband"][:, PARTS["prosody"]],
-        "habit": np.zeros((len(clips.tones), 141), np.float32),
+        "speaker_baseline": np.zeros((len(clips.tones), 141), np.float32),
         "seconds": np.zeros((len(clips.tones), 1), np.float32),
     }
     (said,) = OnnxSession(ModelCatalog(tmp_path).find("mine", "tone")).run(["probabilities"], inputs)

@@ -39,7 +39,7 @@ sample_rate = 16000
 max_seconds = 30
 {inputs}
 [[inputs]]
-name = "habit"
+name = "speaker_baseline"
 what = "speaker_baseline"
 
 [[inputs]]
@@ -114,7 +114,7 @@ def graph_of(head: Head, calibration: ScoreCalibration) -> onnx.ModelProto:
         helper.make_node("Add", ["seconds", "half_seconds"], ["longer"]),
         helper.make_node("Div", ["seconds", "longer"], ["heard"]),
         helper.make_node("Mul", ["heard", "most"], ["share"]),
-        helper.make_node("Mul", ["share", "habit"], ["usual"]),
+        helper.make_node("Mul", ["share", "speaker_baseline"], ["usual"]),
         helper.make_node("Sub", ["features", "usual"], ["unusual"]),
         helper.make_node("Gemm", ["unusual", "weights", "bias"], ["mapped"]),
         helper.make_node("Mul", ["share", "of_mean"], ["mended"]),
@@ -134,7 +134,7 @@ def graph_of(head: Head, calibration: ScoreCalibration) -> onnx.ModelProto:
         nodes.append(helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1))
     inputs = [_rows(part, PARTS[part].stop - PARTS[part].start) for part in parts]
     graph = helper.make_graph(
-        nodes, "tone_head", [*inputs, _rows("habit", len(weights)), _rows("seconds", 1)], outputs, floats
+        nodes, "tone_head", [*inputs, _rows("speaker_baseline", len(weights)), _rows("seconds", 1)], outputs, floats
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], producer_name="carillon")
     model.ir_version = 8
