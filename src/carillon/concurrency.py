@@ -1,10 +1,13 @@
-"""Words for children that share one event loop."""
+"""Words for children that share one event loop: how they wake each other, stop together, wait, and take turns."""
 
 import asyncio
 import time
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
 
+from anyio import Event, create_task_group
+from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 _LONGEST_TURN_SECONDS: Final = 0.004
@@ -14,6 +17,60 @@ LARGEST_PIECE_BYTES: Final = 65_536
 _LATE_SECONDS: Final = 0.5
 MOMENT_SECONDS: Final = 1.0
 """How long a peer is waited for once more whose deadline was missed by us."""
+
+
+_MOST_DOUBLINGS: Final = 30
+
+
+class Notifier:
+    """Wakes all that wait for a change; costs next to nothing while nothing does."""
+
+    def __init__(self) -> None:
+        self._event: Event | None = None
+
+    @property
+    def next_event(self) -> Event:
+        """Set by the next `notify`. Take it before looking, so that nothing can slip in between."""
+        if self._event is None:
+            self._event = Event()
+        return self._event
+
+    def notify(self) -> None:
+        """Wake them."""
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+
+@asynccontextmanager
+async def beside(*children: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[TaskGroup]:
+    """Run children beside the body and stop them when it is over; yield their group, which takes more.
+
+    What the body raises comes out as it is; a task group alone would wrap it into a group of one.
+    """
+    failure: Exception | None = None
+    async with create_task_group() as group:
+        for child in children:
+            group.start_soon(child)
+        try:
+            yield group
+        except Exception as error:
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+def unwrapped(error: Exception) -> Exception:
+    """Return the one error in a group of one: what a child raises comes wrapped."""
+    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def backoff_seconds(first: float, last: float, failures: int) -> float:
+    """Return how long to wait after so many failures in a row, 1 or more: doubling from the first wait to the last."""
+    return min(first * 2.0 ** min(failures - 1, _MOST_DOUBLINGS), last)
 
 
 def is_missed(deadline: asyncio.TimerHandle | None) -> bool:

@@ -10,12 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from anyio import CancelScope, create_task_group, open_signal_receiver, to_thread, wait_readable
+from anyio import CancelScope, open_signal_receiver, to_thread, wait_readable
 from anyio.abc import TaskStatus
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from carillon.app import keys_of
+from carillon.concurrency import beside
 from carillon.config import Settings
 from carillon.errors import InvalidRequest
 from carillon.media import Acknowledgement, AcknowledgementType, KinesisVideoClient, as_live, read_recording, send_media
@@ -206,15 +207,10 @@ class _Input:
 async def _input(pipe: Path) -> AsyncIterator[_Input]:
     file = sys.stdin.fileno() if pipe == STDIN else os.open(pipe, os.O_RDONLY)  # which waits for a writer
     source = _Input(file)
-    failure: Exception | None = None
-    async with create_task_group() as group:
-        await group.start(source.end_on_signal)
-        try:
+    try:
+        async with beside() as group:
+            await group.start(source.end_on_signal)
             yield source
-        except Exception as error:  # out of the group first, which would wrap it
-            failure = error
-        group.cancel_scope.cancel()
-    if pipe != STDIN:
-        os.close(file)
-    if failure is not None:
-        raise failure
+    finally:
+        if pipe != STDIN:
+            os.close(file)

@@ -15,7 +15,6 @@ from anyio import (
     CancelScope,
     EndOfStream,
     create_memory_object_stream,
-    create_task_group,
     current_time,
     fail_after,
     move_on_after,
@@ -24,6 +23,7 @@ from anyio import (
 from anyio.lowlevel import checkpoint
 
 from carillon.clock import to_millis
+from carillon.concurrency import beside
 from carillon.errors import CarillonError
 from carillon.media.acknowledgements import (
     Acknowledgement,
@@ -118,19 +118,16 @@ class _Upload:
         self._breakdown: Exception | None = None  # of the document's maker
 
     async def run(self, url: str, headers: Mapping[str, str]) -> None:
-        failure: Exception | None = None
         with self._made, self._pieces:
-            async with create_task_group() as group:
-                group.start_soon(self._take_document, group.cancel_scope)
-                try:
+            try:
+                async with beside() as group:
+                    group.start_soon(self._take_document, group.cancel_scope)
                     await self._converse(url, headers)
-                except Exception as error:  # out of the group first, which would wrap it
-                    failure = error
-                group.cancel_scope.cancel()
+            except Exception:
+                if self._breakdown is None:
+                    raise
         if self._breakdown is not None:
             raise self._breakdown
-        if failure is not None:
-            raise failure
 
     async def _take_document(self, conversation: CancelScope) -> None:
         with self._made:

@@ -18,7 +18,7 @@ from anyio import sleep
 from prometheus_client import Histogram
 
 from carillon.clock import Clock, SystemClock
-from carillon.concurrency import FairShare
+from carillon.concurrency import FairShare, backoff_seconds
 from carillon.errors import Transient
 from carillon.media.fragments import (
     Fragment,
@@ -33,7 +33,6 @@ from carillon.telemetry import get_logger
 
 log = get_logger()
 
-_MOST_DOUBLINGS: Final = 30
 
 _LAG: Final = Histogram(
     "carillon_media_lag_seconds",
@@ -222,9 +221,9 @@ class FragmentReader:
     async def _pause(self, reason: str) -> None:
         if self._failures == 0:
             log.warning("stream.interrupted", stream_arn=self._stream_arn, reason=reason)
-        doubled = self._settings.retry_first_seconds * 2 ** min(self._failures, _MOST_DOUBLINGS)
         self._failures += 1
-        await self._wait(min(doubled, self._settings.retry_last_seconds))
+        settings = self._settings
+        await self._wait(backoff_seconds(settings.retry_first_seconds, settings.retry_last_seconds, self._failures))
 
 
 def _selector(position: Position | _At) -> Mapping[str, Any]:

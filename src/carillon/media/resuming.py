@@ -15,11 +15,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
-from anyio import EndOfStream, Event, create_memory_object_stream, create_task_group, sleep
+from anyio import EndOfStream, create_memory_object_stream, sleep
 
 from carillon.clock import Clock, SystemClock
+from carillon.concurrency import Notifier, backoff_seconds, beside
 from carillon.errors import Transient
 from carillon.matroska import ClusterStarted, ClusterTimecode, Demuxer, Limits
 from carillon.media.acknowledgements import Acknowledgement, AcknowledgementType, PutMediaRefused
@@ -34,7 +36,6 @@ log = get_logger()
 # Refusals that say nothing against the media: the endpoint broke off, or wants a new connection.
 # Source: Kinesis Video Streams Developer Guide, "PutMedia", error acknowledgements.
 _COME_BACK: Final = frozenset({4000, 4003, 5000, 5001})
-_MOST_DOUBLINGS: Final = 10
 
 
 @dataclass(slots=True)
@@ -133,17 +134,9 @@ async def send_media(
         MatroskaError: the document is none.
     """
     sending = _Sending(client, stream_name, on_acknowledgement, started_at, settings or MediaSettings(), clock)
-    failure: Exception | None = None
     with sending.pieces:
-        async with create_task_group() as group:
-            group.start_soon(sending.take, document)
-            try:
-                await sending.run()
-            except Exception as error:  # out of the group first, which would wrap it
-                failure = error
-            group.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
+        async with beside(partial(sending.take, document)):
+            await sending.run()
 
 
 class _Sending:
@@ -168,7 +161,7 @@ class _Sending:
         self._made, self.pieces = create_memory_object_stream[bytes]()
         self._breakdown: Exception | None = None  # of the document's maker
         self._confirming = AcknowledgementType.PERSISTED
-        self._confirmed = Event()
+        self._confirmed = Notifier()
         self._heard_at: float | None = None  # when an acknowledgement last said that something is well
         self._is_denied = False  # the last request was
 
@@ -201,8 +194,8 @@ class _Sending:
                     log.warning("push.interrupted", stream=self._stream_name, reason=str(error))
             else:
                 return
-            doubled = self._settings.retry_first_seconds * 2 ** min(failures - 1, _MOST_DOUBLINGS)
-            await sleep(min(doubled, self._settings.retry_last_seconds))
+            settings = self._settings
+            await sleep(backoff_seconds(settings.retry_first_seconds, settings.retry_last_seconds, failures))
 
     async def _connect(self) -> None:
         if not self._unconfirmed.head and await self._stores_nothing():
@@ -229,7 +222,7 @@ class _Sending:
         with suppress(EndOfStream):
             while True:
                 while self._unconfirmed.is_full:
-                    await self._confirmed.wait()
+                    await self._confirmed.next_event.wait()
                 piece = await self.pieces.receive()
                 self._unconfirmed.add(piece)
                 yield piece
@@ -241,8 +234,7 @@ class _Sending:
             self._heard_at, self._is_denied = self._clock.monotonic(), False
         if acknowledgement.type is self._confirming and acknowledgement.fragment_timecode is not None:
             self._unconfirmed.confirm(acknowledgement.fragment_timecode)
-            self._confirmed.set()
-            self._confirmed = Event()
+            self._confirmed.notify()
         self._on_acknowledgement(acknowledgement)
 
     def _may_resume(self, error: Exception) -> bool:

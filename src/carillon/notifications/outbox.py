@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.clock import Clock
+from carillon.concurrency import Notifier
 from carillon.notifications.deliveries import Deliveries, SinkTarget, event_from
 from carillon.notifications.events import Event
 from carillon.notifications.settings import NotificationSettings
@@ -32,7 +33,7 @@ class Outbox:
         self._database = database
         self._clock = clock
         self._settings = settings or NotificationSettings()
-        self._posted = anyio.Event()
+        self._posted = Notifier()
         self.deliveries = Deliveries(database, clock, timedelta(seconds=self._settings.longest_retry_seconds))
 
     async def post(self, connection: AsyncConnection, event: Event, targets: Iterable[SinkTarget]) -> None:
@@ -64,12 +65,11 @@ class Outbox:
 
     def wake(self) -> None:
         """Wake dispatchers: something posted is committed and can leave."""
-        self._posted.set()
-        self._posted = anyio.Event()
+        self._posted.notify()
 
     def next_post(self) -> anyio.Event:
         """Return what the next `wake` sets. Take it before looking for rows, wait for it afterwards."""
-        return self._posted
+        return self._posted.next_event
 
     async def events(
         self,

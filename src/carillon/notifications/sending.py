@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final, Protocol
 
+from carillon.concurrency import backoff_seconds
 from carillon.errors import CarillonError, Transient
 from carillon.notifications.deliveries import SinkTarget
 from carillon.notifications.events import Event
@@ -14,7 +15,6 @@ Jitter = Callable[[], float]
 """Returns numbers in [0, 1), so that what failed together is not tried again together."""
 
 any_jitter: Final[Jitter] = random.SystemRandom().random
-_DOUBLINGS: Final = 30  # beyond, the longest pause is reached whatever the settings
 
 
 class SendFailed(Transient):
@@ -40,5 +40,5 @@ class Sender(Protocol):
 
 def pause(settings: NotificationSettings, failures: int, jitter: Jitter) -> timedelta:
     """Return how long to wait after so many failures in a row: doubling up to a limit, half of it left to chance."""
-    seconds = settings.first_retry_seconds * 2.0 ** min(failures - 1, _DOUBLINGS)
-    return timedelta(seconds=min(seconds, settings.longest_retry_seconds) * (0.5 + jitter() / 2))
+    seconds = backoff_seconds(settings.first_retry_seconds, settings.longest_retry_seconds, failures)
+    return timedelta(seconds=seconds * (0.5 + jitter() / 2))

@@ -9,6 +9,7 @@ from weakref import WeakSet
 
 import anyio
 
+from carillon.concurrency import Notifier
 from carillon.streams.catalog import Stream
 from carillon.streams.errors import ProducerConnected, TooManyReaders
 from carillon.streams.fragment_numbers import last_of
@@ -38,26 +39,6 @@ class WriteFuture:
         """Wait until it is set; return whether the fragment is stored."""
         await self._done.wait()
         return self.is_stored
-
-
-class Notifier:
-    """Wakes all that wait for a change; costs next to nothing while nothing does."""
-
-    def __init__(self) -> None:
-        self._event: anyio.Event | None = None
-
-    @property
-    def next_event(self) -> anyio.Event:
-        """Set by the next `notify`. Take it before looking, so that nothing can slip in between."""
-        if self._event is None:
-            self._event = anyio.Event()
-        return self._event
-
-    def notify(self) -> None:
-        """Wake them."""
-        if self._event is not None:
-            self._event.set()
-            self._event = None
 
 
 class ProducerLock:

@@ -10,10 +10,9 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from carillon.clock import Clock
-from carillon.concurrency import LARGEST_PIECE_BYTES, FairShare
+from carillon.concurrency import LARGEST_PIECE_BYTES, FairShare, beside
 from carillon.streams.acknowledgements import AckErrorCode, AckEventType, FragmentAck
 from carillon.streams.catalog import StreamCatalog
-from carillon.streams.children import beside
 from carillon.streams.errors import StreamNotFound, StreamThrottled
 from carillon.streams.fragment_numbers import RANDOM_BITS, NumberSource
 from carillon.streams.fragments import ReceivedFragment

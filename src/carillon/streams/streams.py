@@ -9,10 +9,10 @@ from typing import Final, Self
 
 from carillon.arns import AwsAccount
 from carillon.clock import Clock
+from carillon.concurrency import beside
 from carillon.storage import Database, Vault
 from carillon.streams.archive import Archive, ListPosition, StoredFragment, TimestampRange
 from carillon.streams.catalog import Stream, StreamCatalog, StreamPage
-from carillon.streams.children import beside
 from carillon.streams.errors import StreamNotFound
 from carillon.streams.replay import Replay, Replays
 from carillon.streams.retention import Retention

@@ -14,6 +14,7 @@ from typing import Final
 import anyio
 from anyio import to_thread
 
+from carillon.concurrency import Notifier
 from carillon.storage import Vault
 from carillon.streams.archive import Archive, StoredFragment, seal_context
 from carillon.streams.fragments import ReceivedFragment
@@ -39,9 +40,9 @@ class Writer:
         self._queue = WriteQueue(segments.batch_limits)
         self._appended: list[tuple[WriteBatch, Sequence[StoredFragment]]] = []
         self._unwritten_bytes = 0
-        self._woken = anyio.Event()
+        self._changed = Notifier()
         self._has_appended = anyio.Event()
-        self._written = anyio.Event()
+        self._written = Notifier()
         self._scope = anyio.CancelScope(shield=True)
         self._is_closing = False
 
@@ -52,18 +53,18 @@ class Writer:
         self._unwritten_bytes += fragment.size
         if 2 * self._unwritten_bytes >= self._settings.unwritten_bytes:
             self._queue.flush_all()
-        self._wake()
+        self._changed.notify()
         return future
 
     def flush(self, live: LiveStream) -> None:
         """Store what there is of a stream now: not much more will come."""
         self._queue.flush(live.stream.id)
-        self._wake()
+        self._changed.notify()
 
     async def room(self) -> None:
         """Wait until less than the limit is still to be stored."""
         while self._unwritten_bytes >= self._settings.unwritten_bytes:
-            await self._written.wait()
+            await self._written.next_event.wait()
 
     async def run(self) -> None:
         """Store until told to close. A stop from outside must not tear a commit: hence the shield."""
@@ -71,7 +72,7 @@ class Writer:
             async with anyio.create_task_group() as group:
                 group.start_soon(self._index_appended)
                 while not (self._is_closing and self._queue.is_empty):
-                    woken = self._woken  # before looking, so that nothing can slip in between
+                    woken = self._changed.next_event  # before looking, so that nothing can slip in between
                     taken = self._queue.take(anyio.current_time())
                     for batch in taken:
                         group.start_soon(self._append, batch)
@@ -87,7 +88,7 @@ class Writer:
         self._is_closing = True
         self._scope.deadline = anyio.current_time() + self._settings.flush_seconds
         self._queue.flush_all()
-        self._wake()
+        self._changed.notify()
 
     @asynccontextmanager
     async def paused(self, stream_id: str) -> AsyncIterator[None]:
@@ -95,10 +96,10 @@ class Writer:
         try:
             with self._queue.pausing(stream_id):
                 while self._queue.is_taken(stream_id):
-                    await self._written.wait()
+                    await self._written.next_event.wait()
                 yield
         finally:
-            self._wake()
+            self._changed.notify()
 
     async def _append(self, batch: WriteBatch) -> None:
         stream = batch.live.stream
@@ -154,10 +155,5 @@ class Writer:
         for item in batch.items:
             item.future.set_result(is_stored=is_stored)
         self._queue.task_done(batch.stream_id)
-        self._wake()
-        self._written.set()
-        self._written = anyio.Event()
-
-    def _wake(self) -> None:
-        self._woken.set()
-        self._woken = anyio.Event()
+        self._changed.notify()
+        self._written.notify()

@@ -12,6 +12,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from anyio import CapacityLimiter, fail_after, sleep, to_thread
 
 from carillon.audio import Pcm
+from carillon.concurrency import backoff_seconds
 from carillon.errors import CarillonError, Transient
 from carillon.media import ChannelDecoder, ChannelSource, Chunk, Fragment, OtherChannel
 from carillon.notifications import Event
@@ -34,6 +35,7 @@ _Result = TypeVar("_Result")
 INTERNAL_ERROR: Final = "An internal error ended the analysis."
 _TRIES: Final = 5
 _FIRST_PAUSE_SECONDS: Final = 0.05
+_LAST_PAUSE_SECONDS: Final = 1.0
 
 
 class CommitUnconfirmed(Transient):
@@ -276,5 +278,5 @@ async def _persistently(act: Callable[[], Awaitable[_Result]]) -> _Result:
         except CommitUnconfirmed:
             raise
         except Transient:
-            await sleep(_FIRST_PAUSE_SECONDS * 2**attempt)
+            await sleep(backoff_seconds(_FIRST_PAUSE_SECONDS, _LAST_PAUSE_SECONDS, attempt + 1))
     return await act()

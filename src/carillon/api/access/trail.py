@@ -20,6 +20,7 @@ from carillon.api.protocol.access_log import AccessLogRecord
 from carillon.arns import AwsAccount
 from carillon.bounds import Count, OptionalSeconds
 from carillon.clock import Clock
+from carillon.concurrency import Notifier
 from carillon.storage import Database, Timestamp, metadata
 from carillon.telemetry import get_logger
 
@@ -121,7 +122,7 @@ class AuditTrail:
         self._settings = settings
         self._waiting: list[AuditRow] = []
         self._has_rows = Event()
-        self._has_room = Event()
+        self._room = Notifier()
         self._is_closing = False
         self._strangers: dict[tuple[str, str], float] = {}
 
@@ -130,7 +131,7 @@ class AuditTrail:
         if not self._is_notable(record):
             return
         while len(self._waiting) >= self._settings.most_waiting and not self._is_closing:
-            await self._has_room.wait()
+            await self._room.next_event.wait()
         action = f"{record.family}:{record.operation}"
         self._waiting.append(
             AuditRow(
@@ -186,8 +187,7 @@ class AuditTrail:
             return
         await write_trail(self._database, batch)
         del self._waiting[: len(batch)]
-        self._has_room.set()  # For whoever waits now; who comes later waits for the next write.
-        self._has_room = Event()
+        self._room.notify()
 
     async def sweep(self) -> None:
         """Remove rows that are old enough."""
@@ -219,7 +219,7 @@ class AuditTrail:
     async def close(self) -> None:
         """Write what is left, also while being cancelled, for as long as a stop may take."""
         self._is_closing = True
-        self._has_room.set()
+        self._room.notify()
         with move_on_after(_STOP_SECONDS, shield=True):
             while self._waiting:
                 if not await self._write_if_possible():

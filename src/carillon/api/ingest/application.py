@@ -11,8 +11,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
-from anyio import Event
-
 from carillon.api.errors import AwsError, Family, shape_of
 from carillon.api.ingest.errors import DONE, code_of, reason_of
 from carillon.api.ingest.messages import MessageFormat
@@ -28,6 +26,7 @@ from carillon.api.protocol.app import Authorizer
 from carillon.api.protocol.asgi import Receive, Scope, Send
 from carillon.api.protocol.canonical import RequestHead
 from carillon.clock import Clock
+from carillon.concurrency import Notifier, unwrapped
 from carillon.errors import AlreadyExists, CarillonError
 from carillon.media.files import check_fragment_seconds
 from carillon.streams import PutMediaSession, Stream, StreamNotFound, Streams
@@ -75,7 +74,7 @@ class WebSocketIngest:
         self._tokens = tokens
         self._keys = keys
         self._visits = 0
-        self._left = Event()
+        self._left = Notifier()
         self._verifier = verifier
         self._guard = guard
         self._auditor = auditor
@@ -89,13 +88,12 @@ class WebSocketIngest:
             await self._receive(scope, receive, send)
         finally:
             self._visits -= 1
-            self._left.set()
-            self._left = Event()
+            self._left.notify()
 
     async def ended(self) -> None:
         """Wait until nobody is connected: everything that came is stored."""
         while self._visits:
-            await self._left.wait()
+            await self._left.next_event.wait()
 
     async def _receive(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send, self._settings.write_seconds)
@@ -141,7 +139,7 @@ class WebSocketIngest:
                 visit.session = session
                 await session.run()
         except Exception as error:  # one connection's failure is its own, and its sender must hear of it
-            failure = _alone(error)
+            failure = unwrapped(error)
         await self._conclude(socket, visit, failure)
 
     @asynccontextmanager
@@ -222,10 +220,3 @@ class _Visit:
 
 def _format(target: IngestTarget, scope: Scope) -> MessageFormat:
     return MediaStreams() if target.format == "twilio" else PlainPcm(scope["query_string"])
-
-
-def _alone(error: Exception) -> Exception:
-    """Return the one error in a group of one: children's errors come wrapped."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error

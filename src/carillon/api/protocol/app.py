@@ -15,6 +15,7 @@ from carillon.api.protocol.parsing import Query, parse_document, parse_query
 from carillon.api.protocol.routing import RouteMatch, Router
 from carillon.api.protocol.serialization import Response
 from carillon.api.protocol.sigv4 import SignatureClaim, SignatureVerifier
+from carillon.concurrency import unwrapped
 from carillon.errors import Transient
 from carillon.telemetry import get_logger
 
@@ -105,7 +106,7 @@ class Api:
         except ClientGone:
             pass  # Nobody is left to answer.
         except Exception as error:
-            await _fail(exchange, _alone(error))
+            await _fail(exchange, unwrapped(error))
 
     async def _serve(self, exchange: Exchange) -> None:
         exchange.check_head()
@@ -180,13 +181,6 @@ async def _fail(exchange: Exchange, error: Exception) -> None:
         log.warning("api.unavailable", request_id=exchange.request_id, operation=exchange.operation, **describe(error))
     if not exchange.started:
         await exchange.respond(exchange.error_format.render(named, exchange.request_id))
-
-
-def _alone(error: Exception) -> Exception:
-    """Return the one error in a group of one: a handler with children raises what they raise, wrapped."""
-    while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
 
 
 async def _live(receive: Receive, send: Send) -> None:

@@ -19,6 +19,7 @@ from carillon.api.protocol.operations import never
 from carillon.api.protocol.serialization import Response
 from carillon.api.protocol.sigv4 import RequestHead
 from carillon.bounds import Bytes, OptionalSeconds, Seconds
+from carillon.concurrency import beside
 from carillon.telemetry import get_logger
 
 log = get_logger()
@@ -245,18 +246,10 @@ class Exchange:
 
     async def _respond_streaming(self, status: int, headers: Headers, body: AsyncIterator[bytes]) -> None:
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        failure: Exception | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._cancel_when_gone, group.cancel_scope)
-            group.start_soon(self._cancel_when_stuck, group.cancel_scope)
-            group.start_soon(self._cancel_when_key_ends, group.cancel_scope)
-            try:
-                await self._pump(body)
-            except Exception as error:  # Out of the group first, which would wrap it.
-                failure = error
-            group.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        async with beside() as group:
+            for end in (self._cancel_when_gone, self._cancel_when_stuck, self._cancel_when_key_ends):
+                group.start_soon(end, group.cancel_scope)
+            await self._pump(body)
 
     async def _pump(self, body: AsyncIterator[bytes]) -> None:
         try:
