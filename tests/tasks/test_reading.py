@@ -1,11 +1,14 @@
 """One reading, many listeners: nobody misses a fragment, hears one twice, or holds the others up for ever."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
 import anyio
 import pytest
 from anyio import Event, create_task_group, fail_after, wait_all_tasks_blocked
+from anyio.abc import TaskGroup
 
 from carillon.clock import ManualClock, StallDetector
 from carillon.media import After, Newest, Oldest, Position, RemoteStreamNotFound
@@ -36,6 +39,16 @@ class Ear:
         self.done.set()
 
 
+@asynccontextmanager
+async def running(reading: StreamReading) -> AsyncIterator[TaskGroup]:
+    """Run a reading beside the body, and whoever the body adds to it; all of it ends with the body."""
+    with fail_after(120):
+        async with create_task_group() as group:
+            group.start_soon(reading.run)
+            yield group
+            group.cancel_scope.cancel()
+
+
 @pytest.fixture
 def reading(tape: Any, clock: ManualClock) -> StreamReading:
     return StreamReading(ARN, tape.open, clock, StallDetector(clock), queued_fragments=2)
@@ -43,15 +56,12 @@ def reading(tape: Any, clock: ManualClock) -> StreamReading:
 
 async def test_two_tasks_share_one_connection(tape: Any, reading: StreamReading, clock: ManualClock) -> None:
     first, second = Ear(), Ear()
-    with fail_after(120):
-        async with create_task_group() as group:
-            group.start_soon(reading.run)
-            group.start_soon(first.listen, reading, Newest())
-            group.start_soon(second.listen, reading, Newest())
-            await wait_all_tasks_blocked()
-            tape.record(3)
-            await wait_all_tasks_blocked()
-            group.cancel_scope.cancel()
+    async with running(reading) as group:
+        group.start_soon(first.listen, reading, Newest())
+        group.start_soon(second.listen, reading, Newest())
+        await wait_all_tasks_blocked()
+        tape.record(3)
+        await wait_all_tasks_blocked()
     assert first.heard == second.heard == ["1", "2", "3"]
     assert tape.opened == [Newest()]
 
@@ -60,18 +70,15 @@ async def test_a_task_that_joins_late_starts_with_the_newest_fragment(
     tape: Any, reading: StreamReading, clock: ManualClock
 ) -> None:
     first, late = Ear(), Ear()
-    with fail_after(120):
-        async with create_task_group() as group:
-            group.start_soon(reading.run)
-            group.start_soon(first.listen, reading, Newest())
-            await wait_all_tasks_blocked()
-            tape.record(2)
-            await wait_all_tasks_blocked()
-            group.start_soon(late.listen, reading, Newest())
-            await wait_all_tasks_blocked()
-            tape.record(1)
-            await wait_all_tasks_blocked()
-            group.cancel_scope.cancel()
+    async with running(reading) as group:
+        group.start_soon(first.listen, reading, Newest())
+        await wait_all_tasks_blocked()
+        tape.record(2)
+        await wait_all_tasks_blocked()
+        group.start_soon(late.listen, reading, Newest())
+        await wait_all_tasks_blocked()
+        tape.record(1)
+        await wait_all_tasks_blocked()
     assert first.heard == ["1", "2", "3"]
     assert late.heard == ["2", "3"]
 
@@ -82,16 +89,13 @@ async def test_the_reading_goes_back_for_a_task_that_resumes(
 ) -> None:
     live, resumed = Ear(), Ear()
     tape.record(10)
-    with fail_after(120):
-        async with create_task_group() as group:
-            group.start_soon(reading.run)
-            group.start_soon(live.listen, reading, Newest())
-            await wait_all_tasks_blocked()
-            group.start_soon(resumed.listen, reading, back)
-            await wait_all_tasks_blocked()
-            tape.record(1)
-            await wait_all_tasks_blocked()
-            group.cancel_scope.cancel()
+    async with running(reading) as group:
+        group.start_soon(live.listen, reading, Newest())
+        await wait_all_tasks_blocked()
+        group.start_soon(resumed.listen, reading, back)
+        await wait_all_tasks_blocked()
+        tape.record(1)
+        await wait_all_tasks_blocked()
     assert resumed.heard == [str(number) for number in range(2, 12)]
     # The worker of a live task skips, by number, what comes again; nothing that is older than its start reaches it.
     assert live.heard[0] == "10"
@@ -104,22 +108,19 @@ async def test_the_slowest_task_holds_the_reading_back_instead_of_piling_up(
 ) -> None:
     slow = Ear()
     slow.go_on = Event()
-    with fail_after(120):
-        async with create_task_group() as group:
-            group.start_soon(reading.run)
-            group.start_soon(slow.listen, reading, Newest())
-            await wait_all_tasks_blocked()
-            tape.record(50)
-            await wait_all_tasks_blocked()
-            assert slow.heard == ["1"]
-            clock.advance(timedelta(seconds=60))
-            assert reading.quiet_seconds == 0  # fragments wait: the stream is not silent, the task is slow
-            slow.go_on.set()
-            await wait_all_tasks_blocked()
-            assert slow.heard == [str(number) for number in range(1, 51)]
-            clock.advance(timedelta(seconds=7))
-            assert reading.quiet_seconds == 7
-            group.cancel_scope.cancel()
+    async with running(reading) as group:
+        group.start_soon(slow.listen, reading, Newest())
+        await wait_all_tasks_blocked()
+        tape.record(50)
+        await wait_all_tasks_blocked()
+        assert slow.heard == ["1"]
+        clock.advance(timedelta(seconds=60))
+        assert reading.quiet_seconds == 0  # fragments wait: the stream is not silent, the task is slow
+        slow.go_on.set()
+        await wait_all_tasks_blocked()
+        assert slow.heard == [str(number) for number in range(1, 51)]
+        clock.advance(timedelta(seconds=7))
+        assert reading.quiet_seconds == 7
 
 
 async def test_closing_lets_tasks_finish_what_was_received(
@@ -127,18 +128,15 @@ async def test_closing_lets_tasks_finish_what_was_received(
 ) -> None:
     ear = Ear()
     ear.go_on = Event()
-    with fail_after(120):
-        async with create_task_group() as group:
-            group.start_soon(reading.run)
-            group.start_soon(ear.listen, reading, Newest())
-            await wait_all_tasks_blocked()
-            tape.record(3)
-            await wait_all_tasks_blocked()
-            assert ear.listener is not None
-            ear.listener.close()
-            ear.go_on.set()
-            await ear.done.wait()
-            group.cancel_scope.cancel()
+    async with running(reading) as group:
+        group.start_soon(ear.listen, reading, Newest())
+        await wait_all_tasks_blocked()
+        tape.record(3)
+        await wait_all_tasks_blocked()
+        assert ear.listener is not None
+        ear.listener.close()
+        ear.go_on.set()
+        await ear.done.wait()
     assert ear.heard == ["1", "2", "3"]
 
 
@@ -146,14 +144,11 @@ async def test_a_stream_that_cannot_be_read_ends_its_tasks_and_says_why(
     tape: Any, reading: StreamReading, clock: ManualClock
 ) -> None:
     ear = Ear()
-    with fail_after(120):
-        async with create_task_group() as group:
-            group.start_soon(reading.run)
-            group.start_soon(ear.listen, reading, Newest())
-            await wait_all_tasks_blocked()
-            tape.fail(RemoteStreamNotFound(ARN))
-            await ear.done.wait()
-            group.cancel_scope.cancel()
+    async with running(reading) as group:
+        group.start_soon(ear.listen, reading, Newest())
+        await wait_all_tasks_blocked()
+        tape.fail(RemoteStreamNotFound(ARN))
+        await ear.done.wait()
     assert ear.listener is not None
     assert isinstance(ear.listener.failure, RemoteStreamNotFound)
     assert reading.is_read  # a stream that cannot be read counts as silent
@@ -165,18 +160,15 @@ async def test_a_task_that_joins_begins_where_it_was_asked_for_and_costs_no_conn
     tape: Any, reading: StreamReading
 ) -> None:
     first, joined = Ear(), Ear()
-    with fail_after(120):
-        async with create_task_group() as group:
-            group.start_soon(reading.run)
-            group.start_soon(first.listen, reading, Oldest())
-            await wait_all_tasks_blocked()
-            tape.record(3)
-            await wait_all_tasks_blocked()
-            group.start_soon(joined.listen, reading, After(await tape.newest_position(ARN)))
-            await wait_all_tasks_blocked()
-            tape.record(2)
-            await wait_all_tasks_blocked()
-            group.cancel_scope.cancel()
+    async with running(reading) as group:
+        group.start_soon(first.listen, reading, Oldest())
+        await wait_all_tasks_blocked()
+        tape.record(3)
+        await wait_all_tasks_blocked()
+        group.start_soon(joined.listen, reading, After(await tape.newest_position(ARN)))
+        await wait_all_tasks_blocked()
+        tape.record(2)
+        await wait_all_tasks_blocked()
     assert first.heard == ["1", "2", "3", "4", "5"]
     assert joined.heard == ["4", "5"]
     assert len(tape.opened) == 1
@@ -187,18 +179,15 @@ async def test_a_task_that_joins_a_reading_that_lags_makes_nobody_miss_anything(
 ) -> None:
     slow, joined = Ear(), Ear()
     slow.go_on = Event()
-    with fail_after(120):
-        async with create_task_group() as group:
-            group.start_soon(reading.run)
-            group.start_soon(slow.listen, reading, Oldest())
-            await wait_all_tasks_blocked()
-            tape.record(20)
-            await wait_all_tasks_blocked()
-            group.start_soon(joined.listen, reading, After("18"))
-            await wait_all_tasks_blocked()
-            slow.go_on.set()
-            await wait_all_tasks_blocked()
-            group.cancel_scope.cancel()
+    async with running(reading) as group:
+        group.start_soon(slow.listen, reading, Oldest())
+        await wait_all_tasks_blocked()
+        tape.record(20)
+        await wait_all_tasks_blocked()
+        group.start_soon(joined.listen, reading, After("18"))
+        await wait_all_tasks_blocked()
+        slow.go_on.set()
+        await wait_all_tasks_blocked()
     assert slow.heard == [str(number) for number in range(1, 21)]
     assert joined.heard == ["19", "20"]
 
@@ -269,34 +258,28 @@ async def test_a_process_that_was_frozen_calls_nothing_silent_before_it_has_list
 async def test_a_stream_whose_endpoint_cannot_be_reached_is_not_silent(
     tape: Any, reading: StreamReading, clock: ManualClock
 ) -> None:
-    with fail_after(120):
-        async with create_task_group() as group:
-            group.start_soon(reading.run)
-            group.start_soon(Ear().listen, reading, Newest())
-            await wait_all_tasks_blocked()
-            tape.is_unreachable = True
-            clock.advance(timedelta(seconds=100))
-            assert reading.quiet_seconds == 0
-            tape.is_unreachable = False
-            clock.advance(timedelta(seconds=4))
-            assert reading.quiet_seconds == 4
-            group.cancel_scope.cancel()
+    async with running(reading) as group:
+        group.start_soon(Ear().listen, reading, Newest())
+        await wait_all_tasks_blocked()
+        tape.is_unreachable = True
+        clock.advance(timedelta(seconds=100))
+        assert reading.quiet_seconds == 0
+        tape.is_unreachable = False
+        clock.advance(timedelta(seconds=4))
+        assert reading.quiet_seconds == 4
 
 
 async def test_a_number_to_come_is_waited_for(tape: Any, reading: StreamReading, clock: ManualClock) -> None:
     live, numbered = Ear(), Ear()
-    with fail_after(120):
-        async with create_task_group() as group:
-            group.start_soon(reading.run)
-            group.start_soon(live.listen, reading, Newest())
-            await wait_all_tasks_blocked()
-            tape.record(3)
-            await wait_all_tasks_blocked()
-            group.start_soon(numbered.listen, reading, After("5"))
-            await wait_all_tasks_blocked()
-            tape.record(4)
-            await wait_all_tasks_blocked()
-            group.cancel_scope.cancel()
+    async with running(reading) as group:
+        group.start_soon(live.listen, reading, Newest())
+        await wait_all_tasks_blocked()
+        tape.record(3)
+        await wait_all_tasks_blocked()
+        group.start_soon(numbered.listen, reading, After("5"))
+        await wait_all_tasks_blocked()
+        tape.record(4)
+        await wait_all_tasks_blocked()
     assert live.heard == ["1", "2", "3", "4", "5", "6", "7"]
     assert numbered.heard == ["6", "7"]
 
@@ -306,19 +289,16 @@ async def test_who_joins_while_a_fragment_is_delivered_is_given_it_too(
 ) -> None:
     slow, joined = Ear(), Ear()
     slow.go_on = Event()
-    with fail_after(120):
-        async with create_task_group() as group:
-            group.start_soon(reading.run)
-            group.start_soon(slow.listen, reading, Newest())
-            await wait_all_tasks_blocked()
-            tape.record(4)  # one heard, two in the queue, one waits for room
-            await wait_all_tasks_blocked()
-            group.start_soon(joined.listen, reading, Newest())
-            await wait_all_tasks_blocked()
-            slow.go_on.set()
-            tape.record(2)
-            await wait_all_tasks_blocked()
-            group.cancel_scope.cancel()
+    async with running(reading) as group:
+        group.start_soon(slow.listen, reading, Newest())
+        await wait_all_tasks_blocked()
+        tape.record(4)  # one heard, two in the queue, one waits for room
+        await wait_all_tasks_blocked()
+        group.start_soon(joined.listen, reading, Newest())
+        await wait_all_tasks_blocked()
+        slow.go_on.set()
+        tape.record(2)
+        await wait_all_tasks_blocked()
     assert joined.heard == ["4", "5", "6"]
     assert slow.heard == ["1", "2", "3", "4", "5", "6"]
 
@@ -329,12 +309,9 @@ async def test_who_resumes_is_not_given_again_what_it_had(
     resumed = Ear()
     tape.record(10)
     had = LastFragment(6, clock.now() + timedelta(seconds=6))
-    with fail_after(120):
-        async with create_task_group() as group:
-            group.start_soon(reading.run)
-            group.start_soon(resumed.listen, reading, After("1"), had)
-            await wait_all_tasks_blocked()
-            group.cancel_scope.cancel()
+    async with running(reading) as group:
+        group.start_soon(resumed.listen, reading, After("1"), had)
+        await wait_all_tasks_blocked()
     assert resumed.heard == ["7", "8", "9", "10"]
     assert tape.opened == [After("6", had.server_at)]
 
@@ -343,36 +320,30 @@ async def test_a_stream_that_could_not_be_read_is_tried_again_for_the_next_task(
     tape: Any, reading: StreamReading, clock: ManualClock
 ) -> None:
     refused, heard = Ear(), Ear()
-    with fail_after(120):
-        async with create_task_group() as group:
-            group.start_soon(reading.run)
-            tape.fail(RemoteStreamNotFound(ARN))
-            group.start_soon(refused.listen, reading, Newest())
-            await refused.done.wait()
-            reading.watch()
-            await wait_all_tasks_blocked()
-            assert len(tape.opened) == 1  # watching alone does not ask again and again
-            tape.failure = None
-            group.start_soon(heard.listen, reading, Newest())
-            await wait_all_tasks_blocked()
-            tape.record(1)
-            await wait_all_tasks_blocked()
-            group.cancel_scope.cancel()
+    async with running(reading) as group:
+        tape.fail(RemoteStreamNotFound(ARN))
+        group.start_soon(refused.listen, reading, Newest())
+        await refused.done.wait()
+        reading.watch()
+        await wait_all_tasks_blocked()
+        assert len(tape.opened) == 1  # watching alone does not ask again and again
+        tape.failure = None
+        group.start_soon(heard.listen, reading, Newest())
+        await wait_all_tasks_blocked()
+        tape.record(1)
+        await wait_all_tasks_blocked()
     assert heard.heard == ["1"]
 
 
 async def test_nobody_stays_behind_when_tasks_end(tape: Any, reading: StreamReading, clock: ManualClock) -> None:
-    with fail_after(120):
-        async with create_task_group() as group:
-            group.start_soon(reading.run)
-            for _ in range(3):
-                async with reading.subscribed(Newest()):
-                    await wait_all_tasks_blocked()
-                    tape.record(10)
-                    await wait_all_tasks_blocked()
-            assert reading._subscriptions == []
-            tape.record(10)
-            await wait_all_tasks_blocked()
-            assert reading.quiet_seconds == 0
-            group.cancel_scope.cancel()
+    async with running(reading):
+        for _ in range(3):
+            async with reading.subscribed(Newest()):
+                await wait_all_tasks_blocked()
+                tape.record(10)
+                await wait_all_tasks_blocked()
+        assert reading._subscriptions == []
+        tape.record(10)
+        await wait_all_tasks_blocked()
+        assert reading.quiet_seconds == 0
     assert tape.open_now == 0
