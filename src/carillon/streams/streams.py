@@ -11,18 +11,18 @@ from carillon.arns import AwsAccount
 from carillon.clock import Clock
 from carillon.concurrency import beside
 from carillon.storage import Database, Vault
-from carillon.streams.archive import Archive, ListPosition, StoredFragment, TimestampRange
-from carillon.streams.catalog import Stream, StreamCatalog, StreamPage
+from carillon.streams.catalog.catalog import Stream, StreamCatalog, StreamPage
 from carillon.streams.errors import StreamNotFound
-from carillon.streams.replay import Replay, Replays
-from carillon.streams.retention import Retention
-from carillon.streams.segments import choose
-from carillon.streams.session import PutMediaSession, open_session, random_bits
+from carillon.streams.ingest.session import PutMediaSession, open_session, random_bits
+from carillon.streams.live.starts import StartSelector, before_current_speech
+from carillon.streams.live.store import Store
+from carillon.streams.live.tail import Tail
 from carillon.streams.settings import StreamSettings
-from carillon.streams.starts import StartSelector, before_current_speech
-from carillon.streams.store import Store
-from carillon.streams.tail import Tail
-from carillon.streams.writer import Writer
+from carillon.streams.stored.archive import Archive, ListPosition, StoredFragment, TimestampRange
+from carillon.streams.stored.replay import Replay, Replays
+from carillon.streams.stored.retention import Retention
+from carillon.streams.stored.segments import choose
+from carillon.streams.stored.writer import Writer
 from carillon.telemetry import get_logger
 
 _log: Final = get_logger()

@@ -8,15 +8,15 @@ from typing import Final
 import anyio
 
 from carillon.clock import Clock
-from carillon.streams.archive import Archive, StoredFragment
-from carillon.streams.catalog import Stream
+from carillon.streams.catalog.catalog import Stream
 from carillon.streams.errors import FragmentUnreadable
 from carillon.streams.fragment_numbers import BEFORE_ALL, just_before
 from carillon.streams.fragments import ReceivedFragment
-from carillon.streams.live import LiveStream, WriteFuture
-from carillon.streams.retention import Retention
+from carillon.streams.live.live_stream import LiveStream, WriteFuture
 from carillon.streams.settings import StreamSettings
-from carillon.streams.writer import Writer
+from carillon.streams.stored.archive import Archive, StoredFragment
+from carillon.streams.stored.retention import Retention
+from carillon.streams.stored.writer import Writer
 from carillon.telemetry import get_logger
 
 _log: Final = get_logger()

@@ -31,11 +31,11 @@ from carillon.matroska import (
     TagsRead,
     TracksRead,
 )
-from carillon.streams import producer_tags
-from carillon.streams.acknowledgements import AckErrorCode, AckEventType, FragmentAck
 from carillon.streams.fragment_numbers import NumberSource
 from carillon.streams.fragments import ArrivingFragment, ReceivedFragment
-from carillon.streams.frames import FrameTimes, pace
+from carillon.streams.ingest import producer_tags
+from carillon.streams.ingest.acknowledgements import AckErrorCode, AckEventType, FragmentAck
+from carillon.streams.ingest.frames import FrameTimes, pace
 from carillon.streams.settings import StreamSettings
 
 MIN_FRAGMENT_BYTES: Final = 8

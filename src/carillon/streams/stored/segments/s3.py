@@ -22,8 +22,8 @@ from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalE
 from botocore.parsers import ResponseParserError
 
 from carillon import __version__
-from carillon.streams.segments.protocol import AppendResult, BatchLimits, Segment, StorageFailed
 from carillon.streams.settings import StreamSettings
+from carillon.streams.stored.segments.protocol import AppendResult, BatchLimits, Segment, StorageFailed
 from carillon.telemetry import get_logger
 
 _log: Final = get_logger()

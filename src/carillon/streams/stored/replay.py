@@ -5,8 +5,7 @@ from typing import Final
 from weakref import WeakSet
 
 from carillon.matroska import tags_element
-from carillon.streams.archive import Archive, StoredFragment
-from carillon.streams.catalog import Stream
+from carillon.streams.catalog.catalog import Stream
 from carillon.streams.errors import FragmentUnreadable, TooManyReplays
 from carillon.streams.fragment_numbers import FragmentNumber
 from carillon.streams.fragments import (
@@ -18,6 +17,7 @@ from carillon.streams.fragments import (
     seconds_text,
     tags_document,
 )
+from carillon.streams.stored.archive import Archive, StoredFragment
 
 # Source: Kinesis Video Streams Developer Guide, "GetMediaForFragmentList". AWS: GetMedia has other names for the same.
 _SERVER_TIME_TAG: Final = "AWS_KINESISVIDEO_SERVER_SIDE_TIMESTAMP"

@@ -21,8 +21,8 @@ from carillon.streams import (
     Streams,
     StreamSettings,
 )
-from carillon.streams.segments import BucketUnusable, Segment, SegmentObjects
-from carillon.streams.segments import s3 as module
+from carillon.streams.stored.segments import BucketUnusable, Segment, SegmentObjects
+from carillon.streams.stored.segments import s3 as module
 
 pytestmark = pytest.mark.anyio
 Make = Callable[[StreamSettings], Streams]

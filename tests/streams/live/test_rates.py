@@ -1,4 +1,4 @@
-from carillon.streams.rates import RateLimiter
+from carillon.streams.live.rates import RateLimiter
 
 
 def test_without_a_limit_nobody_waits_and_nobody_is_refused() -> None:

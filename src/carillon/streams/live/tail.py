@@ -16,13 +16,13 @@ from typing import Final
 import anyio
 
 from carillon.clock import Clock
-from carillon.streams import starts
 from carillon.streams.errors import FragmentUnreadable, StreamThrottled
 from carillon.streams.fragments import ArrivingFragment, ReceivedFragment, document, error_document, opening, rest
-from carillon.streams.live import LiveStream
-from carillon.streams.rates import RateLimiter
+from carillon.streams.live import starts
+from carillon.streams.live.live_stream import LiveStream
+from carillon.streams.live.rates import RateLimiter
+from carillon.streams.live.store import Cursor, Store
 from carillon.streams.settings import StreamSettings
-from carillon.streams.store import Cursor, Store
 
 # Source: Kinesis Video Streams Developer Guide, "GetMedia", the errors that come as tags.
 _NOT_FOUND: Final = (4000, "Requested fragment is not found")

@@ -25,7 +25,7 @@ from carillon.streams import (
     StreamSettings,
     tables,
 )
-from carillon.streams.segments import Segment
+from carillon.streams.stored.segments import Segment
 
 pytestmark = pytest.mark.anyio
 Make = Callable[[StreamSettings], Streams]

@@ -17,9 +17,9 @@ from typing import Final, Self
 from anyio import CapacityLimiter, Lock, move_on_after, to_thread
 
 from carillon.clock import Clock
-from carillon.streams.segments.journal import Entry, Journal, make_folder
-from carillon.streams.segments.protocol import AppendResult, BatchLimits, Segment, StorageFailed
 from carillon.streams.settings import StreamSettings
+from carillon.streams.stored.segments.journal import Entry, Journal, make_folder
+from carillon.streams.stored.segments.protocol import AppendResult, BatchLimits, Segment, StorageFailed
 
 _SMALLEST_PART: Final = 8
 """Of what may be stored, one file is at most such a part: only whole files can be deleted."""

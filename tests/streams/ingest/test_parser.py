@@ -12,7 +12,7 @@ from carillon.matroska import AUDIO, UNKNOWN_SIZE_SEGMENT, Block, Demuxer, Muxer
 from carillon.streams import AckErrorCode, AckEventType, FragmentAck, StreamSettings
 from carillon.streams.fragment_numbers import NumberSource
 from carillon.streams.fragments import ReceivedFragment
-from carillon.streams.parser import IngestEvent, PutMediaParser
+from carillon.streams.ingest.parser import IngestEvent, PutMediaParser
 
 NOW = ManualClock().now()
 VOID = bytes.fromhex("EC 83 000000")

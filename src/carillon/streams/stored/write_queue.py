@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from carillon.streams.fragments import ReceivedFragment
-from carillon.streams.live import LiveStream, WriteFuture
-from carillon.streams.segments import BatchLimits
+from carillon.streams.live.live_stream import LiveStream, WriteFuture
+from carillon.streams.stored.segments import BatchLimits
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,10 @@ from carillon.clock import Clock
 from carillon.storage import Database
 from carillon.storage.sqlite import LONG
 from carillon.streams import tables
-from carillon.streams.catalog import Stream
-from carillon.streams.segments import Segment, Segments, StorageFailed
+from carillon.streams.catalog.catalog import Stream
 from carillon.streams.settings import StreamSettings
-from carillon.streams.writer import Writer
+from carillon.streams.stored.segments import Segment, Segments, StorageFailed
+from carillon.streams.stored.writer import Writer
 from carillon.telemetry import get_logger
 
 _log: Final = get_logger()

@@ -27,7 +27,7 @@ from carillon.streams import (
 )
 from carillon.streams.fragment_numbers import NumberSource
 from carillon.streams.fragments import ArrivingFragment, ReceivedFragment
-from carillon.streams.parser import PutMediaParser
+from carillon.streams.ingest.parser import PutMediaParser
 
 pytestmark = pytest.mark.anyio
 Make = Callable[[StreamSettings], Streams]

@@ -6,8 +6,8 @@ from typing import Final, TypeAlias
 
 from carillon.clock import Clock, from_millis
 from carillon.streams.fragment_numbers import BEFORE_ALL, FragmentNumber, just_before
-from carillon.streams.live import LiveStream
-from carillon.streams.store import Cursor, Store
+from carillon.streams.live.live_stream import LiveStream
+from carillon.streams.live.store import Cursor, Store
 
 _CLOCK_SLACK: Final = timedelta(days=1)
 """By how much clocks may have been set back or forth since a fragment number was made."""

@@ -16,12 +16,12 @@ from anyio import to_thread
 
 from carillon.concurrency import Notifier
 from carillon.storage import Vault
-from carillon.streams.archive import Archive, StoredFragment, seal_context
 from carillon.streams.fragments import ReceivedFragment
-from carillon.streams.live import LiveStream, WriteFuture
-from carillon.streams.segments import Segments
+from carillon.streams.live.live_stream import LiveStream, WriteFuture
 from carillon.streams.settings import StreamSettings
-from carillon.streams.write_queue import QueuedFragment, WriteBatch, WriteQueue
+from carillon.streams.stored.archive import Archive, StoredFragment, seal_context
+from carillon.streams.stored.segments import Segments
+from carillon.streams.stored.write_queue import QueuedFragment, WriteBatch, WriteQueue
 from carillon.telemetry import get_logger
 
 _log: Final = get_logger()

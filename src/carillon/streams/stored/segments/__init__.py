@@ -6,10 +6,10 @@ Fragments come here sealed and leave sealed; nothing in here can open one. `choo
 from pathlib import Path
 
 from carillon.clock import Clock
-from carillon.streams.segments.files import SegmentFiles
-from carillon.streams.segments.protocol import AppendResult, BatchLimits, Segment, Segments, StorageFailed
-from carillon.streams.segments.s3 import BucketUnusable, SegmentObjects
 from carillon.streams.settings import StreamSettings
+from carillon.streams.stored.segments.files import SegmentFiles
+from carillon.streams.stored.segments.protocol import AppendResult, BatchLimits, Segment, Segments, StorageFailed
+from carillon.streams.stored.segments.s3 import BucketUnusable, SegmentObjects
 
 __all__ = [
     "AppendResult",

@@ -2,9 +2,9 @@ import math
 from types import SimpleNamespace
 from typing import Any, cast
 
-from carillon.streams.live import LiveStream, WriteFuture
-from carillon.streams.segments import BatchLimits
-from carillon.streams.write_queue import QueuedFragment, WriteBatch, WriteQueue
+from carillon.streams.live.live_stream import LiveStream, WriteFuture
+from carillon.streams.stored.segments import BatchLimits
+from carillon.streams.stored.write_queue import QueuedFragment, WriteBatch, WriteQueue
 
 
 def live(stream_id: str) -> LiveStream:

@@ -12,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.storage import Database, SealBroken, Vault
 from carillon.streams import tables
-from carillon.streams.catalog import Stream
+from carillon.streams.catalog.catalog import Stream
 from carillon.streams.errors import FragmentUnreadable, StreamNotFound
 from carillon.streams.fragments import ReceivedFragment
-from carillon.streams.live import LiveStream, NewestFragment
-from carillon.streams.segments import Segment, Segments, StorageFailed
+from carillon.streams.live.live_stream import LiveStream, NewestFragment
+from carillon.streams.stored.segments import Segment, Segments, StorageFailed
 
 _row: Final = tables.fragments.c
 _LOOK_AHEAD: Final = 1_000

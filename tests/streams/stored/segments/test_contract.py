@@ -9,7 +9,7 @@ import pytest
 
 from carillon.clock import ManualClock
 from carillon.streams import StorageFailed, StreamSettings
-from carillon.streams.segments import Segment, Segments, choose
+from carillon.streams.stored.segments import Segment, Segments, choose
 
 pytestmark = pytest.mark.anyio
 Open = Callable[[], Segments]

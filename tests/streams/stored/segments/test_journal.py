@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from carillon.storage.permissions import exposed
-from carillon.streams.segments import journal as module
-from carillon.streams.segments.journal import Entry, Journal
+from carillon.streams.stored.segments import journal as module
+from carillon.streams.stored.segments.journal import Entry, Journal
 
 Make = Callable[[Path], Journal]
 

@@ -11,16 +11,16 @@ from anyio.streams.memory import MemoryObjectReceiveStream
 
 from carillon.clock import Clock
 from carillon.concurrency import LARGEST_PIECE_BYTES, FairShare, beside
-from carillon.streams.acknowledgements import AckErrorCode, AckEventType, FragmentAck
-from carillon.streams.catalog import StreamCatalog
+from carillon.streams.catalog.catalog import StreamCatalog
 from carillon.streams.errors import StreamNotFound, StreamThrottled
 from carillon.streams.fragment_numbers import RANDOM_BITS, NumberSource
 from carillon.streams.fragments import ReceivedFragment
-from carillon.streams.live import LiveStream, ProducerLock, WriteFuture
-from carillon.streams.parser import MIN_FRAGMENT_BYTES, IngestEvent, PutMediaParser
-from carillon.streams.rates import RateLimiter
+from carillon.streams.ingest.acknowledgements import AckErrorCode, AckEventType, FragmentAck
+from carillon.streams.ingest.parser import MIN_FRAGMENT_BYTES, IngestEvent, PutMediaParser
+from carillon.streams.live.live_stream import LiveStream, ProducerLock, WriteFuture
+from carillon.streams.live.rates import RateLimiter
+from carillon.streams.live.store import Store
 from carillon.streams.settings import StreamSettings
-from carillon.streams.store import Store
 from carillon.telemetry import get_logger
 
 _log: Final = get_logger()
