@@ -46,6 +46,15 @@ ROWS: tuple[frozenset[str], ...] = (
 )
 """Top to bottom. A room imports itself and rooms of lower rows."""
 
+STREAMS_ROWS: tuple[frozenset[str], ...] = (
+    frozenset({"streams"}),
+    frozenset({"ingest"}),
+    frozenset({"live"}),
+    frozenset({"stored"}),
+    frozenset({"catalog"}),
+)
+"""Within `streams`, likewise; below all of them are the modules that lie beside these folders."""
+
 GUESTS: Mapping[str, frozenset[str]] = {
     "onnxruntime": frozenset({"inference"}),
     "scipy": frozenset({"training"}),
@@ -124,6 +133,21 @@ def test_imports_point_down_the_rows_and_guests_stay_in_their_rooms() -> None:
         for name, path in modules()
         for violation in violations(path.read_text(encoding="utf-8"), name, is_package=path.name == "__init__.py")
     ]
+    assert found == []
+
+
+def test_within_streams_imports_point_down_too() -> None:
+    row_of = {part: number for number, row in enumerate(STREAMS_ROWS) for part in row}
+    prefix = "carillon.streams."
+    found = []
+    for name, path in modules():
+        if not name.startswith(prefix):
+            continue
+        part = name.split(".")[2]
+        for line, other in imported(path.read_text(encoding="utf-8"), name, is_package=path.name == "__init__.py"):
+            to = other.removeprefix(prefix).split(".")[0]
+            if other.startswith(prefix) and to != part and row_of.get(part, 98) >= row_of.get(to, 99):
+                found.append(f"{name}:{line} imports {other}")
     assert found == []
 
 

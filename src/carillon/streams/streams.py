@@ -21,6 +21,7 @@ from carillon.streams.settings import StreamSettings
 from carillon.streams.stored.archive import Archive, ListPosition, StoredFragment, TimestampRange
 from carillon.streams.stored.replay import Replay, Replays
 from carillon.streams.stored.retention import Retention
+from carillon.streams.stored.sealing import FragmentSealing
 from carillon.streams.stored.segments import choose
 from carillon.streams.stored.writer import Writer
 from carillon.telemetry import get_logger
@@ -57,9 +58,10 @@ class Streams:
         owner = vault.derive("streams storage").hex()[:16]
         self._segments = choose(self.settings, directory, owner, account.region, clock)
         self._catalog = StreamCatalog(database, vault, account, clock, self.settings.max_stream_tags)
-        self._archive = Archive(database, vault, self._segments)
+        sealing = FragmentSealing(vault)
+        self._archive = Archive(database, sealing, self._segments)
         self._replays = Replays(self._archive, self.settings.max_replays)
-        self._writer = Writer(self._archive, self._segments, vault, self.settings)
+        self._writer = Writer(self._archive, sealing, self._segments, self.settings)
         self._retention = Retention(database, self._segments, self._writer, clock, self.settings)
         self._store = Store(self._archive, self._writer, self._retention, clock, self.settings)
         self._exits = AsyncExitStack()

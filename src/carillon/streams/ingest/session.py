@@ -17,10 +17,11 @@ from carillon.streams.fragment_numbers import RANDOM_BITS, NumberSource
 from carillon.streams.fragments import ReceivedFragment
 from carillon.streams.ingest.acknowledgements import AckErrorCode, AckEventType, FragmentAck
 from carillon.streams.ingest.parser import MIN_FRAGMENT_BYTES, IngestEvent, PutMediaParser
-from carillon.streams.live.live_stream import LiveStream, ProducerLock, WriteFuture
+from carillon.streams.live.live_stream import LiveStream, ProducerLock
 from carillon.streams.live.rates import RateLimiter
 from carillon.streams.live.store import Store
 from carillon.streams.settings import StreamSettings
+from carillon.streams.stored.write_queue import WriteFuture
 from carillon.telemetry import get_logger
 
 _log: Final = get_logger()

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 from weakref import WeakSet
 
 import anyio
@@ -16,29 +17,8 @@ from carillon.streams.fragment_numbers import last_of
 from carillon.streams.fragments import ArrivingFragment, ReceivedFragment
 from carillon.streams.live.rates import StreamRateLimiters
 from carillon.streams.settings import StreamSettings
-
-
-class WriteFuture:
-    """Whether a fragment is stored: pending until the writer knows."""
-
-    def __init__(self) -> None:
-        self._done = anyio.Event()
-        self.is_stored = False
-
-    @property
-    def is_pending(self) -> bool:
-        """Whether the fragment is still to be written."""
-        return not self._done.is_set()
-
-    def set_result(self, *, is_stored: bool) -> None:
-        """Set whether the fragment is stored, and wake those who wait for it."""
-        self.is_stored = is_stored
-        self._done.set()
-
-    async def result(self) -> bool:
-        """Wait until it is set; return whether the fragment is stored."""
-        await self._done.wait()
-        return self.is_stored
+from carillon.streams.stored.archive import StoredFragment
+from carillon.streams.stored.write_queue import WriteFuture
 
 
 class ProducerLock:
@@ -78,6 +58,11 @@ class NewestFragment:
     """Seconds of it that were not yet spoken when it was here, if it was sent faster than that."""
     completed_at: float | None = None
     """The monotonic time when it was complete; None if an earlier process received it."""
+
+    @classmethod
+    def of(cls, stored: StoredFragment) -> Self:
+        """Return what the index says of it."""
+        return cls(stored.number, stored.server_at, stored.received_at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,11 @@ from carillon.streams.catalog.catalog import Stream
 from carillon.streams.errors import FragmentUnreadable
 from carillon.streams.fragment_numbers import BEFORE_ALL, just_before
 from carillon.streams.fragments import ReceivedFragment
-from carillon.streams.live.live_stream import LiveStream, WriteFuture
+from carillon.streams.live.live_stream import LiveStream, NewestFragment
 from carillon.streams.settings import StreamSettings
 from carillon.streams.stored.archive import Archive, StoredFragment
 from carillon.streams.stored.retention import Retention
+from carillon.streams.stored.write_queue import WriteFuture
 from carillon.streams.stored.writer import Writer
 from carillon.telemetry import get_logger
 
@@ -60,9 +61,10 @@ class Store:
             StreamNotFound: the stream was deleted.
         """
         if stream.id not in self._live:
-            found = await self._archive.look_up(stream)
-            found.is_closing = self._is_closing
-            self._live.setdefault(stream.id, found)
+            reserved_sequence, stored = await self._archive.newest(stream)
+            live = LiveStream(stream, reserved_sequence, NewestFragment.of(stored) if stored else None)
+            live.is_closing = self._is_closing
+            self._live.setdefault(stream.id, live)
         return self._live[stream.id]
 
     async def add(self, live: LiveStream, fragment: ReceivedFragment) -> WriteFuture | None:
@@ -72,7 +74,7 @@ class Store:
         """
         if live.is_deleted:
             return None
-        future = self._writer.put(live, fragment) if live.stream.retention_hours else None
+        future = self._writer.put(live.stream, fragment) if live.stream.retention_hours else None
         before = live.cached_bytes
         now = self._clock.monotonic()
         live.append(fragment, future, now)
@@ -91,7 +93,7 @@ class Store:
 
     def flush(self, live: LiveStream) -> None:
         """Make what was added durable soon: its producer is done."""
-        self._writer.flush(live)
+        self._writer.flush(live.stream)
 
     async def next(self, live: LiveStream, cursor: Cursor) -> ReceivedFragment | None:
         """Return the first fragment behind the cursor and move it there; None if there is none yet.
@@ -158,6 +160,7 @@ class Store:
         if live:
             self._cached_bytes -= live.cached_bytes
             live.delete()
+        self._writer.remove(stream)
         await self._retention.purge(stream)
 
     async def sweep(self) -> None:

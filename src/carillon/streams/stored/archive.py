@@ -7,23 +7,18 @@ from enum import Enum
 from typing import Any, Final, Self
 
 import sqlalchemy as sa
-from anyio import to_thread
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.storage import Database, SealBroken, Vault
+from carillon.storage import Database, SealBroken
 from carillon.streams import tables
 from carillon.streams.catalog.catalog import Stream
 from carillon.streams.errors import FragmentUnreadable, StreamNotFound
 from carillon.streams.fragments import ReceivedFragment
-from carillon.streams.live.live_stream import LiveStream, NewestFragment
+from carillon.streams.stored.sealing import ADDED_BYTES, FragmentSealing
 from carillon.streams.stored.segments import Segment, Segments, StorageFailed
 
 _row: Final = tables.fragments.c
 _LOOK_AHEAD: Final = 1_000
-_SEAL_BYTES: Final = 28
-"""By how much `Vault.seal` makes longer what it seals."""
-_INLINE_BYTES: Final = 256 * 1024
-"""What is opened in the event loop: about 0.1 ms, which is what going to a thread costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +55,7 @@ class StoredFragment:
     @property
     def media_bytes(self) -> int:
         """How many bytes it has when it is opened."""
-        return self.size - _SEAL_BYTES
+        return self.size - ADDED_BYTES
 
 
 _NAMES: Final = tuple(StoredFragment.__dataclass_fields__)
@@ -101,9 +96,9 @@ class ListPosition:
 class Archive:
     """Adds to the index, queries it, opens records."""
 
-    def __init__(self, database: Database, vault: Vault, segments: Segments) -> None:
+    def __init__(self, database: Database, sealing: FragmentSealing, segments: Segments) -> None:
         self._database = database
-        self._vault = vault
+        self._sealing = sealing
         self._segments = segments
 
     async def add(self, rows: Mapping[str, Sequence[StoredFragment]]) -> frozenset[str]:
@@ -115,25 +110,20 @@ class Archive:
                 await connection.execute(_INSERT, values if len(values) > 1 else values[0])
         return frozenset(found)
 
-    async def look_up(self, stream: Stream) -> LiveStream:
-        """Return the stream as it is in memory when nothing of it is.
+    async def newest(self, stream: Stream) -> tuple[int, StoredFragment | None]:
+        """Return the last sequence that was reserved for fragments of a stream, and the latest one that is stored.
 
         Raises:
             StreamNotFound: it was deleted.
         """
         reserved = sa.select(tables.streams.c.reserved_sequence).where(tables.streams.c.id == stream.id)
-        latest = (
-            sa.select(_row.number, _row.server_at, _row.received_at)
-            .where(_row.stream_id == stream.id)
-            .order_by(_row.number.desc())
-            .limit(1)
-        )
+        latest = _of(stream).order_by(_row.number.desc()).limit(1)
         async with self._database.reading() as connection:
             sequence = (await connection.execute(reserved)).scalar_one_or_none()
             if sequence is None:
                 raise StreamNotFound(stream.arn)
-            found = (await connection.execute(latest)).one_or_none()
-        return LiveStream(stream, sequence, NewestFragment(*found) if found else None)
+            found = (await connection.execute(latest)).mappings().one_or_none()
+        return sequence, StoredFragment(**found) if found else None
 
     async def after(self, stream: Stream, number: str, up_to: str, limit: int) -> Sequence[StoredFragment]:
         """Return the first fragments behind `number`, none beyond `up_to`, oldest first."""
@@ -188,7 +178,7 @@ class Archive:
         """
         try:
             sealed = await self._segments.read(Segment(stream.id, row.segment), row.offset, row.size)
-            plain = await self._unsealed(stream, row.number, sealed)
+            plain = await self._sealing.unseal(stream, row.number, sealed)
         except (StorageFailed, SealBroken) as error:
             raise FragmentUnreadable(row.number) from error
         return ReceivedFragment(
@@ -202,20 +192,9 @@ class Archive:
             body=plain[row.head_bytes :],
         )
 
-    async def _unsealed(self, stream: Stream, number: str, sealed: bytes) -> bytes:
-        opening = (stream.data_key, sealed, seal_context(stream.id, number))
-        if len(sealed) <= _INLINE_BYTES:
-            return self._vault.unseal(*opening)
-        return await to_thread.run_sync(self._vault.unseal, *opening)
-
     async def _select(self, query: sa.Select[tuple[object, ...]]) -> Sequence[StoredFragment]:
         async with self._database.reading() as connection:
             return [StoredFragment(**row) for row in (await connection.execute(query)).mappings()]
-
-
-def seal_context(stream_id: str, number: str) -> str:
-    """Return what binds a sealed fragment to its place."""
-    return f"fragment {stream_id} {number}"
 
 
 def _of(stream: Stream) -> sa.Select[tuple[object, ...]]:

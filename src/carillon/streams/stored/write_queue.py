@@ -10,32 +10,50 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import anyio
+
+from carillon.streams.catalog.catalog import Stream
 from carillon.streams.fragments import ReceivedFragment
-from carillon.streams.live.live_stream import LiveStream, WriteFuture
 from carillon.streams.stored.segments import BatchLimits
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedFragment:
-    """A fragment, and the future that is set when it is written."""
+class WriteFuture:
+    """A fragment that is to be stored, and whether it is: pending until the writer knows."""
 
-    fragment: ReceivedFragment
-    future: WriteFuture
+    def __init__(self, fragment: ReceivedFragment) -> None:
+        self.fragment = fragment
+        self.is_stored = False
+        self._done = anyio.Event()
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the fragment is still to be written."""
+        return not self._done.is_set()
+
+    def set_result(self, *, is_stored: bool) -> None:
+        """Set whether the fragment is stored, and wake those who wait for it."""
+        self.is_stored = is_stored
+        self._done.set()
+
+    async def result(self) -> bool:
+        """Wait until it is set; return whether the fragment is stored."""
+        await self._done.wait()
+        return self.is_stored
 
 
 @dataclass(slots=True, eq=False)
 class WriteBatch:
     """Fragments of one stream that are written together, oldest first."""
 
-    live: LiveStream
+    stream: Stream
     due_at: float
-    items: list[QueuedFragment] = field(default_factory=list)
+    items: list[WriteFuture] = field(default_factory=list)
     size: int = 0
 
     @property
     def stream_id(self) -> str:
         """Return whose they are."""
-        return self.live.stream.id
+        return self.stream.id
 
 
 class WriteQueue:
@@ -62,12 +80,12 @@ class WriteQueue:
         """When the next batch that is being filled is due; infinite if none is."""
         return next((batch.due_at for batch in self._filling.values()), math.inf)
 
-    def put(self, live: LiveStream, waiting: QueuedFragment, now: float) -> None:
+    def put(self, stream: Stream, waiting: WriteFuture, now: float) -> None:
         """Add a fragment behind the others of its stream."""
-        stream_id = live.stream.id
+        stream_id = stream.id
         batch = self._due.get(stream_id) or self._filling.get(stream_id)
         if batch is None:
-            batch = self._filling[stream_id] = WriteBatch(live, now + self._limits.seconds)
+            batch = self._filling[stream_id] = WriteBatch(stream, now + self._limits.seconds)
         batch.items.append(waiting)
         batch.size += waiting.fragment.size
         if batch.size >= self._limits.size or len(batch.items) >= self._limits.count:
@@ -92,6 +110,10 @@ class WriteQueue:
             del self._due[batch.stream_id]
             self._taken.add(batch.stream_id)
         return free
+
+    def remove(self, stream_id: str) -> WriteBatch | None:
+        """Take out what waits of a stream, for good; what is being written of it stays."""
+        return self._filling.pop(stream_id, None) or self._due.pop(stream_id, None)
 
     def task_done(self, stream_id: str) -> None:
         """Mark what was taken of a stream as written, or given up."""

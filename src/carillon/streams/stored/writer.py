@@ -12,30 +12,29 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import anyio
-from anyio import to_thread
 
 from carillon.concurrency import Notifier
-from carillon.storage import Vault
+from carillon.streams.catalog.catalog import Stream
 from carillon.streams.fragments import ReceivedFragment
-from carillon.streams.live.live_stream import LiveStream, WriteFuture
 from carillon.streams.settings import StreamSettings
-from carillon.streams.stored.archive import Archive, StoredFragment, seal_context
+from carillon.streams.stored.archive import Archive, StoredFragment
+from carillon.streams.stored.sealing import FragmentSealing
 from carillon.streams.stored.segments import Segments
-from carillon.streams.stored.write_queue import QueuedFragment, WriteBatch, WriteQueue
+from carillon.streams.stored.write_queue import WriteBatch, WriteFuture, WriteQueue
 from carillon.telemetry import get_logger
 
 _log: Final = get_logger()
-_INLINE_BYTES: Final = 256 * 1024
-"""What is sealed in the event loop: about 0.1 ms, which is what going to a thread costs."""
 
 
 class Writer:
     """Takes fragments to be stored. `run` must be running for futures to be set."""
 
-    def __init__(self, archive: Archive, segments: Segments, vault: Vault, settings: StreamSettings) -> None:
+    def __init__(
+        self, archive: Archive, sealing: FragmentSealing, segments: Segments, settings: StreamSettings
+    ) -> None:
         self._archive = archive
+        self._sealing = sealing
         self._segments = segments
-        self._vault = vault
         self._settings = settings
         self._queue = WriteQueue(segments.batch_limits)
         self._appended: list[tuple[WriteBatch, Sequence[StoredFragment]]] = []
@@ -46,20 +45,25 @@ class Writer:
         self._scope = anyio.CancelScope(shield=True)
         self._is_closing = False
 
-    def put(self, live: LiveStream, fragment: ReceivedFragment) -> WriteFuture:
+    def put(self, stream: Stream, fragment: ReceivedFragment) -> WriteFuture:
         """Take a fragment to be stored after those before it. Await `room` before the next."""
-        future = WriteFuture()
-        self._queue.put(live, QueuedFragment(fragment, future), anyio.current_time())
+        future = WriteFuture(fragment)
+        self._queue.put(stream, future, anyio.current_time())
         self._unwritten_bytes += fragment.size
         if 2 * self._unwritten_bytes >= self._settings.unwritten_bytes:
             self._queue.flush_all()
         self._changed.notify()
         return future
 
-    def flush(self, live: LiveStream) -> None:
+    def flush(self, stream: Stream) -> None:
         """Store what there is of a stream now: not much more will come."""
-        self._queue.flush(live.stream.id)
+        self._queue.flush(stream.id)
         self._changed.notify()
+
+    def remove(self, stream: Stream) -> None:
+        """Give up what is still to be written of a stream that was deleted."""
+        if batch := self._queue.remove(stream.id):
+            self._set_results(batch, is_stored=False)
 
     async def room(self) -> None:
         """Wait until less than the limit is still to be stored."""
@@ -102,33 +106,20 @@ class Writer:
             self._changed.notify()
 
     async def _append(self, batch: WriteBatch) -> None:
-        stream = batch.live.stream
-        try:
-            if not batch.live.is_deleted:
-                records = await self._sealed(batch)
-                written = await self._segments.append(stream.id, batch.items[0].fragment.number, records)
-                rows = [
-                    StoredFragment.of(item.fragment, written.segment, offset, len(record))
-                    for item, record, offset in zip(batch.items, records, written.offsets, strict=True)
-                ]
-                self._appended.append((batch, rows))
-                self._has_appended.set()
-                return
-        except Exception:
-            _log.exception("streams.append_failed", stream_arn=stream.arn, fragments=len(batch.items))
-        self._finish(batch, is_stored=False)
-
-    async def _sealed(self, batch: WriteBatch) -> list[bytes]:
-        if batch.size <= _INLINE_BYTES:
-            return self._seal(batch)
-        return await to_thread.run_sync(self._seal, batch)
-
-    def _seal(self, batch: WriteBatch) -> list[bytes]:
-        stream = batch.live.stream
         fragments = [item.fragment for item in batch.items]
-        return [
-            self._vault.seal(stream.data_key, f.head + f.body, seal_context(stream.id, f.number)) for f in fragments
+        try:
+            records = await self._sealing.seal(batch.stream, fragments)
+            written = await self._segments.append(batch.stream_id, fragments[0].number, records)
+        except Exception:
+            _log.exception("streams.append_failed", stream_arn=batch.stream.arn, fragments=len(fragments))
+            self._finish(batch, is_stored=False)
+            return
+        rows = [
+            StoredFragment.of(fragment, written.segment, offset, len(record))
+            for fragment, record, offset in zip(fragments, records, written.offsets, strict=True)
         ]
+        self._appended.append((batch, rows))
+        self._has_appended.set()
 
     async def _index_appended(self) -> None:
         """Commit again and again, not too often, what has been appended by then."""
@@ -151,9 +142,12 @@ class Writer:
             return frozenset()
 
     def _finish(self, batch: WriteBatch, *, is_stored: bool) -> None:
+        self._queue.task_done(batch.stream_id)
+        self._set_results(batch, is_stored=is_stored)
+
+    def _set_results(self, batch: WriteBatch, *, is_stored: bool) -> None:
         self._unwritten_bytes -= batch.size
         for item in batch.items:
-            item.future.set_result(is_stored=is_stored)
-        self._queue.task_done(batch.stream_id)
+            item.set_result(is_stored=is_stored)
         self._changed.notify()
         self._written.notify()
