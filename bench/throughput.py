@@ -31,8 +31,9 @@ from referee.process import serving
 from referee.wire import Request, Wire, write
 from referee.world import KEY_ARN, World
 
-from carillon import app, config, server
+from carillon import app, config
 from carillon.api.protocol import Api
+from carillon.server.serving import serve
 from carillon.telemetry import configure_logging
 
 MOTO_BAR: Final = 5.0
@@ -251,7 +252,7 @@ def serve_unverified(data_dir: Path) -> None:
     app.Api = unverified  # type: ignore[assignment,misc]  # the one place that makes it
     settings = config.load(data_dir, environment={"CARILLON_SERVER_PORT": "0"})
     anyio.run(
-        server.serve,
+        serve,
         settings,
         lambda url: print(f"carillon is ready at {url}", flush=True),
         backend_options={"use_uvloop": sys.platform != "win32"},

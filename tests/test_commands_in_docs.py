@@ -39,7 +39,7 @@ NOT_RUN = {
     "carillon train": "needs labeled speech; tests/training trains on some",
     "CARILLON_INFERENCE_DIRECTORY=heads": "needs the head that was trained",
     "git clone": "fetches from the network",
-    "carillon serve --tls-cert": "needs a certificate of yours; tests/test_tls.py serves with one",
+    "carillon serve --tls-cert": "needs a certificate of yours; tests/server/test_tls.py serves with one",
     "python training/": "needs corpora of speech, hours, or both",
 }
 """How a command begins that is not run, and why."""

@@ -15,7 +15,6 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"demo"}),
     frozenset(
         {
-            "server",
             "task_worker",
             "environment",
             "events",
@@ -31,10 +30,9 @@ ROWS: tuple[frozenset[str], ...] = (
             "voices",
         }
     ),  # What a command does, each in a module.
-    frozenset({"app", "listener"}),
-    frozenset({"running"}),
-    frozenset({"tls", "heads", "sockets"}),
-    frozenset({"config", "connections"}),
+    frozenset({"server"}),
+    frozenset({"app"}),
+    frozenset({"config"}),
     frozenset({"training"}),
     frozenset({"api", "console", "cluster", "evaluation"}),
     frozenset({"tasks"}),

@@ -15,7 +15,7 @@ from carillon.api.ingest.urls import read_path
 from carillon.app import ROOT_KEY_FILE, prepare
 from carillon.clock import ManualClock, SystemClock
 from carillon.ingest_url import KeyUnusable, SpanUnreadable, ingest_url
-from carillon.running import held
+from carillon.server.running import held
 from carillon.storage import Vault
 
 

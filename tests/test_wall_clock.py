@@ -19,7 +19,7 @@ from botocore.config import Config
 from carillon import config
 from carillon.app import assembled, prepare
 from carillon.clock import SystemClock
-from carillon.listener import Listener
+from carillon.server.listener import Listener
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 

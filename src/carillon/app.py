@@ -25,8 +25,8 @@ from carillon.media import Connect, FragmentReader, KinesisVideoClient, Position
 from carillon.notifications import Dispatcher, Outbox
 from carillon.pipelines import Pipelines, StreamDirectory
 from carillon.profiles import Profiles
-from carillon.running import make_data_folder
 from carillon.storage import Database, Vault, migrate, unlock
+from carillon.storage.files import make_data_folder
 from carillon.streams import Streams
 from carillon.tasks import Analyses, Enrollment, Identifier, Leases, Lifecycle, Owner, Supervisor, Tasks, TaskStore
 

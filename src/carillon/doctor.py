@@ -20,12 +20,12 @@ from carillon.app import CREDENTIALS_FILE, DATABASE_FILE, ROOT_KEY_FILE, STREAMS
 from carillon.config import FILE_NAME, Settings
 from carillon.errors import CarillonError
 from carillon.inference import Manifest, Models
-from carillon.running import ADDRESS_FILE, LOCK_FILE, running
+from carillon.server.running import ADDRESS_FILE, LOCK_FILE, running
+from carillon.server.tls import FOLDER as TLS_FOLDER
 from carillon.storage import Database, check_root_key, check_tables, known_revisions, revision_of
 from carillon.storage.permissions import MOST_EXPOSED, exposed
 from carillon.telemetry import shows_colors
 from carillon.terminal import print_json, terminal_width
-from carillon.tls import FOLDER as TLS_FOLDER
 
 CheckState: TypeAlias = Literal["ok", "note", "fault"]
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from carillon.app import keys_of
 from carillon.config import Settings
-from carillon.running import reached
+from carillon.server.running import reached
 
 SERVED: Final = (
     "CHIME_SDK_MEDIA_PIPELINES",

@@ -8,7 +8,7 @@ from carillon.api.ingest import KEY_PURPOSE, IngestTokens, websocket_url
 from carillon.app import opened
 from carillon.config import Settings
 from carillon.errors import InvalidRequest, NotFound
-from carillon.running import running
+from carillon.server.running import running
 
 _UNITS: Final = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 _SPAN: Final = re.compile(r"([1-9][0-9]{0,5})([mhd])", re.ASCII)

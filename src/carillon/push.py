@@ -23,7 +23,7 @@ from carillon.media import Acknowledgement, AcknowledgementType, KinesisVideoCli
 from carillon.media.pipe import read_pipe
 from carillon.media.sound import MAX_RATE_HZ
 from carillon.media.splicer import Layout, SampleFormat
-from carillon.running import reached
+from carillon.server.running import reached
 
 STDIN: Final = Path("-")
 _ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_KINESIS_VIDEO", "AWS_ENDPOINT_URL")

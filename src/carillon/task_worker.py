@@ -13,7 +13,7 @@ from anyio import CancelScope, create_task_group, open_signal_receiver, sleep
 from carillon.app import assembled_worker
 from carillon.config import Settings
 from carillon.errors import CarillonError
-from carillon.running import reached, running
+from carillon.server.running import reached, running
 from carillon.telemetry import get_logger
 
 log = get_logger()

@@ -19,8 +19,8 @@ from botocore.config import Config
 from carillon import config
 from carillon.app import assembled, opened, prepare
 from carillon.clock import ManualClock
-from carillon.listener import Listener
 from carillon.profiles import Profiles, Voiceprint
+from carillon.server.listener import Listener
 
 KEY = {"KmsKeyArn": "arn:aws:kms:us-east-1:111122223333:key/1"}
 FEATURES = {"SpeakerSearchStatus": "Enabled", "VoiceToneAnalysisStatus": "Enabled"}

@@ -28,9 +28,9 @@ from carillon.arns import AwsAccount
 from carillon.clock import SystemClock
 from carillon.matroska import AUDIO, Block, Muxer, Track, tags_element
 from carillon.media import KinesisVideoClient, MediaSettings
+from carillon.server.tls import BUNDLE, FOLDER, certificate_of
 from carillon.storage import Database, Vault, metadata
 from carillon.streams import Streams, StreamSettings
-from carillon.tls import BUNDLE, FOLDER, certificate_of
 
 KEY = AccessKey("CRLNTESTTESTTESTTEST", "a secret that only tests know")
 PHONE = Track(1, 1, AUDIO, "", "A_PCM/INT/LIT", b"", 8_000.0, 1, 16)

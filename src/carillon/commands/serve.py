@@ -22,10 +22,10 @@ def serve(
     import anyio
 
     from carillon import config
-    from carillon.running import held
-    from carillon.server import serve as run
+    from carillon.server.running import held
+    from carillon.server.serving import serve as run
+    from carillon.server.tls import authorities
     from carillon.telemetry import configure_logging, forward_library_logs
-    from carillon.tls import authorities
 
     given = {"host": host, "port": port, "tls_cert": tls_cert, "tls_key": tls_key, "tls": tls}
     settings = config.load(data_dir, {"server": {name: value for name, value in given.items() if value is not None}})

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 from anyio import Condition, create_task_group, move_on_after
 
-from carillon.listener import Listener
+from carillon.server.listener import Listener
 
 Notification = dict[str, Any]
 

@@ -24,7 +24,7 @@ from carillon.evaluation.calls.page import page
 from carillon.evaluation.html import document
 from carillon.inference import ModelSettings
 from carillon.labels.marks import LABELS, Marks
-from carillon.listener import AddressUnusable
+from carillon.server.listener import AddressUnusable
 
 _HOST: Final = "127.0.0.1"
 _MOST_BYTES: Final = 1_000

@@ -12,8 +12,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from carillon.errors import CarillonError
+
 FILE_MODE: Final = 0o600
 FOLDER_MODE: Final = 0o700
+
+
+class FolderUnusable(CarillonError):
+    """The data folder cannot be made or written."""
+
+    def __init__(self, folder: Path, error: OSError) -> None:
+        super().__init__(
+            f"The data folder {folder} cannot be used: {error.strerror}. Name another with --data-dir or "
+            "CARILLON_DATA_DIR."
+        )
 
 
 @contextmanager
@@ -65,6 +77,18 @@ def make_folder(path: Path) -> None:
     if not path.is_dir():
         path.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         path.chmod(FOLDER_MODE)
+
+
+def make_data_folder(folder: Path) -> None:
+    """Make a data folder, readable by this user alone, if there is none.
+
+    Raises:
+        FolderUnusable: the operating system does not let us.
+    """
+    try:
+        make_folder(folder)
+    except OSError as error:
+        raise FolderUnusable(folder, error) from error
 
 
 def make_private(path: Path) -> None:

@@ -28,8 +28,8 @@ from carillon.api.protocol import Api, SignatureVerifier
 from carillon.api.protocol.access_log import AccessLogRecord
 from carillon.arns import AwsAccount
 from carillon.clock import SystemClock
-from carillon.listener import Listener
 from carillon.matroska import BlockRead, ClusterTimecode, Demuxer, TagsRead, TracksRead
+from carillon.server.listener import Listener
 from carillon.storage import Database, Vault
 from carillon.streams import Streams, StreamSettings
 

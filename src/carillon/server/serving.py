@@ -17,11 +17,11 @@ from anyio import create_task_group, move_on_after, open_signal_receiver, to_thr
 
 from carillon.app import assembled
 from carillon.config import ServerSettings, Settings
-from carillon.connections import connections_for, raise_descriptor_limit
-from carillon.heads import bounded
-from carillon.listener import AddressUnusable, Listener
+from carillon.server.connections import connections_for, raise_descriptor_limit
+from carillon.server.heads import bounded
+from carillon.server.listener import AddressUnusable, Listener
+from carillon.server.tls import certificate_of
 from carillon.telemetry import get_logger
-from carillon.tls import certificate_of
 
 log = get_logger()
 

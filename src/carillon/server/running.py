@@ -16,8 +16,8 @@ import msgspec
 
 from carillon.config import Settings
 from carillon.errors import CarillonError
-from carillon.storage.files import make_folder, replace_file
-from carillon.tls import authorities
+from carillon.server.tls import authorities
+from carillon.storage.files import FolderUnusable, make_data_folder, replace_file
 
 LOCK_FILE: Final = "server.lock"
 ADDRESS_FILE: Final = "server.json"
@@ -37,16 +37,6 @@ class RunningServer(msgspec.Struct, frozen=True):
     """File of the authorities by which clients trust it; None where they need none, or trust it anyway."""
 
 
-class FolderUnusable(CarillonError):
-    """The data folder cannot be made or written."""
-
-    def __init__(self, folder: Path, error: OSError) -> None:
-        super().__init__(
-            f"The data folder {folder} cannot be used: {error.strerror}. Name another with --data-dir or "
-            "CARILLON_DATA_DIR."
-        )
-
-
 class FolderInUse(CarillonError):
     """Another server runs on the data folder."""
 
@@ -56,18 +46,6 @@ class FolderInUse(CarillonError):
             f"The data folder {folder} is in use by a carillon server, pid {pid}, {where}. Stop it, or name another "
             "folder with --data-dir."
         )
-
-
-def make_data_folder(folder: Path) -> None:
-    """Make a data folder, readable by this user alone, if there is none.
-
-    Raises:
-        FolderUnusable: the operating system does not let us.
-    """
-    try:
-        make_folder(folder)
-    except OSError as error:
-        raise FolderUnusable(folder, error) from error
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from carillon.clock import ManualClock
-from carillon.connections import Connections
+from carillon.server.connections import Connections
 
 
 @pytest.fixture(scope="module")

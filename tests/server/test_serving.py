@@ -132,7 +132,7 @@ def test_metrics_are_served_on_a_port_of_their_own_and_only_if_asked_for(start_s
     server = start_server(tmp_path / "data", CARILLON_SERVER_METRICS_PORT=str(port))
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as response:
         said = response.read().decode()
-    documented = (Path(__file__).parents[1] / "docs/operating.md").read_text()
+    documented = (Path(__file__).parents[2] / "docs/operating.md").read_text()
     ours = set(re.findall(r"^# TYPE (carillon_\w+)", said, re.MULTILINE))
     assert len(ours) >= 5
     assert {name for name in ours if not name.endswith("_created") and f"`{name}`" not in documented} == set()

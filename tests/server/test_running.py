@@ -12,7 +12,8 @@ import pytest
 
 from carillon import config
 from carillon.app import prepare
-from carillon.running import ADDRESS_FILE, LOCK_FILE, FolderInUse, FolderUnusable, held, reached, running
+from carillon.server.running import ADDRESS_FILE, LOCK_FILE, FolderInUse, held, reached, running
+from carillon.storage.files import FolderUnusable
 
 
 def test_a_second_server_on_the_folder_is_refused_with_pid_and_address_of_the_first(

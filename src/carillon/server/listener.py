@@ -19,10 +19,10 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from carillon.clock import Clock, SystemClock
-from carillon.connections import Connections
 from carillon.errors import CarillonError
+from carillon.server.connections import Connections
+from carillon.server.tls import Certificate
 from carillon.telemetry import get_logger
-from carillon.tls import Certificate
 
 log = get_logger()
 
@@ -203,6 +203,6 @@ class Listener(uvicorn.Server):
 
 def _websocket(**given: Any) -> asyncio.Protocol:  # noqa: ANN401 - as uvicorn has it
     """Return the protocol of one WebSocket; the first loads the library."""
-    from carillon.sockets import BoundedWebSocket
+    from carillon.server.sockets import BoundedWebSocket
 
     return BoundedWebSocket(**given)

@@ -18,7 +18,7 @@ from cryptography import x509
 from carillon import config
 from carillon.app import prepare
 from carillon.environment import exports
-from carillon.tls import BUNDLE, FOLDER, TlsUnusable, certificate_of
+from carillon.server.tls import BUNDLE, FOLDER, TlsUnusable, certificate_of
 
 
 def settings(data_dir: Path, **server: Any) -> config.Settings:

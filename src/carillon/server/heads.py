@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from carillon.api.protocol import PROVEN
 from carillon.concurrency import MOMENT_SECONDS, is_missed
-from carillon.connections import Connections
+from carillon.server.connections import Connections
 
 
 class BoundedHttp(HttpToolsProtocol):

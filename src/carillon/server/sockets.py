@@ -1,4 +1,4 @@
-"""WebSockets as uvicorn speaks them, but silent and bounded. `server.py` loads this when the first one comes.
+"""WebSockets as uvicorn speaks them, but silent and bounded. `listener.py` loads this when the first one comes.
 
 uvicorn logs the path of every connection, and here the path is the secret; at its most talkative the library below it
 would log what is said. Both also remember without bounds: pings of a peer that reads none of the answers, and messages
