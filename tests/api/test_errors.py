@@ -3,6 +3,7 @@ import inspect
 import pytest
 
 import carillon.errors
+from carillon.api.access.errors import AccessDenied, AccessKeyUnknown, RateExceeded
 from carillon.api.errors import CODES, INTERNAL, NEAREST, SHAPES, AwsError, Family, code_of, shape_of
 from carillon.api.protocol import models
 from carillon.api.protocol.faults import GATEWAY_STATUSES, ErrorFormat
@@ -85,7 +86,7 @@ def test_a_special_word_is_found_before_its_root() -> None:
         (
             "chime-sdk-media-pipelines",
             "GetMediaPipeline",
-            AwsError("AccessDeniedException", ""),
+            AccessDenied(),
             "ForbiddenException",
             403,
         ),
@@ -94,13 +95,16 @@ def test_a_special_word_is_found_before_its_root() -> None:
         ("chime-sdk-voice", "GetVoiceProfile", InvalidRequest(), "BadRequestException", 400),
         ("chime-sdk-voice", "GetVoiceProfile", Transient(), "ServiceUnavailableException", 503),
         ("chime-sdk-voice", "GetVoiceProfile", CarillonError(), "ServiceFailureException", 500),
+        ("chime-sdk-voice", "GetVoiceProfile", AccessDenied(), "AccessDeniedException", 403),
+        ("chime-sdk-voice", "GetVoiceProfile", AccessKeyUnknown(), "UnrecognizedClientException", 403),
+        ("chime-sdk-voice", "GetVoiceProfile", RateExceeded(), "ThrottledClientException", 429),
         ("chime-sdk-voice", "GetVoiceProfile", KeyError(), "ServiceFailureException", 500),
         ("kinesisvideo", "DescribeStream", NotFound(), "ResourceNotFoundException", 404),
         ("kinesisvideo", "CreateStream", AlreadyExists(), "ResourceInUseException", 400),
         ("kinesisvideo", "TagStream", StateConflict(), "InvalidArgumentException", 400),
         ("kinesisvideo", "TagStream", Transient(), "ServiceUnavailable", 503),
         ("kinesis-video-media", "GetMedia", LimitExceeded(), "ClientLimitExceededException", 400),
-        ("kinesis-video-media", "GetMedia", AwsError("NotAuthorizedException", ""), "NotAuthorizedException", 401),
+        ("kinesis-video-media", "GetMedia", AccessDenied(), "NotAuthorizedException", 401),
         ("kinesis-video-media", "GetMedia", KeyError(), "InternalFailure", 500),
     ],
 )

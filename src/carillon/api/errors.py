@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
+from carillon.api.access.errors import AccessDenied, AccessKeyUnknown, RateExceeded
 from carillon.errors import (
     AlreadyExists,
     CarillonError,
@@ -52,6 +53,9 @@ SHAPES: Final[Mapping[Family, Mapping[type[CarillonError], str]]] = {
         LimitExceeded: "ResourceLimitExceededException",
         Transient: "ServiceUnavailableException",
         VoiceprintExpired: "GoneException",  # kept 24 h: Developer Guide, "Understanding data retention"
+        AccessKeyUnknown: "UnrecognizedClientException",
+        AccessDenied: "AccessDeniedException",
+        RateExceeded: "ThrottledClientException",
     },
     Family.KINESIS_VIDEO: {
         NotFound: "ResourceNotFoundException",
@@ -64,6 +68,8 @@ SHAPES: Final[Mapping[Family, Mapping[type[CarillonError], str]]] = {
         TooManyTags: "TagsPerResourceExceededLimitException",
         ProducerConnected: "ConnectionLimitExceededException",
         TooManyReaders: "ConnectionLimitExceededException",
+        AccessKeyUnknown: "UnrecognizedClientException",
+        AccessDenied: "NotAuthorizedException",
     },
 }
 """What each family calls an error of ours. Add a row for a word that AWS names more precisely than its root."""
@@ -98,8 +104,10 @@ CODES: Final[Mapping[str, str]] = {
 """`Code` in a Chime error body, where it is not the shape's name without "Exception"."""
 
 
-def shape_of(error: CarillonError, family: Family) -> str | None:
+def shape_of(error: Exception, family: Family) -> str | None:
     """Return the AWS name of an error, or None for one that only we can mend."""
+    if isinstance(error, AwsError):
+        return error.shape
     table = SHAPES[family]
     return next((table[kind] for kind in type(error).__mro__ if kind in table), None)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from carillon.api.errors import AwsError
+from carillon.api.access.errors import RateExceeded
 from carillon.bounds import Rate, Seconds
 from carillon.clock import Clock
 
@@ -71,7 +71,7 @@ class Throttle:
         """Count a request.
 
         Raises:
-            AwsError: the caller asks too often; ThrottledClientException.
+            RateExceeded: the caller asks too often.
         """
         if not self._rates:
             return
@@ -85,9 +85,8 @@ class Throttle:
         bucket.tokens = min(most, bucket.tokens + (now - bucket.at) * rate)
         bucket.at = now
         if bucket.tokens < 1:
-            raise AwsError(
-                "ThrottledClientException",
-                f"{operation} belongs to {family}, of which {rate:g} requests a second are allowed. Ask again later.",
+            raise RateExceeded(
+                f"{operation} belongs to {family}, of which {rate:g} requests a second are allowed. Ask again later."
             )
         bucket.tokens -= 1
 

@@ -22,10 +22,10 @@ from websockets.exceptions import ConnectionClosed
 
 from carillon.api import kinesis_video
 from carillon.api.access import PolicyAuthorizer
+from carillon.api.access.access_log import AccessLogRecord
 from carillon.api.credentials import AccessKey, KeyRing
 from carillon.api.ingest import IngestSettings, IngestTokens, WebSocketIngest, websocket_url
 from carillon.api.protocol import Api, SignatureVerifier
-from carillon.api.protocol.access_log import AccessLogRecord
 from carillon.arns import AwsAccount
 from carillon.clock import SystemClock
 from carillon.matroska import BlockRead, ClusterTimecode, Demuxer, TagsRead, TracksRead

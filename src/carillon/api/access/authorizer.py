@@ -1,12 +1,12 @@
-"""Lets a request through to its operation, or refuses it in the words of the API that was called."""
+"""Lets a request through to its operation, or refuses it."""
 
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+from carillon.api.access.errors import AccessDenied, AccessKeyUnknown
 from carillon.api.access.policies import Policy, PolicyDecision
 from carillon.api.access.resources import Names, RequiredPermission, required_permissions
 from carillon.api.access.visibility import show
-from carillon.api.errors import AwsError, Family
 from carillon.api.throttle import Throttle
 from carillon.arns import AwsAccount
 
@@ -18,11 +18,6 @@ LOOKS: Final[Mapping[str, str]] = {
     "kinesisvideo:ListStreams": "kinesisvideo:DescribeStream",
 }
 """What a key must be allowed to do to a resource for a list to show it."""
-
-_SHAPES: Final[Mapping[Family, str]] = {
-    Family.CHIME: "AccessDeniedException",  # the nearest that the operation declares: ForbiddenException of pipelines
-    Family.KINESIS_VIDEO: "NotAuthorizedException",
-}
 
 
 class Policies(Protocol):
@@ -53,33 +48,33 @@ class PolicyAuthorizer:
         self._account = account
         self._throttle = throttle
 
-    async def admit(self, access_key_id: str, action: str, family: Family, request: Mapping[str, Any]) -> None:
+    async def admit(self, access_key_id: str, action: str, request: Mapping[str, Any]) -> None:
         """Return if a key may do what a request asks, having said what its lists may show.
 
         Raises:
-            AwsError: AccessDeniedException or NotAuthorizedException, naming the action and the resource; or
-                ThrottledClientException.
+            AccessKeyUnknown: the key was withdrawn since its signature was looked at.
+            AccessDenied: its policy does not allow the action on the resource.
+            RateExceeded: it asks too often.
         """
         if self._throttle is not None:
             self._throttle.check(access_key_id, action.partition(":")[2])
         try:
             policy = self._policies.policy_of(access_key_id)
-        except LookupError:  # Withdrawn since the signature was looked at.
-            raise AwsError("UnrecognizedClientException", "The access key id of this request is not known.") from None
+        except LookupError:
+            raise AccessKeyUnknown("The access key id of this request is not known.") from None
         if policy is None:
             show(None)
             return
         for need in await required_permissions(action, request, self._account, self._names):
             decision = policy.decide(*need)
             if decision is not PolicyDecision.ALLOWED:
-                raise _refusal(access_key_id, need, decision, family)
+                raise _refusal(access_key_id, need, decision)
         look = LOOKS.get(action)
         show(None if look is None else lambda arn: policy.decide(look, arn) is PolicyDecision.ALLOWED)
 
 
-def _refusal(access_key_id: str, need: RequiredPermission, decision: PolicyDecision, family: Family) -> AwsError:
-    return AwsError(
-        _SHAPES[family],
+def _refusal(access_key_id: str, need: RequiredPermission, decision: PolicyDecision) -> AccessDenied:
+    return AccessDenied(
         f"Access key {access_key_id} is not authorized to perform {need.action} on resource {need.resource}: "
         f"{decision.value} of its policy.",
     )

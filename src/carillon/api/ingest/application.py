@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
+from carillon.api.access.access_log import AccessLogRecord, Auditor
+from carillon.api.access.errors import AccessRefused
 from carillon.api.errors import AwsError, Family, shape_of
 from carillon.api.ingest.errors import DONE, code_of, reason_of
 from carillon.api.ingest.messages import MessageFormat
@@ -21,7 +23,6 @@ from carillon.api.ingest.socket import WebSocket
 from carillon.api.ingest.twilio import MediaStreams
 from carillon.api.ingest.urls import IngestTarget, IngestTokens, IssuingKeys, read_path
 from carillon.api.protocol import SignatureVerifier
-from carillon.api.protocol.access_log import AccessLogRecord, Auditor
 from carillon.api.protocol.app import Authorizer
 from carillon.api.protocol.asgi import Receive, Scope, Send
 from carillon.api.protocol.canonical import RequestHead
@@ -37,7 +38,6 @@ log: Final = get_logger()
 _SWITCHED: Final = 101
 _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
-_STATUSES: Final = {"ThrottledClientException": 429}
 _FAILED: Final = {"ResourceNotFoundException": 404, "InternalFailure": 500}  # what else there is means 400
 
 
@@ -106,10 +106,10 @@ class WebSocketIngest:
         try:
             visit.caller = self._identify(scope, target)
             visit.is_proven = True
-            await self._guard.admit(visit.caller, "kinesisvideo:PutMedia", Family.KINESIS_VIDEO, visit.request)
-        except AwsError as error:
-            await self._note(visit, _STATUSES.get(error.shape, _FORBIDDEN), error.shape)
-            await socket.refuse(_STATUSES.get(error.shape, _FORBIDDEN), error.message)
+            await self._guard.admit(visit.caller, "kinesisvideo:PutMedia", visit.request)
+        except (AwsError, AccessRefused) as error:
+            await self._note(visit, _FORBIDDEN, shape_of(error, Family.KINESIS_VIDEO))
+            await socket.refuse(_FORBIDDEN, str(error))
             return
         await socket.accept()
         await self._hold(socket, visit, target, scope)
@@ -161,8 +161,8 @@ class WebSocketIngest:
             if not self._settings.creates_streams:
                 raise
             try:
-                await self._guard.admit(visit.caller, "kinesisvideo:CreateStream", Family.KINESIS_VIDEO, visit.request)
-            except AwsError:
+                await self._guard.admit(visit.caller, "kinesisvideo:CreateStream", visit.request)
+            except AccessRefused:
                 raise error from None
         try:
             return await self._streams.create(visit.stream_name, retention_hours=self._settings.retention_hours)
@@ -179,8 +179,7 @@ class WebSocketIngest:
         else:
             bound.error("ingest.failed", code=code, exc_info=failure, **figures)
         if visit.session is None and failure is not None:
-            shape = shape_of(failure, Family.KINESIS_VIDEO) if isinstance(failure, CarillonError) else None
-            shape = shape or "InternalFailure"
+            shape = shape_of(failure, Family.KINESIS_VIDEO) or "InternalFailure"
             await self._note(visit, _FAILED.get(shape, 400), shape)
         await socket.close(code, "" if failure is None else reason_of(failure))
 

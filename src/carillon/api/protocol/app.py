@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
-from carillon.api.errors import INTERNAL, AwsError, Family
-from carillon.api.protocol.access_log import Auditor
+from carillon.api.access.access_log import Auditor
+from carillon.api.errors import INTERNAL, AwsError
 from carillon.api.protocol.asgi import AsgiApplication, ClientGone, Receive, Scope, Send
 from carillon.api.protocol.endpoints import Endpoint, NotImplementedOperation, Operation, RawRoute, add_service, choose
 from carillon.api.protocol.exchange import Exchange, RequestSettings
@@ -29,11 +29,11 @@ log = get_logger()
 class Authorizer(Protocol):
     """Decides whether a caller may do what a request asks."""
 
-    async def admit(self, access_key_id: str, action: str, family: Family, request: Mapping[str, Any]) -> None:
+    async def admit(self, access_key_id: str, action: str, request: Mapping[str, Any]) -> None:
         """Return if it may.
 
         Raises:
-            AwsError: it may not.
+            AccessRefused: it may not.
         """
         ...
 
@@ -167,7 +167,7 @@ class Api:
         self, claim: SignatureClaim | None, endpoint: Operation | RawRoute, request: Mapping[str, Any]
     ) -> None:
         if claim is not None and self._guard is not None:
-            await self._guard.admit(claim.access_key_id, endpoint.action, endpoint.error_format.family, request)
+            await self._guard.admit(claim.access_key_id, endpoint.action, request)
 
 
 async def _fail(exchange: Exchange, error: Exception) -> None:

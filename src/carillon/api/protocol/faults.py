@@ -10,7 +10,6 @@ import msgspec
 from carillon.api.errors import INTERNAL, NEAREST, AwsError, Family, code_of, shape_of
 from carillon.api.protocol.asgi import Headers
 from carillon.api.protocol.serialization import Response
-from carillon.errors import CarillonError
 
 GATEWAY_STATUSES: Final[Mapping[str, int]] = {
     "MissingAuthenticationTokenException": 403,
@@ -48,9 +47,7 @@ class ErrorFormat:
 
     def name(self, error: Exception) -> AwsError:
         """Return an error under the AWS name that this operation's clients understand."""
-        if isinstance(error, AwsError):
-            return AwsError(self._nearest(error.shape), error.message)
-        shape = shape_of(error, self.family) if isinstance(error, CarillonError) else None
+        shape = shape_of(error, self.family)
         if shape is None:
             return AwsError(
                 INTERNAL[self.family], "An internal error. The server's log has it under this request's id."
