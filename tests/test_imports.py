@@ -35,6 +35,7 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"config"}),
     frozenset({"training"}),
     frozenset({"api", "console", "cluster", "evaluation"}),
+    frozenset({"access"}),
     frozenset({"tasks"}),
     frozenset({"pipelines", "streams", "media", "analysis", "profiles", "notifications"}),
     frozenset({"matroska", "inference", "storage"}),

@@ -8,15 +8,15 @@ from typing import Final
 
 from anyio import create_task_group, to_thread
 
-from carillon.api import credentials, kinesis_video, media_pipelines, voice
-from carillon.api.access import AuditTrail, Explanations, PolicyAuthorizer, StoredNames, recording
-from carillon.api.concurrency import RequestCounter
-from carillon.api.credentials import KeyRing, WatchedKeys
+from carillon.access import AuditTrail, Explanations, PolicyAuthorizer, StoredNames, credentials, recording
+from carillon.access.credentials import KeyRing, WatchedKeys
+from carillon.access.request_counter import RequestCounter
+from carillon.access.throttle import Throttle
+from carillon.api import kinesis_video, media_pipelines, voice
 from carillon.api.ingest import KEY_PURPOSE, IngestTokens, WebSocketIngest
 from carillon.api.paging import Pages, PageTokens
 from carillon.api.protocol import Api, Service, SignatureVerifier
 from carillon.api.tags import TagOperations
-from carillon.api.throttle import Throttle
 from carillon.clock import Clock, SystemClock
 from carillon.config import Settings
 from carillon.errors import CarillonError

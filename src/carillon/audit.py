@@ -7,7 +7,7 @@ from typing import Final
 from rich.console import Console
 from rich.markup import escape
 
-from carillon.api.access import COMMAND, TASK, AuditRow, read_trail
+from carillon.access import COMMAND, TASK, AuditRow, read_trail
 from carillon.app import opened
 from carillon.config import Settings
 from carillon.terminal import print_json

@@ -14,12 +14,12 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, get_type_hints
 
 from msgspec import Meta
 
+from carillon.access import AuditSettings
+from carillon.access.throttle import ThrottleSettings as RateSettings
 from carillon.analysis import AnalysisSettings
-from carillon.api.access import AuditSettings
 from carillon.api.ingest import IngestSettings
 from carillon.api.kinesis_video import PutMediaSettings
 from carillon.api.protocol import RequestSettings as ApiSettings
-from carillon.api.throttle import ThrottleSettings as RateSettings
 from carillon.arns import AwsAccount
 from carillon.bounds import OptionalSeconds, OutOfBounds, Port, Seconds, Url, checked, described
 from carillon.errors import CarillonError

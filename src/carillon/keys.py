@@ -13,8 +13,8 @@ from typing import Any
 import anyio
 import msgspec
 
-from carillon.api.access import AuditRow, Policy, write_trail
-from carillon.api.credentials import AccessKey, change
+from carillon.access import AuditRow, Policy, write_trail
+from carillon.access.credentials import AccessKey, change
 from carillon.app import CREDENTIALS_FILE, keys_of, opened, prepare
 from carillon.config import Settings
 from carillon.errors import InvalidRequest, NotFound

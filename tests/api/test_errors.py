@@ -3,7 +3,7 @@ import inspect
 import pytest
 
 import carillon.errors
-from carillon.api.access.errors import AccessDenied, AccessKeyUnknown, RateExceeded
+from carillon.access.errors import AccessDenied, AccessKeyUnknown, RateExceeded
 from carillon.api.errors import CODES, INTERNAL, NEAREST, SHAPES, AwsError, Family, code_of, shape_of
 from carillon.api.protocol import models
 from carillon.api.protocol.faults import GATEWAY_STATUSES, ErrorFormat

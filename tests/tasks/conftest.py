@@ -15,8 +15,8 @@ import soundfile
 from anyio import Event, fail_after, sleep
 from structlog.testing import capture_logs
 
+from carillon.access import Explanations
 from carillon.analysis import AnalysisSettings
-from carillon.api.access import Explanations
 from carillon.arns import AwsAccount
 from carillon.audio import Embedding, Pcm
 from carillon.clock import ManualClock

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from anyio import sleep_forever, wait_all_tasks_blocked
 
-from carillon.api.access import read_trail
+from carillon.access import read_trail
 from carillon.clock import ManualClock
 from carillon.matroska import AUDIO, Track
 from carillon.media import Fragment, FragmentNotFound, Position, RemoteStreamNotFound

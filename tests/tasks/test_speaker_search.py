@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from carillon.access import read_trail
 from carillon.analysis import AnalysisSettings
-from carillon.api.access import read_trail
 from carillon.audio import Embedding, Pcm
 from carillon.inference import Compensated, VadState
 from carillon.profiles import Voiceprint

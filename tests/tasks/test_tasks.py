@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from anyio import create_task_group
 
-from carillon.api.access import read_trail
+from carillon.access import read_trail
 from carillon.arns import MalformedArn
 from carillon.clock import ManualClock
 from carillon.pipelines import (

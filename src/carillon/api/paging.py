@@ -9,7 +9,7 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from carillon.api.access.visibility import is_everything_visible, is_visible
+from carillon.access.visibility import is_everything_visible, is_visible
 from carillon.errors import InvalidRequest
 
 MAX_POSITION_BYTES: Final = 480

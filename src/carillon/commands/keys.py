@@ -10,7 +10,7 @@ from carillon.commands.options import DataDir, Json
 from carillon.terminal import print_json
 
 if TYPE_CHECKING:
-    from carillon.api.credentials import AccessKey
+    from carillon.access.credentials import AccessKey
 
 keys = typer.Typer(help="Make, show, rotate and disable access keys.", no_args_is_help=True)
 

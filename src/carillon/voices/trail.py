@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.api.access import COMMAND, AuditRow, add_to_trail, explanation_row, write_trail
+from carillon.access import COMMAND, AuditRow, add_to_trail, explanation_row, write_trail
 from carillon.arns import AwsAccount
 from carillon.clock import Clock
 from carillon.profiles import Profile

@@ -20,10 +20,10 @@ from botocore.config import Config
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from carillon.access import PolicyAuthorizer
+from carillon.access.access_log import AccessLogRecord
+from carillon.access.credentials import AccessKey, KeyRing
 from carillon.api import kinesis_video
-from carillon.api.access import PolicyAuthorizer
-from carillon.api.access.access_log import AccessLogRecord
-from carillon.api.credentials import AccessKey, KeyRing
 from carillon.api.ingest import IngestSettings, IngestTokens, WebSocketIngest, websocket_url
 from carillon.api.protocol import Api, SignatureVerifier
 from carillon.arns import AwsAccount

@@ -18,8 +18,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
+from carillon.access.credentials import AccessKey, KeyRing
 from carillon.api import kinesis_video
-from carillon.api.credentials import AccessKey, KeyRing
 from carillon.api.protocol import Api, SignatureVerifier
 from carillon.arns import AwsAccount
 from carillon.clock import SystemClock

@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
-from carillon.api.access.access_log import AccessLogRecord, Auditor
-from carillon.api.access.errors import AccessRefused
+from carillon.access.access_log import AccessLogRecord, Auditor
+from carillon.access.errors import AccessRefused
 from carillon.api.errors import AwsError, Family, shape_of
 from carillon.api.ingest.errors import DONE, code_of, reason_of
 from carillon.api.ingest.messages import MessageFormat

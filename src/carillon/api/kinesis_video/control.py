@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from carillon.api.access import is_visible
+from carillon.access import is_visible
 from carillon.api.protocol import operation, reached_at
 from carillon.streams import Stream, Streams
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final, TypedDict
 
-from carillon.api.concurrency import RequestCounter
+from carillon.access.request_counter import RequestCounter
 from carillon.api.media_pipelines.wire import TASK_STATUSES, StartRequest, read_start
 from carillon.api.protocol import operation
 from carillon.tasks import Task, TaskKind, Tasks

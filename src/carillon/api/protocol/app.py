@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final, Protocol
 
-from carillon.api.access.access_log import Auditor
+from carillon.access.access_log import Auditor
 from carillon.api.errors import INTERNAL, AwsError
 from carillon.api.protocol.asgi import AsgiApplication, ClientGone, Receive, Scope, Send
 from carillon.api.protocol.endpoints import Endpoint, NotImplementedOperation, Operation, RawRoute, add_service, choose

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from carillon.api.concurrency import RequestCounter
+from carillon.access.request_counter import RequestCounter
 from carillon.api.paging import Pages
 from carillon.api.protocol import operation
 from carillon.api.tags import read_tags

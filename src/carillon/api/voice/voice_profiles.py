@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from carillon.api.concurrency import RequestCounter
+from carillon.access.request_counter import RequestCounter
 from carillon.api.paging import Pages
 from carillon.api.protocol import operation
 from carillon.profiles import Profile, Profiles

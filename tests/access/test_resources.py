@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from carillon.api.access.resources import required_permissions
+from carillon.access.resources import required_permissions
 from carillon.arns import AwsAccount
 
 pytestmark = pytest.mark.anyio

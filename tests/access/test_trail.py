@@ -8,8 +8,8 @@ import anyio
 import pytest
 import sqlalchemy as sa
 
-from carillon.api.access import AuditSettings, AuditTrail, read_trail, recording
-from carillon.api.access.access_log import AccessLogRecord
+from carillon.access import AuditSettings, AuditTrail, read_trail, recording
+from carillon.access.access_log import AccessLogRecord
 from carillon.arns import AwsAccount
 from carillon.audit import line
 from carillon.clock import ManualClock

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from carillon.api.access.errors import RateExceeded
-from carillon.api.throttle import Throttle, ThrottleSettings, family_of
+from carillon.access.errors import RateExceeded
+from carillon.access.throttle import Throttle, ThrottleSettings, family_of
 from carillon.clock import ManualClock
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from carillon.api.access.errors import RateExceeded
+from carillon.access.errors import RateExceeded
 from carillon.bounds import Rate, Seconds
 from carillon.clock import Clock
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from carillon.api.access.errors import AccessDenied, AccessKeyUnknown
-from carillon.api.access.policies import Policy, PolicyDecision
-from carillon.api.access.resources import Names, RequiredPermission, required_permissions
-from carillon.api.access.visibility import show
-from carillon.api.throttle import Throttle
+from carillon.access.errors import AccessDenied, AccessKeyUnknown
+from carillon.access.policies import Policy, PolicyDecision
+from carillon.access.resources import Names, RequiredPermission, required_permissions
+from carillon.access.throttle import Throttle
+from carillon.access.visibility import show
 from carillon.arns import AwsAccount
 
 LOOKS: Final[Mapping[str, str]] = {

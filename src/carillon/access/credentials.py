@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import msgspec
 from anyio import sleep, sleep_forever
 
-from carillon.api.access.policies import Policy
+from carillon.access.policies import Policy
 from carillon.clock import Clock
 from carillon.errors import CarillonError
 from carillon.storage.files import create_file, replace_file

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from carillon.api.access import Policy, PolicyDecision, PolicyInvalid
+from carillon.access import Policy, PolicyDecision, PolicyInvalid
 
 DOMAIN = "arn:aws:chime:us-east-1:111122223333:voice-profile-domain/vpd-1"
 OTHER = "arn:aws:chime:us-east-1:111122223333:voice-profile-domain/vpd-2"

@@ -6,8 +6,8 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from carillon.access.trail import TASK, AuditRow, add_to_trail
 from carillon.analysis import SpeakerChanged
-from carillon.api.access.trail import TASK, AuditRow, add_to_trail
 from carillon.arns import AwsAccount
 from carillon.tasks import Identification
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from carillon.api.concurrency import RequestCounter, RequestInProgress
+from carillon.access.request_counter import RequestCounter, RequestInProgress
 from carillon.api.media_pipelines import SpeakerSearchOperations, VoiceToneAnalysisOperations
 from carillon.api.voice import VoiceProfileDomainOperations, VoiceProfileOperations
 from carillon.errors import StateConflict

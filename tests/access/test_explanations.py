@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from carillon.api.access import AuditRow, Explanations, read_trail
+from carillon.access import AuditRow, Explanations, read_trail
 from carillon.arns import AwsAccount
 from carillon.audit import line
 from carillon.storage import Database

@@ -15,8 +15,8 @@ from anyio import CancelScope, Event, create_task_group, move_on_after, sleep
 from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from carillon.api.access.access_log import AccessLogRecord
-from carillon.api.access.resources import canonical, required_permissions
+from carillon.access.access_log import AccessLogRecord
+from carillon.access.resources import canonical, required_permissions
 from carillon.arns import AwsAccount
 from carillon.bounds import Count, OptionalSeconds
 from carillon.clock import Clock

@@ -16,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from carillon import config
-from carillon.api.credentials import AccessKey, WatchedKeys, change
+from carillon.access.credentials import AccessKey, WatchedKeys, change
 from carillon.clock import ManualClock
 from carillon.ingest_url import ingest_url
 from carillon.matroska import AUDIO, Block, Muxer, Track

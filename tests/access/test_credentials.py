@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from carillon.api.credentials import AccessKey, CredentialsUnusable, KeyRing, WatchedKeys, change, load_or_create
+from carillon.access.credentials import AccessKey, CredentialsUnusable, KeyRing, WatchedKeys, change, load_or_create
 from carillon.clock import ManualClock
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 
-_predicate: Final[ContextVar[Callable[[str], bool] | None]] = ContextVar("carillon_api_visible", default=None)
+_predicate: Final[ContextVar[Callable[[str], bool] | None]] = ContextVar("carillon_visible", default=None)
 
 
 def is_visible(arn: str) -> bool:
