@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -225,8 +225,14 @@ class Carillon:
 
     def background(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start a command as people do, its output in pipes."""
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen([*COMMAND, *arguments], text=True, env=_environment(environment), **pipes)
+        return subprocess.Popen(
+            [*COMMAND, *arguments],
+            text=True,
+            env=_environment(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
 
 
 def _environment(changed: Mapping[str, str]) -> dict[str, str]:
@@ -356,7 +362,12 @@ class Call:
         )
 
     async def push(
-        self, file: Path, from_seconds: float, *, at: int = 0, then: Callable[[], Awaitable[None]] | None = None
+        self,
+        file: Path,
+        from_seconds: float,
+        *,
+        at: int = 0,
+        then: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         """Send a part of the call as fast as it goes; return when all of it is durable.
 

@@ -90,7 +90,10 @@ print("LOADED", [name for name in ("alembic", "faiss") if name in sys.modules])
 
 
 def test_push_takes_every_format_of_samples_that_there_is() -> None:
-    (option,) = (each for each in typer.main.get_command(app).commands["push"].params if each.name == "encoding")
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    params: list[Any] = group.commands["push"].params
+    (option,) = (each for each in params if each.name == "encoding")
     assert sorted(map(str, get_args(option.type_descriptor.annotation))) == sorted(one.value for one in SampleFormat)
 
 

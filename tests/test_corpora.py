@@ -9,7 +9,7 @@ import soundfile
 from carillon.corpora import CORPORA, NoCorpus, write_corpus
 from carillon.evaluation.manifest import read_manifest
 
-FILES = {
+FILES: dict[str, dict[str, tuple[str, str] | None]] = {
     "crema-d": {
         "AudioWAV/1001_DFA_ANG_XX.wav": ("crema-d_1001", "negative"),
         "AudioWAV/1001_IEO_HAP_HI.wav": ("crema-d_1001", "positive"),

@@ -124,7 +124,8 @@ def test_pages_of_a_list_go_on_past_what_is_hidden(served: Any, make_key: Any) -
         ),
         "chime-sdk-voice",
     )
-    seen, token = [], {}
+    seen: list[Any] = []
+    token: dict[str, str] = {}
     while True:
         page = voice.list_voice_profile_domains(MaxResults=1, **token)
         seen += [domain["VoiceProfileDomainId"] for domain in page["VoiceProfileDomains"]]

@@ -106,7 +106,8 @@ class Desk:
         return found["MediaPipeline"]["MediaInsightsPipeline"]
 
     def listed(self) -> list[str]:
-        ids, token = [], {}
+        ids: list[str] = []
+        token: dict[str, str] = {}
         while True:
             page = self.client.list_media_pipelines(**token)
             ids += [item["MediaPipelineId"] for item in page["MediaPipelines"]]
@@ -285,7 +286,8 @@ def test_a_configuration_is_deleted_once_no_active_pipeline_uses_it(desk: Desk) 
 
 def test_configurations_are_listed_page_by_page(desk: Desk) -> None:
     made = {desk.configure()["MediaInsightsPipelineConfigurationName"] for _ in range(3)}
-    names, token = [], {}
+    names: list[str] = []
+    token: dict[str, str] = {}
     while True:
         page = desk.client.list_media_insights_pipeline_configurations(MaxResults=2, **token)
         found = page["MediaInsightsPipelineConfigurations"]

@@ -100,7 +100,8 @@ def test_domains_are_listed_page_by_page_without_their_keys(client: Any) -> None
     for _ in range(3):
         answer = client.create_voice_profile_domain(Name="x", ServerSideEncryptionConfiguration=KEY)
         made.add(answer["VoiceProfileDomain"]["VoiceProfileDomainId"])
-    found, token = [], {}
+    found: list[Any] = []
+    token: dict[str, str] = {}
     while True:
         page = client.list_voice_profile_domains(MaxResults=2, **token)
         found += page["VoiceProfileDomains"]

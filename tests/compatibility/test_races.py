@@ -160,8 +160,8 @@ def count_of(client: Any, operation: str, name: str, made: list[Any]) -> int:
         domains = pages(client(VOICE).list_voice_profile_domains, "VoiceProfileDomains")
         return sum(domain["Name"] == name for domain in domains)
     if operation == "CreateMediaInsightsPipelineConfiguration":
-        operation = client(PIPELINES).list_media_insights_pipeline_configurations
-        listed = pages(operation, "MediaInsightsPipelineConfigurations")
+        listing = client(PIPELINES).list_media_insights_pipeline_configurations
+        listed = pages(listing, "MediaInsightsPipelineConfigurations")
         return sum(one["MediaInsightsPipelineConfigurationName"] == name for one in listed)
     get = client(PIPELINES).get_media_pipeline
     found = [

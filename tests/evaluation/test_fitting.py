@@ -93,7 +93,9 @@ def test_without_a_line_nothing_is_said_of_confidence(crowd: Any) -> None:
 
 def test_known_people_and_strangers_weigh_as_the_prior_says(crowd: Any) -> None:
     comparison = crowd(people=30, spread=0.6).compared(WIDEBAND)
-    line = fit_line(pairs_of(comparison))
+    pairs = pairs_of(comparison)
+    assert pairs is not None
+    line = fit_line(pairs)
     for known in (0.2, 0.5, 0.8):
         decision = Decision(0.7, known, 10)
         answers = joined([answers_of(search, line, decision) for search in open_searches(comparison)])
@@ -117,7 +119,9 @@ def test_classes_that_overlap_too_far_get_no_number(crowd: Any) -> None:
 
 def test_a_line_that_is_worse_than_the_one_in_force_is_not_taken(crowd: Any) -> None:
     listened = crowd(people=20, spread=0.6)
-    best = fit_line(pairs_of(listened.compared(WIDEBAND)))
+    pairs = pairs_of(listened.compared(WIDEBAND))
+    assert pairs is not None
+    best = fit_line(pairs)
     assert fit_condition(listened, WIDEBAND, best, FEW).verdict == "no better"
 
 

@@ -45,9 +45,8 @@ def test_neutral_words_do_not_silence_a_voice_that_is_sure() -> None:
 @pytest.mark.parametrize("index", range(3))
 def test_words_that_say_nothing_cost_nothing(index: int) -> None:
     """Most of what is said is about business, whatever the mood."""
-    voice = [0.3, 0.3, 0.3]
-    voice[index] = 0.4
-    assert max(range(3), key=lambda place: fuse(tuple(voice), SURE["neutral"])[place]) == index
+    low, middle, high = (0.4 if place == index else 0.3 for place in range(3))
+    assert max(range(3), key=lambda place: fuse((low, middle, high), SURE["neutral"])[place]) == index
 
 
 def test_no_words_are_surer_than_words_deserve() -> None:

@@ -128,6 +128,7 @@ def test_no_sound_breaks_it(models: Models) -> None:
     square = np.sign(np.sin(np.arange(16_000) / 20)).astype(np.float32)
     for speech in (np.zeros(8_000, np.float32), square, generator.uniform(-1, 1, 480_000).astype(np.float32)):
         sound, baseline = models.tone.judge(speech, NOBODY)
+        assert sound.arousal is not None
         assert np.isfinite([*sound.probabilities, sound.arousal]).all()
         assert np.isfinite(baseline.mean).all()
 

@@ -54,7 +54,8 @@ def test_words_tell_as_much_as_the_recognizer_believes_that_it_heard_them(confid
         def of(self, _: str) -> tuple[float, float, float]:
             return 0.9, 0.08, 0.02
 
-    said = WordsClassifier("words", lambda: (Recognizer(), Reader())).judge(np.zeros(16_000, np.float32))
+    models: Any = (Recognizer(), Reader())
+    said = WordsClassifier("words", lambda: models).judge(np.zeros(16_000, np.float32))
     expected = confidence * np.array([0.9, 0.08, 0.02]) + (1 - confidence) * np.array(WORDS_PRIOR)
     assert said.probabilities == pytest.approx(tuple(expected))
 

@@ -1,4 +1,5 @@
 from struct import pack
+from typing import Any
 
 import pytest
 from bodies.kinesis import wide
@@ -56,6 +57,11 @@ AGENT = Track(
     channels=1,
     bit_depth=None,
 )
+
+
+def last(data: bytes) -> Any:
+    """Return the last event."""
+    return demux([data])[-1]
 
 
 def a_call() -> bytes:
@@ -124,7 +130,7 @@ def test_the_events_of_a_kvs_body_tell_its_whole_story() -> None:
         + muxer.cluster(40, [Block(1, 60, b"xy")])
         + tags_element([("z", "")])
     )
-    events = demux([body])
+    events: list[Any] = demux([body])
     cluster_at = body.index(write_id(ids.CLUSTER))
     assert [type(event) for event in events] == [
         DocumentStarted,
@@ -184,7 +190,8 @@ def test_a_segment_of_known_size_bounds_a_cluster_of_unknown_size() -> None:
 
 def test_an_opening_that_comes_again_gives_the_same_events_further_on() -> None:
     header = Muxer(PHONE, AGENT).header()
-    once, twice = demux([header]), demux([header * 3])
+    once: list[Any] = demux([header])
+    twice: list[Any] = demux([header * 3])
     assert twice[:4] == once
     for event, again in zip(once, twice[8:], strict=True):
         assert type(again) is type(event)
@@ -197,7 +204,8 @@ def test_timecodes_are_scaled_to_milliseconds() -> None:
     cluster = write_element(
         ids.CLUSTER, write_uint(ids.TIMECODE, 8_000) + simple_block(b"a", 160) + simple_block(b"b", -9)
     )
-    _, _, scale, _, timecode, *read, _ = demux([EBML_HEADER + UNKNOWN_SIZE_SEGMENT + info + cluster])
+    events: list[Any] = demux([EBML_HEADER + UNKNOWN_SIZE_SEGMENT + info + cluster])
+    _, _, scale, _, timecode, *read, _ = events
     assert scale.timecode_scale_ns == 125_000
     assert (timecode.timecode, timecode.timecode_ms) == (8_000, 1_000)
     assert [block.timecode_ms for block in read] == [1_020, 998]
@@ -215,7 +223,7 @@ def test_the_defaults_of_rfc_9559_fill_what_a_track_leaves_out() -> None:
     audio = write_uint(ids.TRACK_NUMBER, 3) + write_uint(ids.TRACK_TYPE, 2)
     video = write_uint(ids.TRACK_NUMBER, 4) + write_uint(ids.TRACK_TYPE, 1)
     entries = write_element(ids.TRACK_ENTRY, audio) + VOID + write_element(ids.TRACK_ENTRY, video)
-    read = demux([EBML_HEADER + UNKNOWN_SIZE_SEGMENT + write_element(ids.TRACKS, entries)])[-1].tracks
+    read = last(EBML_HEADER + UNKNOWN_SIZE_SEGMENT + write_element(ids.TRACKS, entries)).tracks
     assert [(track.number, track.rate_hz, track.channels, track.bit_depth) for track in read] == [
         (3, 8_000.0, 1, None),
         (4, 0.0, 0, None),
@@ -228,7 +236,7 @@ def test_a_rate_may_be_a_float_of_four_bytes() -> None:
         write_uint(ids.TRACK_NUMBER, 1) + write_uint(ids.TRACK_TYPE, 2) + write_element(ids.AUDIO_SETTINGS, settings)
     )
     tracks = write_element(ids.TRACKS, write_element(ids.TRACK_ENTRY, entry))
-    track = demux([EBML_HEADER + UNKNOWN_SIZE_SEGMENT + tracks])[-1].tracks[0]
+    track = last(EBML_HEADER + UNKNOWN_SIZE_SEGMENT + tracks).tracks[0]
     assert (track.rate_hz, track.channels) == (44_100.0, 2)
 
 
@@ -236,7 +244,7 @@ def test_tags_within_tags_follow_them_and_targets_are_passed_over() -> None:
     inner = write_element(ids.SIMPLE_TAG, write_text(ids.TAG_NAME, "inner") + write_text(ids.TAG_STRING, "2\0\0"))
     outer = write_element(ids.SIMPLE_TAG, write_text(ids.TAG_NAME, "outer") + inner + write_text(ids.TAG_STRING, "1"))
     tag = write_element(ids.TAG, write_element(0x63C0, write_uint(0x63C5, 1)) + outer)
-    tags = demux([EBML_HEADER + UNKNOWN_SIZE_SEGMENT + write_element(ids.TAGS, tag + tag)])[-1].tags
+    tags = last(EBML_HEADER + UNKNOWN_SIZE_SEGMENT + write_element(ids.TAGS, tag + tag)).tags
     assert tags == (("outer", "1"), ("inner", "2")) * 2
 
 
@@ -246,7 +254,7 @@ def test_a_repr_shows_no_sound() -> None:
 
 def test_a_track_says_how_late_its_blocks_are() -> None:
     late = Track(1, 1, 2, "", "A_OPUS", b"", 48_000.0, 1, None, codec_delay_ns=6_500_000)
-    assert demux([Muxer(late).header()])[-1].tracks == (late,)
+    assert last(Muxer(late).header()).tracks == (late,)
 
 
 def test_a_stream_may_go_on_with_a_new_document_after_its_end() -> None:

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -282,7 +281,10 @@ def create_stream(carillon_url: str) -> Callable[[str], Awaitable[str]]:
         client.close()
         return arn
 
-    return partial(to_thread.run_sync, create)
+    async def created(name: str) -> str:
+        return await to_thread.run_sync(create, name)
+
+    return created
 
 
 @pytest.fixture
@@ -341,6 +343,7 @@ def encode() -> Callable[..., Encoded]:
 
     def encode(name: str, sound: Sound, rate_hz: int, bit_rate: int = 48_000, **options: str) -> Encoded:
         encoder = av.CodecContext.create(name, "w")
+        assert isinstance(encoder, av.AudioCodecContext)
         layout = "mono" if len(sound) == 1 else "stereo"
         encoder.sample_rate, encoder.layout, encoder.bit_rate = rate_hz, layout, bit_rate
         encoder.format, encoder.time_base, encoder.options = "fltp", Fraction(1, rate_hz), options

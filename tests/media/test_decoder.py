@@ -27,6 +27,10 @@ LEFT, RIGHT = ChannelSource(2, 0, 8_000), ChannelSource(2, 1, 8_000)
 SECOND = timedelta(seconds=1)
 
 
+def said_at(after: timedelta) -> dict[str, Any]:
+    return dict.fromkeys(("producer_at", "server_at"), SAID_AT + after)
+
+
 def pcm_track(number: int = 1, channels: int = 1, rate_hz: float = 8_000.0, kind: int = 2) -> Track:
     return Track(number, number, kind, "", "A_PCM/INT/LIT", b"", rate_hz, channels, 16)
 
@@ -303,19 +307,13 @@ def test_a_pause_within_a_fragment_is_silent_however_the_blocks_are_cut(
     for begin, end in pauses:
         expected[begin * 8 : end * 8] = 0
     np.testing.assert_array_equal(chunk.samples * 32_768, expected)
-    after = decoder.decode(replace(spoken((0, 1_000)), number="2", **dict.fromkeys(WHEN, SAID_AT + 18 * SECOND)))
+    after = decoder.decode(replace(spoken((0, 1_000)), number="2", **said_at(18 * SECOND)))
     assert not after.is_apart
     assert lost_seconds() == before
 
 
-WHEN = ("producer_at", "server_at")
-
-
 def test_a_restart_between_fragments_with_pauses_is_invisible() -> None:
-    call = [
-        replace(spoken((0, 3_000), (6_000, 9_000)), number=str(n), **dict.fromkeys(WHEN, SAID_AT + 9 * n * SECOND))
-        for n in range(3)
-    ]
+    call = [replace(spoken((0, 3_000), (6_000, 9_000)), number=str(n), **said_at(9 * n * SECOND)) for n in range(3)]
     never, decoder = ChannelDecoder(MONO), ChannelDecoder(MONO)
     for fragment in call:
         expected, chunk = never.decode(fragment), decoder.decode(fragment)
@@ -489,6 +487,7 @@ def written(codec: str, sound: Any, rate_hz: int) -> bytes:
     layout = "mono" if len(sound) == 1 else "stereo"
     with av.open(file, "w", format="matroska", options={"live": "1"}) as container:
         stream = container.add_stream(codec, rate=rate_hz, layout=layout)
+        assert isinstance(stream, av.AudioStream)
         resampler = av.AudioResampler(stream.codec_context.format, layout, rate_hz, frame_size=1_024)
         frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), "fltp", layout)
         frame.sample_rate = rate_hz
@@ -523,7 +522,7 @@ def test_what_ffmpeg_writes_is_heard_as_ffmpeg_hears_it(
     if codec == "libopus":
         rate_hz = 48_000
     body = written(codec, babble(6, rate_hz, channels), rate_hz)
-    with av.open(io.BytesIO(body)) as container:
+    with av.open(io.BytesIO(body), "r") as container:
         resampler = av.AudioResampler("fltp")
         frames = [made for frame in container.decode(audio=0) for made in resampler.resample(frame)]
     expected = np.concatenate([frame.to_ndarray() for frame in frames], axis=1)

@@ -19,6 +19,7 @@ from carillon.clock import ManualClock
 from carillon.matroska import BlockRead, ClusterTimecode, Demuxer, TracksRead
 from carillon.media import BadFragmentLength, Recording, UnreadableRecording, as_live, read_recording
 from carillon.media import sound as sound_module
+from carillon.media.pcm import to_pcm
 
 pytestmark = pytest.mark.anyio
 
@@ -202,7 +203,7 @@ def open_files(path: Path) -> int:
 def readers(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The threads in which samples were read."""
     found: list[int] = []
-    decode = sound_module.to_pcm
+    decode = to_pcm
 
     def watched(*arguments: Any) -> Any:
         found.append(threading.get_ident())

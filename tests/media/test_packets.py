@@ -34,6 +34,7 @@ Babble = Callable[..., Planes]
 
 def continuous(codec: Codec, packets: Sequence[bytes]) -> Planes:
     decoder = av.CodecContext.create(codec.encoding.value, "r")
+    assert isinstance(decoder, av.AudioCodecContext)
     decoder.extradata = codec.private
     return np.concatenate([f.to_ndarray() for packet in packets for f in decoder.decode(av.Packet(packet))], axis=1)
 

@@ -68,6 +68,7 @@ def ffmpeg(format_: str, codec: str, channels: int = 2) -> tuple[bytes, bytes]:
     written, packets = Pipe(), b""
     with av.open(written, "w", format=format_) as container:
         stream = container.add_stream(codec, rate=8000, layout="stereo" if channels == 2 else "mono")
+        assert isinstance(stream, av.AudioStream)
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(SAMPLES[:, :channels]).reshape(1, -1),
             format="s16",

@@ -72,7 +72,7 @@ class Ear:
     def __call__(self, acknowledgement: Acknowledgement) -> None:
         self.heard.append(acknowledgement)
 
-    def timecodes(self, kind: AcknowledgementType) -> list[int | None]:
+    def timecodes(self, kind: AcknowledgementType) -> list[Any]:
         return [heard.fragment_timecode for heard in self.heard if heard.type is kind]
 
 
@@ -89,7 +89,7 @@ def send(client: KinesisVideoClient, swift: MediaSettings, ear: Ear) -> Send:
     """Send a document to the endpoint; never for ever."""
 
     async def send(
-        document: AsyncIterator[bytes], listener: Callable[[Acknowledgement], None] = ear, **changed: float
+        document: AsyncIterator[bytes], listener: Callable[[Acknowledgement], None] = ear, **changed: Any
     ) -> None:
         with fail_after(120):
             await put_media(client, "call", document, listener, settings=replace(swift, **changed))
@@ -473,7 +473,7 @@ async def test_our_own_server_keeps_what_was_whole_before_the_maker_failed(
             await put_media(client, "torn", document(), listen, started_at=at, settings=swift)
         parser = FragmentParser()
         async with client.get_media(arn, {"StartSelectorType": "EARLIEST"}) as body:
-            kept = [fragment async for data in body for fragment in parser.feed(data)]
+            kept: list[Any] = [fragment async for data in body for fragment in parser.feed(data)]
     assert [fragment.producer_at - at for fragment in kept] == [timedelta(0), timedelta(seconds=1)]
 
 

@@ -289,10 +289,11 @@ def matroska(codec: str, **given: Any) -> bytes:
     file = io.BytesIO()
     with av.open(file, "w", format="matroska") as container:
         stream = container.add_stream(codec, rate=given.get("rate_hz", 8_000), layout="stereo")
+        assert isinstance(stream, av.AudioStream)
         for at in range(0, len(STEREO), 960):
             planes = STEREO[at : at + 960]
             kind = "s16" if codec.startswith("pcm") or codec == "libopus" else "fltp"
-            values = planes.reshape(1, -1) if kind == "s16" else planes.T.astype(np.float32) / 32_768
+            values: npt.NDArray[Any] = planes.reshape(1, -1) if kind == "s16" else planes.T.astype(np.float32) / 32_768
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(values), format=kind, layout="stereo")
             frame.rate, frame.pts = given.get("rate_hz", 8_000), at
             container.mux(stream.encode(frame))

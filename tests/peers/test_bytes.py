@@ -61,7 +61,7 @@ def test_an_audio_specific_config_has_two_bytes() -> None:
 def test_others_read_what_the_script_writes() -> None:
     frames = [matroska.Frame(1, n * 20, bytes([0x55 + n]) * 160, matroska.KEY_FRAME) for n in range(50)]
     body = matroska.header([TRACK], UID) + matroska.cluster(0, frames) + matroska.tags("CallId", "c-1")
-    with av.open(io.BytesIO(body)) as container:
+    with av.open(io.BytesIO(body), "r") as container:
         (stream,) = container.streams.audio
         assert (stream.codec_context.name, stream.rate, stream.channels) == ("pcm_alaw", 8000, 1)
         assert [bytes(packet) for packet in container.demux(stream) if packet.size] == [frame.data for frame in frames]

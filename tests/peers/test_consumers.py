@@ -137,7 +137,7 @@ def test_ffmpeg_decodes_what_get_media_sends(peers: Any, call: Fragments, name: 
     documents = peers.read(name)
     rejoined = [packet for document in documents for packet in _packets(document.data)]
     assert rejoined == packets
-    with av.open(io.BytesIO(documents[0].data)) as container:
+    with av.open(io.BytesIO(documents[0].data), "r") as container:
         decoded = np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)])
     assert len(decoded) > 48_000
     assert np.abs(decoded).max() > 0.1
@@ -146,7 +146,8 @@ def test_ffmpeg_decodes_what_get_media_sends(peers: Any, call: Fragments, name: 
 def test_our_own_reader_takes_a_fragment_for_what_it_is(peers: Any, a_law: Any, call: Fragments, name: str) -> None:
     with stored(peers.producer(a_law(metadata=[("CallId", "c-1")])), call, 2) as (upload, _):
         upload.end().hear_all()
-    fragments = list(FragmentParser().feed(b"".join(document.data for document in peers.read(name))))
+    data = b"".join(document.data for document in peers.read(name))
+    fragments: list[Any] = list(FragmentParser().feed(data))
     assert [fragment.timecode_ms for fragment in fragments] == [EPOCH_MS, EPOCH_MS + 2000]
     assert all(fragment.tags == {"CallId": "c-1"} for fragment in fragments)
     (track,) = fragments[0].tracks
@@ -176,5 +177,5 @@ def _aac() -> tuple[list[bytes], bytes]:
 
 
 def _packets(document: bytes) -> list[bytes]:
-    with av.open(io.BytesIO(document)) as container:
+    with av.open(io.BytesIO(document), "r") as container:
         return [bytes(packet) for packet in container.demux(audio=0) if packet.size]

@@ -63,9 +63,12 @@ def written(layout: Layout, format_name: str) -> bytes:
     """Encode a tone, or one for each track."""
     pipe = Pipe()
     with av.open(pipe, "w", format=format_name, options=dict(layout.options)) as container:
-        streams = [container.add_stream(layout.codec, rate=layout.rate_hz) for _ in range(layout.tracks)]
-        for stream in streams:
+        streams = []
+        for _ in range(layout.tracks):
+            stream = container.add_stream(layout.codec, rate=layout.rate_hz)
+            assert isinstance(stream, av.AudioStream)
             stream.layout = layout.channels
+            streams.append(stream)
         block = layout.rate_hz // 50
         for at in range(0, SECONDS * layout.rate_hz, block):
             for number, stream in enumerate(streams):
@@ -85,7 +88,7 @@ def _frame(layout: Layout, at: int, count: int, hertz: int) -> av.AudioFrame:
 
 def packets(body: bytes) -> list[list[bytes]]:
     """Return the encoded packets of each track, as ffmpeg's demuxer finds them."""
-    with av.open(io.BytesIO(body)) as container:
+    with av.open(io.BytesIO(body), "r") as container:
         found: list[list[bytes]] = [[] for _ in container.streams]
         for packet in container.demux():
             if packet.size:

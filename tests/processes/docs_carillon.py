@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from asked import command, forked
 
@@ -25,7 +26,7 @@ def run(arguments: Sequence[str], begun: Callable[[int], None]) -> int:
     return _serve(given[1:])
 
 
-def _listed(*arguments: str) -> list[dict]:
+def _listed(*arguments: str) -> list[dict[str, Any]]:
     reading, writing = os.pipe()
     pid = forked([*arguments, "--json"], {1: writing})
     os.close(writing)

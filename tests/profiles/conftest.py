@@ -66,9 +66,8 @@ def hear(profiles: Profiles, database: Database, clock: ManualClock) -> Callable
         narrowband: int | None = None,
     ) -> None:
         speech = np.random.default_rng(seed).integers(-9_000, 9_000, 1_600, dtype=np.int16)
-        heard = Voiceprint(
-            task_id, domain_id, _voice(seed), speech, model_id, clock.now(), band, narrowband and _voice(narrowband)
-        )
+        narrow = _voice(narrowband) if narrowband else None
+        heard = Voiceprint(task_id, domain_id, _voice(seed), speech, model_id, clock.now(), band, narrow)
         async with database.transaction() as connection:
             await profiles.keep_voiceprint(connection, heard)
 

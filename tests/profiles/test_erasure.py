@@ -150,13 +150,13 @@ async def test_a_deleted_domain_is_gone_at_once_however_much_is_left_to_overwrit
             await gone
     with pytest.raises(ProfileNotFound):
         await profiles.profile(made[0].id)
-    for gone in (
+    for lost in (
         profiles.delete_profile(made[0].id),
         profiles.refresh(made[0].id, "task-1"),
         profiles.enroll("task-1"),
     ):
         with pytest.raises(NotFound):
-            await gone
+            await lost
     async with open_profiles(ProfileSettings(max_domains=1)) as later:
         await later.create_domain("room for another", None, KEY)
         clock.advance(timedelta(days=4 * 366))  # all of it is due as well

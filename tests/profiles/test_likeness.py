@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,7 +30,7 @@ async def nothing(connection: AsyncConnection, profile: Profile) -> None:
 
 
 @pytest.fixture
-def enroll(database: Database, vault: Vault, clock: ManualClock) -> Callable:
+def enroll(database: Database, vault: Vault, clock: ManualClock) -> Callable[..., Any]:
     bulk = BulkProfiles(database, vault, AwsAccount(), clock)
 
     async def make(
@@ -55,7 +56,7 @@ def profiles(database: Database, vault: Vault, clock: ManualClock) -> Profiles:
 
 
 async def test_profiles_are_compared_over_the_channel_that_both_were_heard_over(
-    profiles: Profiles, enroll: Callable
+    profiles: Profiles, enroll: Callable[..., Any]
 ) -> None:
     domain_id = (await profiles.create_domain("callers", None, KMS_KEY)).id
     wide = await enroll(domain_id, 0, "wb", narrowband=20)
@@ -75,7 +76,7 @@ async def test_profiles_are_compared_over_the_channel_that_both_were_heard_over(
 
 
 async def test_every_voice_of_a_profile_is_compared_but_not_with_its_own_and_not_across_models(
-    profiles: Profiles, enroll: Callable
+    profiles: Profiles, enroll: Callable[..., Any]
 ) -> None:
     domain_id = (await profiles.create_domain("callers", None, KMS_KEY)).id
     elsewhere = (await profiles.create_domain("others", None, KMS_KEY)).id
@@ -87,7 +88,7 @@ async def test_every_voice_of_a_profile_is_compared_but_not_with_its_own_and_not
     assert sorted(round(math.degrees(math.acos(like.score))) for like in found) == [10, 30]
 
 
-async def test_a_cosine_never_leaves_its_range(profiles: Profiles, enroll: Callable) -> None:
+async def test_a_cosine_never_leaves_its_range(profiles: Profiles, enroll: Callable[..., Any]) -> None:
     domain_id = (await profiles.create_domain("callers", None, KMS_KEY)).id
     same = [await enroll(domain_id, 33.3) for _ in range(2)]
     (found,) = await profiles.likenesses(domain_id, same, "m")

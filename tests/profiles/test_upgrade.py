@@ -61,7 +61,7 @@ async def test_profiles_of_one_voice_become_profiles_of_several(
         assert [profile.id for profile in await profiles.profiles("vpd-1")] == ["vp-1", "vp-2"]
         async with database.reading() as connection:
             speech = (await connection.exec_driver_sql("SELECT number, speech FROM enrollment_speech")).all()
-        assert speech == [(5, sealed.speech)]
+        assert [tuple(row) for row in speech] == [(5, sealed.speech)]
         await profiles.delete_profile("vp-1")
         assert await profiles.search("vpd-1", embedding, MODEL) == []
     finally:

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 
 from carillon.storage import SealBroken, Vault
@@ -15,13 +17,14 @@ def test_a_sealed_value_cannot_be_moved_changed_or_opened_with_another_key(vault
     key = vault.new_key()
     sealed = vault.seal(key, b"voice", "row 1")
     changed = sealed[:-1] + bytes([sealed[-1] ^ 1])
-    for attempt in (
+    attempts: tuple[Callable[[], bytes], ...] = (
         lambda: vault.unseal(key, sealed, "row 2"),
         lambda: vault.unseal(key, changed, "row 1"),
         lambda: vault.unseal(vault.new_key(), sealed, "row 1"),
         lambda: Vault(bytes(32)).unseal(key, sealed, "row 1"),
         lambda: vault.unseal(key, b"", "row 1"),
-    ):
+    )
+    for attempt in attempts:
         with pytest.raises(SealBroken):
             attempt()
 

@@ -67,9 +67,9 @@ async def test_a_stream_is_called_so_often_and_no_more(
 
 @pytest.mark.parametrize("limit", [{"written_bytes_per_second": 10_000.0}, {"written_fragments_per_second": 1.0}])
 async def test_whoever_writes_too_fast_waits_and_whoever_comes_too_soon_is_refused(
-    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, limit: dict[str, float]
+    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, limit: dict[str, Any]
 ) -> None:
-    async with make_streams(replace(settings, **limit)) as streams:  # type: ignore[arg-type] - rates are floats
+    async with make_streams(replace(settings, **limit)) as streams:
         stream = await streams.create("call")
         told: list[FragmentAck] = []
         async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
@@ -94,9 +94,9 @@ async def test_whoever_writes_too_fast_waits_and_whoever_comes_too_soon_is_refus
 
 @pytest.mark.parametrize("limit", [{"read_bytes_per_second": 10_000.0}, {"read_fragments_per_second": 1.0}])
 async def test_a_reader_is_given_so_much_and_no_faster(
-    make_streams: Make, settings: StreamSettings, producer: Any, limit: dict[str, float]
+    make_streams: Make, settings: StreamSettings, producer: Any, limit: dict[str, Any]
 ) -> None:
-    async with make_streams(replace(settings, **limit)) as streams:  # type: ignore[arg-type] - rates are floats
+    async with make_streams(replace(settings, **limit)) as streams:
         stream = await streams.create("call")
         await write(streams, stream, producer.body(9))
         tail = await streams.tail(stream, Earliest())

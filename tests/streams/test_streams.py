@@ -335,9 +335,9 @@ async def test_what_is_past_retention_is_deleted_with_its_files(
 
 @pytest.mark.parametrize("limit", [{"ring_bytes": 50_000}, {"memory_bytes": 50_000}])
 async def test_without_retention_a_few_minutes_and_megabytes_stay(
-    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, limit: dict[str, int]
+    make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, limit: dict[str, Any]
 ) -> None:
-    async with make_streams(replace(settings, **limit)) as streams:  # type: ignore[arg-type] - sizes are ints
+    async with make_streams(replace(settings, **limit)) as streams:
         stream = await streams.create("call")
         told = await write(streams, stream, producer.body(8))
         received = told_of(told, AckEventType.RECEIVED)

@@ -11,7 +11,7 @@ from anyio import sleep_forever, wait_all_tasks_blocked
 from carillon.access import read_trail
 from carillon.clock import ManualClock
 from carillon.matroska import AUDIO, Track
-from carillon.media import Fragment, FragmentNotFound, Position, RemoteStreamNotFound
+from carillon.media import FragmentNotFound, Position, RemoteStreamNotFound
 from carillon.pipelines import Element, ElementKind, PipelineState, WrongPipelineState
 from carillon.storage import Database
 from carillon.tasks import TaskSettings, TaskState, TaskStore
@@ -374,7 +374,7 @@ async def test_silence_of_a_stream_that_no_task_listens_to_ends_the_call_unless_
     room = quick_room
 
     class Silence:
-        async def fragments(self) -> AsyncGenerator[Fragment]:
+        async def fragments(self) -> AsyncGenerator[None]:
             await sleep_forever()
             yield
 
@@ -425,6 +425,8 @@ async def test_a_call_by_somebody_known_is_recognized(room: Any, tape: Any, call
     assert [match["voiceProfileId"] for match in found] == [profile.id]
     assert found[0]["confidenceScore"] > 0.9
     nobody, answer = [row for _, row in await read_trail(room.database, 0, 10)]
+    assert nobody.details is not None
+    assert answer.details is not None
     assert (nobody.request_id, nobody.details["candidates"]) == (search.id, [])
     assert (answer.request_id, answer.details["known_voices"]) == (again.id, 1)
     (candidate,) = answer.details["candidates"]
@@ -437,7 +439,8 @@ async def test_a_task_that_ended_just_after_it_was_listed_is_not_run_again(
     quick_room: Any, tape: Any, noise: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room = quick_room
-    of_pipeline, listed = TaskStore.of_pipeline, []
+    of_pipeline = TaskStore.of_pipeline
+    listed: list[Any] = []
 
     async def late(self: TaskStore, connection: Any, pipeline_id: str, *states: Any) -> Any:
         return listed.pop() if listed and not states else await of_pipeline(self, connection, pipeline_id, *states)

@@ -1,7 +1,7 @@
 """What an application may ask of tasks, and when it is refused."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from anyio import create_task_group
@@ -278,7 +278,7 @@ async def test_a_day_after_the_call_a_voiceprint_has_expired(room: Any, clock: M
 
 @pytest.mark.parametrize("known_voices", ["add", "refuse"])
 async def test_a_voice_that_its_domain_knows_is_enrolled_again_only_if_settings_allow_it(
-    known_voices: str, quick_room: Any, call: Any, logged: list[Any]
+    known_voices: Literal["add", "refuse"], quick_room: Any, call: Any, logged: list[Any]
 ) -> None:
     room = quick_room.again(settings=TaskSettings(known_voices=known_voices))
     pipeline = await room.pipeline()
@@ -299,6 +299,7 @@ async def test_a_voice_that_its_domain_knows_is_enrolled_again_only_if_settings_
     assert (said["voice_profile_id"], said["known_as"]) == (another.id, profile.id)
     ((_, row),) = await read_trail(room.database, 0, 10)
     assert row.request_id == second.id
+    assert row.details is not None
     assert row.details["candidates"][0]["voice_profile_id"] == profile.id
 
 

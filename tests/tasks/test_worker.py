@@ -130,7 +130,8 @@ async def test_of_a_commit_that_nobody_confirmed_the_database_knows_whether_it_h
     room: Any, tape: Any, call: Any, monkeypatch: pytest.MonkeyPatch, is_committed: bool
 ) -> None:
     room = room.again(settings=TaskSettings(silence_seconds=1, commit_seconds=0.3))
-    commit, hung = TaskStore.commit, []
+    commit = TaskStore.commit
+    hung: list[Any] = []
 
     async def hang_once(self: TaskStore, pipeline: Any, task: Any, outcome: Any, *rest: Any, **more: Any) -> bool:
         if hung or not outcome.events:

@@ -3,6 +3,7 @@
 import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from carillon import config
 from carillon.app import opened
 from carillon.errors import InvalidRequest
-from carillon.profiles import OpenVoice, Profile, TooManyProfiles
+from carillon.profiles import KnownVoice, OpenVoice, Profile, TooManyProfiles
 from carillon.voices import work
 from carillon.voices.archive import ArchiveBroken, read_archive, writing_archive
 from carillon.voices.tools import VoiceTools, open_tools
@@ -72,9 +73,9 @@ async def test_export_and_import_take_no_more_memory_for_more_voices(a_room: Voi
     exporting, importing = [], []
     for name, domain_id, target in zip(("few", "many"), (few, many), into, strict=True):
         path = tmp_path / name
-        exporting.append(await peak_bytes(lambda d=domain_id, p=path: work.export(a_room, d, p, PASSPHRASE)))
+        exporting.append(await peak_bytes(partial(work.export, a_room, domain_id, path, PASSPHRASE)))
         await a_room.profiles.delete_domain(domain_id)
-        importing.append(await peak_bytes(lambda d=target, p=path: work.take_in(a_room, d, p, PASSPHRASE)))
+        importing.append(await peak_bytes(partial(work.take_in, a_room, target, path, PASSPHRASE)))
     assert exporting[1] < 1.2 * exporting[0] < 20_000_000
     assert importing[1] < 1.2 * importing[0] < 20_000_000
     assert len(await a_room.profiles.profiles(into[1])) == 40
@@ -85,7 +86,7 @@ async def test_what_came_in_before_an_import_broke_off_is_told_and_stays(a_room:
     with writing_archive(path, PASSPHRASE) as archive:
         for number in range(50):  # more than the domain may hold
             profile, heard = voice(number)
-            archive.add(work.KnownVoice(number, profile, heard))
+            archive.add(KnownVoice(number, profile, heard))
     domain_id = await new_domain(a_room)
     with pytest.raises(work.ImportInterrupted, match=r"45 voice\(s\) had come in and 0 were there") as caught:
         await work.take_in(a_room, domain_id, path, PASSPHRASE)
@@ -114,7 +115,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
     with writing_archive(path, PASSPHRASE) as archive:
         for number in range(3):
             profile, heard = voice(number)
-            archive.add(work.KnownVoice(number, profile, heard))
+            archive.add(KnownVoice(number, profile, heard))
     assert archive.count == 3
     for number, (profile, heard) in enumerate(read_archive(path, PASSPHRASE)):
         assert profile.id == f"vp-{number}"
@@ -124,7 +125,7 @@ def test_what_is_written_is_read_again(tmp_path: Path) -> None:
 def test_an_archive_with_anything_behind_its_end_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "voices"
     with writing_archive(path, PASSPHRASE) as archive:
-        archive.add(work.KnownVoice(0, *voice(0)))
+        archive.add(KnownVoice(0, *voice(0)))
     with path.open("ab") as file:
         file.write(b"\0")
     with pytest.raises(ArchiveBroken, match="not whole"):

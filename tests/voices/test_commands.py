@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import anyio
 import numpy as np
@@ -25,7 +26,7 @@ CALL_1, CALL_2, CALL_3 = (str(CALLS / f"call_{number}.flac") for number in (1, 2
 KEY_ARN = "arn:aws:kms:us-east-1:111122223333:key/5f8a"
 PASSPHRASE = "correct horse battery"
 
-Run = Callable[..., list[dict]]
+Run = Callable[..., list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +57,7 @@ def command(data_dir: Path) -> Callable[..., Result]:
 
 @pytest.fixture(scope="module")
 def run(command: Callable[..., Result]) -> Run:
-    def lines(*arguments: str) -> list[dict]:
+    def lines(*arguments: str) -> list[dict[str, Any]]:
         result = command(*arguments, "--json")
         return [json.loads(line) for line in result.stdout.splitlines()]
 

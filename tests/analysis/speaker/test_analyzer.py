@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,6 +10,7 @@ from carillon.analysis import (
     IdentificationReady,
     SpeakerAnalyzer,
     SpeakerFinding,
+    SpeakerModel,
     SpeakerState,
     TooLittleSpeech,
     VadModel,
@@ -174,11 +175,11 @@ def test_speech_that_another_model_embedded_is_embedded_anew(
 ) -> None:
     """Somebody changed the model while a call was on: no voice may be made of two models' pieces."""
     samples = call((8, LOUD), (1, SOFT), (4, LOUD))
-    expected = _all(SpeakerAnalyzer(vad, _Mirrored(speaker), 8_000), [samples])
+    expected = _all(SpeakerAnalyzer(vad, cast("SpeakerModel", _Mirrored(speaker)), 8_000), [samples])
     before = SpeakerAnalyzer(vad, speaker, 8_000)
     assert before.push(samples[:60_000]) == []
     assert len(before.state.pieces) == 1
-    after = SpeakerAnalyzer(vad, _Mirrored(speaker), 8_000, _restarted(before))
+    after = SpeakerAnalyzer(vad, cast("SpeakerModel", _Mirrored(speaker)), 8_000, _restarted(before))
     found = _all(after, [samples[60_000:]])
     assert [type(finding) for finding in found] == [IdentificationReady, TooLittleSpeech]
     assert bits(found) == bits(expected)

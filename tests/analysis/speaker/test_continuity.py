@@ -62,6 +62,7 @@ def test_hours_of_one_voice_leave_nothing_but_the_chance_that_somebody_takes_ove
 def test_what_is_the_callers_joins_the_voice_and_what_is_doubtful_does_not() -> None:
     akin = np.array([0.8, 0.6, 0, 0], np.float32)
     joined, doubtful = _after(_begun(), akin).voice, _after(_begun(), OTHER).voice
+    assert joined is not None
     np.testing.assert_allclose(joined, [2.16, 0.12, 0, 0], rtol=1e-5)
     np.testing.assert_array_equal(doubtful, [2, 0, 0, 0])
 

@@ -97,7 +97,7 @@ def test_behind_an_idle_line_speech_is_heard_no_later(models: Models, voice: Pcm
     idle = np.zeros(10 * 16_000, np.float32)
     samples = np.concatenate([voice[:64_000], idle, voice[64_000:128_000]])
     listening = SpeechGate(models.vad, 16_000)
-    listening._idle = lambda frames: [0] * len(frames)
+    listening._idle = lambda frames: [0] * len(frames)  # type: ignore[method-assign]
     onset = (64_000 + len(idle)) // FRAME_SAMPLES
     heard = [gate.push(samples).is_speech for gate in (SpeechGate(models.vad, 16_000), listening)]
     rested, awake = (is_speech[onset : onset + 16] for is_speech in heard)

@@ -49,7 +49,8 @@ class Leg:
 
 def _found(leg: Leg, own: Sequence[Pcm], other: Sequence[Pcm], tone_from: int, restart: tuple[int, int]) -> list[Any]:
     """Return what both tasks find; each is restarted after so many fragments of its own, tone begins in mid-call."""
-    search, tone, found = leg.search(), leg.voice_tone(), []
+    found: list[Any] = []
+    search, tone = leg.search(), leg.voice_tone()
     for number, (fragment, beside) in enumerate(zip(own, other, strict=True)):
         found += search.push(fragment)
         if number == restart[0]:

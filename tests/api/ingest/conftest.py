@@ -17,7 +17,7 @@ import pytest
 import soundfile
 from anyio import create_task_group, to_thread
 from botocore.config import Config
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio import client as websocket
 from websockets.exceptions import ConnectionClosed
 
 from carillon.access import PolicyAuthorizer
@@ -108,11 +108,11 @@ class Served:
     def ingest_url(self, format_: str, stream: str, key: AccessKey = KEY, expires_at: Any = None) -> str:
         return websocket_url(self.url, self.tokens.make(format_, stream, key.access_key_id, expires_at))
 
-    def connect(self, format_: str, stream: str, query: str = "", key: AccessKey = KEY) -> connect:
+    def connect(self, format_: str, stream: str, query: str = "", key: AccessKey = KEY) -> websocket.connect:
         return self.at(self.ingest_url(format_, stream, key) + query)
 
-    def at(self, url: str, **options: Any) -> connect:
-        return connect(url, proxy=None, compression=None, **options)
+    def at(self, url: str, **options: Any) -> websocket.connect:
+        return websocket.connect(url, proxy=None, compression=None, **options)
 
     def client(self, service: str) -> Any:
         return boto3.client(
@@ -124,7 +124,7 @@ class Served:
             config=Config(retries={"total_max_attempts": 1}),
         )
 
-    async def close_of(self, client: ClientConnection) -> tuple[int | None, str | None]:
+    async def close_of(self, client: websocket.ClientConnection) -> tuple[int | None, str | None]:
         """Read until the server closes; return its code and reason."""
         with suppress(ConnectionClosed):
             async for _ in client:

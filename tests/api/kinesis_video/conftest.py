@@ -162,7 +162,7 @@ class Served:
         return documents(answer["Payload"].read())
 
 
-class _SignsEverything(SigV4Auth):
+class _SignsEverything(SigV4Auth):  # type: ignore[misc]  # botocore has no types
     def headers_to_sign(self, request: AWSRequest) -> Any:
         names = super().headers_to_sign(request)
         for name in ("connection", "transfer-encoding", "user-agent", "expect"):

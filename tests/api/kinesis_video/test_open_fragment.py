@@ -43,7 +43,7 @@ def test_every_block_is_read_before_the_next_is_sent(patient: Any, call: Any, kn
         while read.count(b"CONTINUATION_TOKEN") < 2 or not read[-47:].isdigit():
             read += payload.read(1)
         events = connection.events()
-    fragments = list(FragmentParser().feed(read))
+    fragments: list[Any] = list(FragmentParser().feed(read))
     received = [event["FragmentNumber"] for event in events if event["EventType"] == "RECEIVED"]
     assert [fragment.number for fragment in fragments] == received
     assert [len(fragment.blocks) for fragment in fragments] == [BLOCKS, BLOCKS]

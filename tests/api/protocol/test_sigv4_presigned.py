@@ -25,7 +25,7 @@ def verifier(after: timedelta = timedelta()) -> SignatureVerifier:
     return SignatureVerifier(KeyRing([KEY, TEMPORARY, EXPIRED]), "us-east-1", ManualClock(datetime.now(UTC) + after))
 
 
-class Presigner(SigV4QueryAuth):
+class Presigner(SigV4QueryAuth):  # type: ignore[misc]  # botocore has no types
     """botocore's, which by itself makes query fields of a body."""
 
     body = b""

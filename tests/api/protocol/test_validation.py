@@ -91,7 +91,11 @@ def test_a_blob_and_a_float_have_limits_too(made_up: Any) -> None:
     )
     reader = Readers().request(operation)
     assert reader.read({}, {}, {}, {"Data": "AAA=", "Share": 1}) == {"Data": b"\0\0", "Share": 1.0}
-    for document, problem in [({"Data": "AAAA"}, "Data: has 3 bytes"), ({"Share": 1.5}, "Share: must be at most 1")]:
+    broken: list[tuple[dict[str, Any], str]] = [
+        ({"Data": "AAAA"}, "Data: has 3 bytes"),
+        ({"Share": 1.5}, "Share: must be at most 1"),
+    ]
+    for document, problem in broken:
         with pytest.raises(BrokenConstraint, match=problem):
             reader.read({}, {}, {}, document)
 

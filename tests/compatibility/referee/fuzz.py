@@ -21,7 +21,7 @@ _ODD_TEXTS: Final = (
     "", " ", "\x00", "\n", "../..", "%", "%2F", "%zz", "é東\U0001f600", "\ud800", "a" * 5000, "'; DROP TABLE tasks; --",
     "${jndi:x}", "\u202e", "arn:aws:chime:us-east-1:111122223333:media-pipeline/", "null", "NaN", "-1", "1e999",
 )  # fmt: skip
-_ODD_VALUES: Final = (
+_ODD_VALUES: Final[tuple[Any, ...]] = (
     None, True, False, 0, -1, 1 << 31, 1 << 63, 1 << 200, -(1 << 64), 0.5, 1e308, -1e308, [], {}, [None], {"": None},
     [[[[]]]], {"a": {"b": {"c": []}}}, *_ODD_TEXTS,
 )  # fmt: skip

@@ -12,7 +12,8 @@ Call = Callable[[], Any]
 
 def race(*calls: Call) -> list[Any]:
     """Make the calls at the same moment; return for each its answer, or the code of its error."""
-    barrier, outcomes = threading.Barrier(len(calls)), [None] * len(calls)
+    barrier = threading.Barrier(len(calls))
+    outcomes: list[Any] = [None] * len(calls)
 
     def run(number: int, call: Call) -> None:
         barrier.wait(120)

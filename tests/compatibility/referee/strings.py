@@ -1,7 +1,7 @@
 """Strings that a model's pattern admits, at the length one wants, and strings that it does not."""
 
 import re
-import re._parser as sre  # The one parser of patterns there is; a test of tests may lean on it.
+import re._parser as sre  # type: ignore[import-not-found]  # The one parser of patterns there is; a test of tests may lean on it.
 import warnings
 from functools import cache
 from typing import Any, Final

@@ -83,7 +83,8 @@ def test_words_stand_where_they_were_said(call: CallAnalysis) -> None:
 def test_without_words_there_is_one_tone(folder: Path) -> None:
     party = _heard(folder, ToneModels(LoudnessVad(), CalmTone(), None)).parties[0]
     assert party.reports
-    assert party.by_sound == party.understood == []
+    assert party.by_sound == []
+    assert party.understood == []
 
 
 def test_a_mono_call_is_one_party(tmp_path: Path) -> None:

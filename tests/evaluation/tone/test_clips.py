@@ -66,7 +66,7 @@ def test_only_english_has_words(
 def test_a_clip_that_is_too_short_is_skipped(seconds: str, people: MakePeople, ears: ToneModels) -> None:
     (anna,) = people(("anna", "positive", seconds))
     for band in ("wideband", "telephone"):
-        (answer,) = answers(anna, band, ears)  # type: ignore[arg-type]  # both are bands
+        (answer,) = answers(anna, band, ears)
         assert answer.alone is None
         assert answer.after_others is None
 
@@ -81,7 +81,7 @@ def test_a_clip_without_any_sound_is_refused_as_by_every_command(people: MakePeo
 def test_any_rate_is_heard(rate_hz: int, people: MakePeople, ears: ToneModels) -> None:
     (anna,) = people(("anna", "neutral", "2"), rate_hz=rate_hz)
     for band in ("wideband", "telephone"):
-        found = list(answers(anna, band, ears))  # type: ignore[arg-type]  # both are bands
+        found = list(answers(anna, band, ears))
         assert len(found) == (0 if (rate_hz, band) == (8_000, "wideband") else 1)
         assert all(answer.alone is not None and np.argmax(answer.alone[False]) == 1 for answer in found)
 

@@ -119,8 +119,8 @@ def _numbers(frames: Sequence[Frame]) -> range:
 
 def read(data: bytes) -> Heard:
     """Return what ffmpeg reads from a pipe. Of laced frames it may give only the first a time; the others share it."""
-    with av.open(_Pipe(data), format="matroska") as container:
-        tracks = [(stream.codec_context.sample_rate, stream.codec_context.channels) for stream in container.streams]
+    with av.open(_Pipe(data), "r", format="matroska") as container:
+        tracks = [(stream.sample_rate, stream.channels) for stream in container.streams.audio]
         frames: list[Frame] = []
         for packet in container.demux():
             if packet.size:
@@ -146,6 +146,8 @@ def presented(events: Sequence[MatroskaEvent]) -> list[Frame]:
 def encoded(codec: str, rate_hz: int, channels: int) -> tuple[bytes, ...]:
     """Return half a second of noise as packets."""
     context = av.CodecContext.create(codec, "w")
+    assert isinstance(context, av.AudioCodecContext)
+    assert context.codec.audio_formats
     context.sample_rate, context.layout, context.time_base = rate_hz, _LAYOUTS[channels], Fraction(1, rate_hz)
     context.format = context.codec.audio_formats[0]
     context.open()

@@ -25,7 +25,8 @@ def demux(pieces: Iterable[bytes], *limits: Limits) -> list[MatroskaEvent]:
 
 
 def cut(data: bytes, sizes: Sequence[int]) -> list[bytes]:
-    pieces, at = [], 0
+    pieces: list[bytes] = []
+    at = 0
     while at < len(data):
         size = sizes[len(pieces) % len(sizes)]
         pieces.append(data[at : at + size])

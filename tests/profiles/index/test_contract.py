@@ -81,7 +81,8 @@ def test_putting_again_replaces(index: VoiceIndex) -> None:
     index.put(numbers(1), third[None])
     assert len(index) == 2
     (best,) = index.search(third, 1)
-    assert (best.number, best.score) == (1, pytest.approx(1.0, abs=ERROR))
+    assert best.number == 1
+    assert best.score == pytest.approx(1.0, abs=ERROR)
 
 
 def test_what_was_removed_is_not_found(index: VoiceIndex) -> None:

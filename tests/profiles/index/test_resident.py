@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from carillon.audio import Embedding
+from carillon.audio import Band, Embedding
 from carillon.clock import ManualClock
 from carillon.profiles import Domain, DomainNotFound, Profiles, ProfileSettings
 from carillon.profiles.tables import domains, enrolled_voices, removed_voices
@@ -218,7 +218,7 @@ async def test_a_voice_is_compared_with_those_of_its_band_and_with_what_a_teleph
     await hear("imported", domain.id, 4, band="wb")
     phone, headset, imported = [await profiles.enroll(task_id) for task_id in ("phone", "headset", "imported")]
 
-    async def channels(seed: int, band: str) -> set[tuple[str, str]]:
+    async def channels(seed: int, band: Band) -> set[tuple[str, str]]:
         matches = await open_profiles().search(domain.id, voice(seed), MODEL, band=band)
         assert {match.size for match in matches} == {3}
         return {(match.profile_id, match.channel) for match in matches if match.score > 0.99}

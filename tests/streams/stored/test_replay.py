@@ -186,7 +186,7 @@ async def test_why_a_fragment_is_not_there_stands_in_its_place(
         async def fail(*_: object) -> bytes:
             raise StorageFailed("no answer")
 
-        streams._segments.read = fail  # type: ignore[method-assign] - an outage
+        streams._segments.read = fail  # type: ignore[assignment, method-assign]  # an outage
         (document,) = await documents(streams.replay(stream, [own]))
         assert document["ERROR_ID"] == "5000"
 

@@ -218,7 +218,7 @@ async def test_what_was_being_stored_of_a_deleted_stream_goes_too(
             await go_on.wait()
             return await append(*arguments)
 
-        streams._segments.append = slow  # type: ignore[method-assign] - holds it up, then does it
+        streams._segments.append = slow  # type: ignore[assignment, method-assign]  # holds it up, then does it
         persisted: list[str] = []
         async with anyio.create_task_group() as group:
 
@@ -252,7 +252,7 @@ async def test_a_deletion_that_fails_is_done_by_a_later_sweep_even_after_a_resta
         for stream in (deleted, aged):
             await write(streams, stream, producer.body(2))
         clock.advance(timedelta(hours=2))
-        streams._segments.delete = streams._segments.delete_stream = fail  # type: ignore[method-assign] - an outage
+        streams._segments.delete = streams._segments.delete_stream = fail  # type: ignore[assignment, method-assign]  # an outage
         await streams.delete(deleted.arn)
         await streams.sweep()
         assert await readable(streams, aged) == 0
@@ -296,7 +296,7 @@ async def test_what_is_on_its_way_into_the_index_is_no_stray(
             found.extend(of(stream, stored_names()))
             return await add(arriving)
 
-        streams._archive.add = late  # type: ignore[method-assign] - looks for strays at the worst moment
+        streams._archive.add = late  # type: ignore[assignment, method-assign]  # looks for strays at the worst moment
         await write(streams, stream, producer.body(1))
         assert found
         await streams._retention.delete_orphans()
@@ -316,7 +316,7 @@ async def test_writing_goes_on_while_a_deletion_hangs(
             await go_on.wait()
             await delete(segments)
 
-        streams._segments.delete = hang  # type: ignore[method-assign] - an outage
+        streams._segments.delete = hang  # type: ignore[method-assign]  # an outage
         async with anyio.create_task_group() as group:
             group.start_soon(streams.sweep)
             await wait_all_tasks_blocked()

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,7 +115,7 @@ def test_too_few_recordings_of_a_tone_are_refused_before_any_is_heard(folder: Pa
 def test_labels_that_say_nothing_of_the_sound_make_no_head() -> None:
     generator = np.random.default_rng(3)
     count, size = 60, max(part.stop for part in PARTS.values())
-    noise = {way: generator.standard_normal((count, size)).astype(np.float32) for way in BANDS}
+    noise: dict[str, Any] = {way: generator.standard_normal((count, size)).astype(np.float32) for way in BANDS}
     speakers = np.array([f"made/{number % 4}" for number in range(count)])
     unknown, names = np.full(count, UNKNOWN), np.array([str(number) for number in range(count)])
     tones, nothing = np.arange(count) % 3, np.full(count, "")

@@ -161,7 +161,7 @@ def test_a_journal_that_cannot_be_written_fails_all_and_is_not_gone_on_with(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr(module.os, "fsync", full)
+        patched.setattr(os, "fsync", full)
         failed = append(journal, ("a/2", 0, b"x"), ("b/2", 0, b"y"))
     assert all(entry.error is not None and entry.error.errno == errno.ENOSPC for entry in failed)
     assert all(entry.error is None for entry in append(journal, ("c/2", 0, b"z"), ("d/2", 0, b"w")))
@@ -186,7 +186,7 @@ def test_a_file_that_cannot_be_synced_is_written_again(
             raise failures.pop()
         fsync(descriptor)
 
-    monkeypatch.setattr(module.os, "fsync", fail_once)
+    monkeypatch.setattr(os, "fsync", fail_once)
     journal.fold()
     assert contents(tmp_path) == {name: data for name, _, data in THREE}
     assert parts(tmp_path) == []
@@ -201,7 +201,7 @@ def test_while_the_disk_fails_the_journal_stays(make: Make, tmp_path: Path, monk
         raise OSError(errno.EIO, "the disk")
 
     with monkeypatch.context() as patched:
-        patched.setattr(module.os, "fsync", fail)
+        patched.setattr(os, "fsync", fail)
         with pytest.raises(OSError, match="the disk"):
             journal.fold()
     assert len(parts(tmp_path)) == 1
