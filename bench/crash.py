@@ -26,14 +26,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests/compatibility"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/helpers"))
 
 import msgspec
-from referee.process import Server
 
 from carillon import config
 from carillon.environment import exports
 from carillon.matroska import AUDIO, Block, ClusterEnded, ClusterTimecode, Demuxer, Muxer, TagsRead, Track
+from referee.process import Server
 from streams import http_chunk, put_media
 
 PRODUCERS: Final = 4

@@ -21,11 +21,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests/compatibility"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/helpers"))
 
 import anyio
 import soundfile
-from referee.process import Server
 
 from carillon import config
 from carillon.app import opened
@@ -33,6 +32,7 @@ from carillon.clock import SystemClock
 from carillon.environment import exports
 from carillon.media import KinesisVideoClient, as_live, put_media, read_recording
 from carillon.notifications import Outbox
+from referee.process import Server
 
 RECORDING: Final = Path(__file__).parents[1] / "src/carillon/demo/recordings/call_1.flac"
 SECONDS: Final = 45

@@ -1,6 +1,6 @@
 """Thousands of requests that nobody would send: no 5xx, no hang, no memory that grows with them.
 
-Made from botocore's models and a seed by `tests/compatibility/referee/fuzz.py`: valid ones, valid ones with odd values,
+Made from botocore's models and a seed by `tests/helpers/referee/fuzz.py`: valid ones, valid ones with odd values,
 broken JSON, bent paths, queries and headers, unsigned ones, and bytes that are no HTTP.
 
     python bench/fuzz.py [--requests 20000] [--seed 0] [--connections 4]
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests/compatibility"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/helpers"))
 
 from referee import fuzz, registry
 from referee.process import Server, serving

@@ -28,15 +28,15 @@ from statistics import median, quantiles
 from typing import Final
 from urllib.parse import urlsplit
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests/compatibility"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/helpers"))
 
 import msgspec
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from referee.process import Server, serving
 
 from carillon.matroska import AUDIO, Block, Muxer, Track
+from referee.process import Server, serving
 
 BLOCK_MS: Final = 20
 BLOCKS: Final = 50

@@ -23,18 +23,18 @@ from statistics import median
 from typing import Final
 from urllib.parse import urlsplit
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests/compatibility"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests/helpers"))
 
 import anyio
 from botocore.credentials import Credentials
-from referee.process import serving
-from referee.wire import Request, Wire, write
-from referee.world import KEY_ARN, World
 
 from carillon import app, config
 from carillon.api.protocol import Api
 from carillon.server.serving import serve
 from carillon.telemetry import configure_logging
+from referee.process import serving
+from referee.wire import Request, Wire, write
+from referee.world import KEY_ARN, World
 
 MOTO_BAR: Final = 5.0
 SIGNATURE_BAR: Final = 0.25

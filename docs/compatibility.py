@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests/compatibility"))
+sys.path.insert(0, str(ROOT / "tests/helpers"))
 
 from referee import registry  # noqa: E402 - found by the line above
 from referee.results import CLIENTS, FILE, REFUSED  # noqa: E402

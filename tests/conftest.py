@@ -22,6 +22,7 @@ from anyio import Event, create_task_group, fail_after, sleep
 from anyio.abc import TaskGroup
 from botocore.config import Config
 
+from asked import answering
 from carillon import config
 from carillon.app import opened
 from carillon.audio import Embedding, Pcm
@@ -32,10 +33,6 @@ from carillon.media import Acknowledgement, AcknowledgementType, KinesisVideoCli
 from carillon.notifications import Outbox
 from carillon.storage import Database, Vault, metadata
 from carillon.telemetry import configure_logging
-
-sys.path.insert(0, str(Path(__file__).parent / "processes"))  # importlib mode leaves `forked` unfindable
-
-from asked import answering
 from forked import ForkedCommand
 
 SINKS_NOWHERE = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}

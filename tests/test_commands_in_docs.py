@@ -15,8 +15,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import docs_carillon  # found since conftest.py looks in `processes`
 import pytest
+
+import docs_carillon  # found since conftest.py looks in `processes`
 from asked import answering
 
 ROOT = Path(__file__).parents[1]

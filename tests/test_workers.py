@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import soundfile
 from anyio import fail_after, sleep
+
 from forked import ForkedCommand
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]

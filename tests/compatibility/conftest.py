@@ -1,13 +1,9 @@
 """What the compatibility tests share: the referee's modules, a signed client of the shared server, recorded results."""
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))  # importlib mode leaves `referee` unfindable; bench/ uses it too.
 
 from referee.results import Results
 from referee.wire import Wire

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from referee import registry, shapes
 from referee.results import Results
 from referee.wire import Answer, Wire, write

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
 from referee.racing import answers, codes, race
 from referee.world import ELEMENTS, KEY_ARN, ROLE_ARN, World, source
 

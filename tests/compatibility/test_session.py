@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from referee import registry
 from referee.clients import Boto3, Cli
 from referee.results import Results

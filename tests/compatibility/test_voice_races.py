@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
 from referee.racing import answers, codes, race
 from referee.world import KEY_ARN, World
 

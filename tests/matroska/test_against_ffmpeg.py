@@ -1,12 +1,12 @@
 """ffmpeg is the other side, by way of PyAV: it writes what we read, and it reads what we write."""
 
 import pytest
-from bodies import ffmpeg
-from bodies.ffmpeg import ENCODED, PCM, Frame
-from bodies.parts import cut, demux
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bodies import ffmpeg
+from bodies.ffmpeg import ENCODED, PCM, Frame
+from bodies.parts import cut, demux
 from carillon.matroska import AUDIO, Block, Muxer, Track, TracksRead
 
 LAYOUTS = {"mono": (1, 1), "stereo": (1, 2), "two mono tracks": (2, 1)}  # tracks, channels

@@ -8,12 +8,12 @@ from struct import unpack_from
 
 import ebmlite
 import pytest
-from bodies import ffmpeg
 from hypothesis import given
 from hypothesis import strategies as st
-from invariants import check, demux
 
+from bodies import ffmpeg
 from carillon.matroska import BlockRead, TagsRead, TracksRead
+from invariants import check, demux
 
 FOLDER = Path(__file__).parent
 CORPUS = sorted((FOLDER / "corpus").iterdir())
@@ -84,7 +84,8 @@ def read_by_ebmlite(path: Path) -> tuple[list[tuple[int, bytes]], list[tuple[str
 
 def test_the_fuzz_target_finds_nothing_in_a_short_run(tmp_path: Path) -> None:
     pytest.importorskip("atheris", reason="atheris is built for Linux on x86-64 only")
-    command = [sys.executable, str(FOLDER / "fuzz_demuxer.py"), str(tmp_path / "kept"), f"-runs={RUNS}", "-seed=1"]
+    target = FOLDER.parent / "helpers/fuzz_demuxer.py"
+    command = [sys.executable, str(target), str(tmp_path / "kept"), f"-runs={RUNS}", "-seed=1"]
     # Through a small process in between: Linux counts the memory of whoever starts a program as the program's own peak,
     # and this one may hold models.
     command = ["/bin/sh", "-c", '"$@"; exit $?', "sh", *command]

@@ -2,6 +2,7 @@ from struct import pack
 from typing import Any
 
 import pytest
+
 from bodies.kinesis import wide
 from bodies.parts import (
     CRC_32,
@@ -14,7 +15,6 @@ from bodies.parts import (
     in_cluster,
     simple_block,
 )
-
 from carillon.matroska import (
     UNKNOWN_SIZE_SEGMENT,
     Block,

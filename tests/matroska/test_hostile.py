@@ -7,14 +7,14 @@ from time import process_time
 from unittest.mock import patch
 
 import pytest
-from bodies.hostile import BODIES, CLUSTER, many
 from hypothesis import example, given
 from hypothesis import strategies as st
-from invariants import demux
 
+from bodies.hostile import BODIES, CLUSTER, many
 from carillon.matroska import Block, Demuxer, Limits, MatroskaError, Muxer, Track, headers, tags_element
 from carillon.matroska import elements as ids
 from carillon.matroska.elements import write_element, write_id, write_text, write_vint
+from invariants import demux
 
 MUXER = Muxer(Track(1, 1, 2, "", "A_PCM/INT/LIT", b"", 8_000.0, 1, 16))
 GOOD = (

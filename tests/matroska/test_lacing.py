@@ -1,9 +1,9 @@
 import pytest
-from bodies import ffmpeg
-from bodies.lacing import EBML, FIXED, KINDS, XIPH, lace, laced_block
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bodies import ffmpeg
+from bodies.lacing import EBML, FIXED, KINDS, XIPH, lace, laced_block
 from carillon.matroska import BlockRead, Demuxer, InvalidElement, Muxer, Track
 from carillon.matroska.elements import CLUSTER, TIMECODE, write_element, write_uint
 from carillon.matroska.lacing import unlace

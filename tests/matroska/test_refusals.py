@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from bodies.parts import (
     EBML_HEADER,
     TIMECODE_0,
@@ -13,7 +14,6 @@ from bodies.parts import (
     in_cluster,
     simple_block,
 )
-
 from carillon.matroska import (
     UNKNOWN_SIZE_SEGMENT,
     ClusterEnded,

@@ -1,7 +1,6 @@
 """A real server process, over TLS, and the peers that people run: producers on one side, SDKs on the other."""
 
 import json
-import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,13 +11,10 @@ import boto3
 import pytest
 from botocore.config import Config
 
-sys.path.insert(0, str(Path(__file__).parent))  # importlib mode leaves `producer_c` unfindable
-
+from carillon.matroska import ClusterEnded, Demuxer, DocumentStarted, TagsRead
 from producer_c import matroska
 from producer_c.producer import Producer, StreamInfo
 from producer_c.signing import Credentials
-
-from carillon.matroska import ClusterEnded, Demuxer, DocumentStarted, TagsRead
 
 END_SECONDS = "0.4"
 """GetMedia ends so soon after the last fragment, so that tests need not wait for three seconds."""

@@ -6,14 +6,14 @@ import json
 import av
 import ebmlite
 import pytest
-from producer_c import matroska
-from producer_c.acknowledgements import Acknowledgement, Parser, Unreadable
-from producer_c.signing import Credentials, signed_headers
-from producer_c.wire import head
 
 from carillon.api.kinesis_video.put_media import render
 from carillon.streams import AckErrorCode, AckEventType
 from carillon.streams import FragmentAck as Told
+from producer_c import matroska
+from producer_c.acknowledgements import Acknowledgement, Parser, Unreadable
+from producer_c.signing import Credentials, signed_headers
+from producer_c.wire import head
 
 UID = bytes(range(16))
 TRACK = matroska.Track("kvs_audio_track", "A_MS/ACM", matroska.g711(6, 8000, 1), 8000, 1)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from producer_c import matroska
 from producer_c.producer import KVSSINK_USER_AGENT, Producer, StreamInfo
 from producer_c.signing import Credentials

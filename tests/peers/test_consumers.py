@@ -15,11 +15,11 @@ import av
 import numpy as np
 import pytest
 from botocore.exceptions import ClientError
+
+from carillon.media import FragmentParser
 from producer_c import matroska
 from producer_c.producer import Producer, StreamInfo
 from producer_c.wire import Upload
-
-from carillon.media import FragmentParser
 
 Fragments = Callable[..., list[matroska.Frame]]
 JS = Path(__file__).parents[1] / "compatibility" / "js"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+
 from producer_c import matroska
 from producer_c.producer import USER_AGENT
 from producer_c.signing import signed_headers

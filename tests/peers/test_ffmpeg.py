@@ -11,6 +11,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+
 from producer_c.acknowledgements import Parser
 from producer_c.signing import Headers, signed_headers
 from producer_c.wire import Connection

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Final
 
-FILE: Final = Path(__file__).parents[1] / "results.json"
+FILE: Final = Path(__file__).parents[2] / "compatibility/results.json"
 """Git-ignored: made by a test run, read by docs/compatibility.py."""
 
 REFUSED: Final = "refused"

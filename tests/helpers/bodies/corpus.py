@@ -1,20 +1,17 @@
 """Writes the corpus anew: small bodies of every kind that a demuxer meets.
 
-python tests/matroska/bodies/corpus.py
+python -m bodies.corpus, in tests/helpers
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bodies import ffmpeg, hostile, kinesis
 from bodies.ffmpeg import Frame
 from bodies.lacing import KINDS, laced_block
 
-CORPUS: Final = Path(__file__).parents[1] / "corpus"
+CORPUS: Final = Path(__file__).parents[2] / "matroska/corpus"
 BLOCKS: Final = 5
 HOSTILE_BYTES: Final = 1_200
 

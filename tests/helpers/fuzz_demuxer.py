@@ -1,9 +1,9 @@
 """Looks for bytes that break the demuxer, guided by what they make it do (atheris, hence libFuzzer).
 
-It begins with `corpus/`, keeps what leads further in `build/fuzz_demuxer`, and stops at the first finding, which it
-writes to the current folder. libFuzzer's flags are passed on.
+It begins with `tests/matroska/corpus/`, keeps what leads further in `build/fuzz_demuxer`, and stops at the first
+finding, which it writes to the current folder. libFuzzer's flags are passed on.
 
-    python tests/matroska/fuzz_demuxer.py [FOLDER] [-max_total_time=300] [-runs=100000] [-seed=1]
+    python tests/helpers/fuzz_demuxer.py [FOLDER] [-max_total_time=300] [-runs=100000] [-seed=1]
 """
 
 import sys
@@ -13,11 +13,10 @@ from typing import Final
 import atheris
 
 with atheris.instrument_imports(include=["carillon.matroska"]):
+    from carillon.matroska import elements
     from invariants import check
 
-    from carillon.matroska import elements
-
-CORPUS: Final = Path(__file__).parent / "corpus"
+CORPUS: Final = Path(__file__).parents[1] / "matroska/corpus"
 KEPT: Final = Path(__file__).parents[2] / "build/fuzz_demuxer"
 LONGEST_INPUT: Final = 2_048
 
