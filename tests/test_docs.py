@@ -26,6 +26,13 @@ def test_the_page_of_settings_is_that_of_the_code() -> None:
     assert all(f"## [{room}]" in page for room in rooms())
 
 
+def test_the_diagrams_of_both_lives_are_those_of_the_tables() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    script = _script(ROOT / "docs/diagrams.py")
+    assert script.drawn(page) == page, "run: python docs/diagrams.py"
+    assert len(script.BLOCK.findall(page)) == page.count("```mermaid") == 2
+
+
 def test_every_metric_is_in_the_docs() -> None:
     code = "".join(path.read_text() for path in (ROOT / "src").rglob("*.py"))
     metrics = set(re.findall(r'"(carillon_[a-z_]+(?:_seconds|_total|_bytes))"', code))

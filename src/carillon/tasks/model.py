@@ -1,4 +1,4 @@
-"""The words of this room: a task, its states, its checkpoint."""
+"""The words of this room: a task, its states as one table that code, tests and docs all read, its checkpoint."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
