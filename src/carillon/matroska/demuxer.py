@@ -86,8 +86,8 @@ class Demuxer:
     """Reads any number of Matroska documents, one after the other, from bytes cut anywhere.
 
     The same bytes give the same events, whatever the cuts. An error is raised only after every event before it has been
-    handed out, so a `feed` that found some returns them and the next call raises; it is final. No bytes raise anything
-    but MatroskaError.
+    handed out, so a `feed` that found some returns them, `error` then says what the next call raises; it is final. No
+    bytes raise anything but MatroskaError.
 
     Memory, whatever is sent: between two feeds the element at hand (as large as the limits allow) and the last opening
     (5 `max_header_bytes`); during one, for a moment, the largest of 4 `max_element_bytes`, 10 `max_header_bytes` and
@@ -105,12 +105,8 @@ class Demuxer:
         self._in_document = False
         self._scale_ns = ids.DEFAULT_TIMECODE_SCALE_NS
         self._opening: Opening | None = None
-        self._error: MatroskaError | None = None
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether there was an error, which the next call raises."""
-        return self._error is not None
+        self.error: MatroskaError | None = None
+        """What the stream ended with; whoever asks for more gets it raised."""
 
     def feed(self, data: bytes) -> list[MatroskaEvent]:
         """Take the next bytes of the stream, any number; return what they complete.
@@ -120,8 +116,8 @@ class Demuxer:
             ElementTooLarge: larger than the limits.
             NestedTooDeep: tags within tags beyond the limit.
         """
-        if self._error:
-            raise self._error
+        if self.error:
+            raise self.error
         if self._pending:
             if len(self._pending) + len(data) < self._needed:
                 self._pending += data
@@ -132,7 +128,7 @@ class Demuxer:
         try:
             used = self._read(data, events)
         except MatroskaError as error:
-            self._error = error
+            self.error = error
             if not events:
                 raise
             return events
@@ -147,12 +143,12 @@ class Demuxer:
             TruncatedElement: an element of known size is not complete.
             MatroskaError: an error that `feed` still owed.
         """
-        if self._error:
-            raise self._error
+        if self.error:
+            raise self.error
         here = self._offset + len(self._pending)
         if self._pending or self._skipping or any(container.size is not None for container in self._open):
-            self._error = TruncatedElement("The stream ended in the middle of an element; send it whole", here)
-            raise self._error
+            self.error = TruncatedElement("The stream ended in the middle of an element; send it whole", here)
+            raise self.error
         events: list[MatroskaEvent] = []
         while len(self._open) > 1:
             self._close(here, events)

@@ -166,11 +166,12 @@ class FragmentParser:
             FragmentTooLarge: over the limit.
             MatroskaError: the body is not Matroska.
         """
-        for piece in (data, b""):  # an error that the demuxer has put off is raised with the second
-            for event in self._demuxer.feed(piece):
-                fragment = self._take(event)
-                if fragment is not None:
-                    yield fragment
+        for event in self._demuxer.feed(data):
+            fragment = self._take(event)
+            if fragment is not None:
+                yield fragment
+        if self._demuxer.error:
+            raise self._demuxer.error
 
     def _take(self, event: MatroskaEvent) -> Fragment | UnreadableFragment | None:
         document = self._document

@@ -1,9 +1,14 @@
 """What the frames of a fragment say of it: when it begins and ends, and which tracks are in it."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from carillon.matroska import BlockRead, Track
+
+TrackPaces: TypeAlias = Mapping[int, float]
+"""Bytes per millisecond, by the numbers of the tracks."""
 
 
 @dataclass(slots=True)
@@ -43,10 +48,12 @@ class FrameTimes:
         self.end_ms = max(self.end_ms, frame.timecode_ms + duration_ms)
 
     def follow(self, before: "FrameTimes") -> bool:
-        """Return whether the first is later than the last of another fragment.
+        """Return whether the first is later than the last of another fragment, if that has any.
 
         Frames of two tracks may share a moment and yet be cut apart, so equal times count for one and the same track.
         """
+        if not before.tracks:
+            return True
         if self.first_ms == before.last_ms:
             return self.first_track != before.last_track
         return self.first_ms > before.last_ms

@@ -1,17 +1,35 @@
 """PutMedia's bytes in; acknowledgements and complete fragments out. No I/O, no clock.
 
-A fragment is one Cluster and whatever follows it up to the next. It begins with the Cluster's first byte, which is when
-it gets its number, and is complete when the next Cluster begins or the body ends. `finalize` completes it sooner: the
-Cluster is whole and nothing came after it for a moment, so a listener need not wait for the next one to begin. What
-there is of it before that can be read from `arriving`.
+The contract. The same bytes bring about the same, whatever the cuts, if they all arrive at the same time. A fragment is
+one Cluster and what follows it up to the next. It begins with the first byte of its Cluster, which is when it gets its
+number; BUFFERING follows once its timecode is known, and RECEIVED once it is complete. It is handed out as it was sent,
+and what was handed out is never taken back: whatever happens later, an ERROR comes after it and is the last outcome.
 
-Every rule that a byte stream can break ends the connection: the last outcome is then an ERROR and `ended` is true.
+How it works. `Demuxer` makes events of bytes. Where in the body we are is a `BodyState`, and `_READERS` says, for each
+state, which events may come and what reads them. Any other event is INVALID_MKV_DATA: no reader asks whether it is its
+turn. A reader returns what it brought about, moves to the next state, or raises `BodyRefused`.
+
+    EMPTY --EBML header--> DOCUMENT --Segment--> HEAD --Tracks--> READY --Cluster--> CLUSTER --Timecode--> FRAMES
+    CLUSTER, FRAMES --end of the Cluster--> WHOLE --Cluster--> CLUSTER
+    WHOLE --the producer's tag, or a pause--> BETWEEN --Cluster--> CLUSTER
+    any --a rule is broken, or the body ends--> ENDED
+
+In WHOLE nothing tells whether tags are still to come, so the fragment waits there: for the next Cluster, for the end of
+the body, or for `finalize`, which whoever owns the clock calls when nothing has come for a moment. Tags that come after
+that stand before the next Cluster and are part of that fragment. A connection that breaks off in WHOLE still completes
+its fragment; in CLUSTER or FRAMES it is torn.
+
+What was decided against. A generator that reads the body from top to bottom would need no states, but could neither
+say where it is (`is_whole`) nor be ended from outside (`fail`). Keeping blocks instead of bytes would copy each of them
+twice: the bytes are held once, and readers look at them there (`arriving`). A size that a Segment tells is not believed
+but replaced by "unknown", since each fragment becomes a document of its own.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, TypeAlias
+from enum import Enum, auto
+from typing import Any, ClassVar, Final, TypeAlias
 
 from carillon.clock import from_millis, to_millis
 from carillon.matroska import (
@@ -35,7 +53,8 @@ from carillon.streams.fragment_numbers import NumberSource
 from carillon.streams.fragments import ArrivingFragment, ReceivedFragment
 from carillon.streams.ingest import producer_tags
 from carillon.streams.ingest.acknowledgements import AckErrorCode, AckEventType, FragmentAck
-from carillon.streams.ingest.frames import FrameTimes, pace
+from carillon.streams.ingest.frames import FrameTimes, TrackPaces, pace
+from carillon.streams.ingest.partial import BodyRefused, PartialFragment
 from carillon.streams.settings import StreamSettings
 
 MIN_FRAGMENT_BYTES: Final = 8
@@ -44,27 +63,41 @@ MIN_FRAGMENT_BYTES: Final = 8
 _MAX_CLUSTER_HEADER_BYTES: Final = 12
 
 IngestEvent: TypeAlias = FragmentAck | ReceivedFragment
+_Reader: TypeAlias = Callable[["PutMediaParser", Any, datetime], Sequence[IngestEvent]]
 
 
-class _Refused(Exception):
-    def __init__(self, error_code: AckErrorCode) -> None:
-        self.error_code = error_code
+class BodyState(Enum):
+    """Where in a body we are: what was read last."""
+
+    EMPTY = auto()
+    DOCUMENT = auto()
+    """The EBML header."""
+    HEAD = auto()
+    """The beginning of the Segment."""
+    READY = auto()
+    """Its Tracks."""
+    CLUSTER = auto()
+    """The beginning of a Cluster."""
+    FRAMES = auto()
+    """Its timecode, and frames."""
+    WHOLE = auto()
+    """All of a Cluster, and tags behind it."""
+    BETWEEN = auto()
+    """All of a fragment, and tags of the next one."""
+    ENDED = auto()
 
 
-@dataclass(slots=True)
-class _Open:
-    """The fragment that is arriving."""
-
-    number: str
-    server_at: datetime
-    start: int  # offset of its Cluster
-    lead: bytes  # tags that came after the fragment before had been completed
-    timecode_ms: int | None = None
-    arriving: ArrivingFragment | None = None  # since its timecode is known
-    frames: FrameTimes = field(default_factory=FrameTimes)
-    blocks: int = 0
-    tags: int = 0
-    whole_at: int | None = None  # offset up to which it could be complete
+_BEFORE_CLUSTERS: Final = frozenset({BodyState.EMPTY, BodyState.DOCUMENT, BodyState.HEAD, BodyState.READY})
+_IN_CLUSTER: Final = frozenset({BodyState.CLUSTER, BodyState.FRAMES})
+_NOT_ABOUT_WHOLE_CLUSTERS: Final = frozenset(
+    {
+        AckErrorCode.STREAM_READ_ERROR,
+        AckErrorCode.MAX_CONNECTION_DURATION_REACHED,
+        AckErrorCode.INVALID_MKV_DATA,
+        AckErrorCode.STREAM_NOT_ACTIVE,
+        AckErrorCode.INTERNAL_ERROR,
+    }
+)
 
 
 class PutMediaParser:
@@ -80,60 +113,60 @@ class PutMediaParser:
         self._numbers = numbers
         self._producer_start = producer_start or from_millis(0)
         self._settings = settings
-        self._longest_ms = settings.max_fragment_seconds * 1000
         self._demuxer = Demuxer(
             Limits(max_element_bytes=settings.max_fragment_bytes, max_header_bytes=settings.max_header_bytes)
         )
         self._held = bytearray()  # everything fed from offset _held_from on
         self._held_from = 0
-        self._document: bytes = b""  # the EBML header and a Segment of unknown size
+        self._document = b""  # the EBML header and a Segment of unknown size
         self._body_from = 0  # offset of the Segment's content
-        self._head: bytes | None = None  # what stands before the first Cluster
-        self._paces: dict[int, float] | None = None  # by the numbers of the tracks
-        self._open: _Open | None = None
-        self._last: FrameTimes | None = None  # of the fragment before
-        self._tags = 0  # between fragments
-        self._is_followed_by_tags: bool | None = None  # as far as this producer's Clusters tell
-        self.ended = False
+        self._head = b""  # what stands before the first Cluster
+        self._paces: TrackPaces = {}
+        self._fragment = PartialFragment(settings)
+        self._fragment_limit = math.inf  # offset behind which nothing of the fragment may begin
+        self._last = FrameTimes()  # of the fragment before
+        self._has_tags = False  # between its Clusters
+        self._enter(BodyState.EMPTY)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more bytes are looked at."""
+        return self._state is BodyState.ENDED
 
     @property
     def arriving(self) -> ArrivingFragment | None:
         """What there is of a fragment that is not complete. It tells by itself when it is, or never will be."""
-        return self._open.arriving if self._open else None
+        return self._fragment.arriving
 
     @property
     def is_whole(self) -> bool:
         """Whether all of a Cluster is here and nothing behind it, so that `finalize` would complete the fragment."""
-        return self._open is not None and self._open.whole_at == self._held_from + len(self._held)
+        return self._state is BodyState.WHOLE and self._fragment.whole_at == self._held_until
 
     @property
     def expects_tags(self) -> bool:
         """Whether tags may follow a Cluster: not if none followed one of this producer's yet."""
-        return self._is_followed_by_tags is not False
+        return self._has_tags or not self._last.tracks
 
     def feed(self, data: bytes, at: datetime) -> list[IngestEvent]:
-        """Take the next bytes of the body, which arrived at this time; return what they brought about.
-
-        The same bytes bring about the same, whatever the cuts (if they all arrive at the same time).
-        """
-        if self.ended:
-            return []
+        """Take the next bytes of the body, which arrived at this time; return what they brought about."""
         outcomes: list[IngestEvent] = []
+        if self.ended:
+            return outcomes
         try:
             self._held += data
-            self._take(self._demuxer.feed(data), at, outcomes)
-            if self._demuxer.has_failed:
-                self._demuxer.feed(b"")  # raises what it held back until its events were out
+            self._read(self._demuxer.feed(data), at, outcomes)
+            if self._demuxer.error:
+                raise self._demuxer.error
             self._check_size()
         except ElementTooLarge:
-            is_frame = self._open is not None and self._open.whole_at is None
-            self._refuse(
-                AckErrorCode.MAX_FRAGMENT_SIZE_REACHED if is_frame else AckErrorCode.INVALID_MKV_DATA, at, outcomes
-            )
+            is_frame = self._state in _IN_CLUSTER
+            code = AckErrorCode.MAX_FRAGMENT_SIZE_REACHED if is_frame else AckErrorCode.INVALID_MKV_DATA
+            outcomes += self._refuse(code, at)
         except MatroskaError:
-            self._refuse(AckErrorCode.INVALID_MKV_DATA, at, outcomes)
-        except _Refused as refused:
-            self._refuse(refused.error_code, at, outcomes)
+            outcomes += self._refuse(AckErrorCode.INVALID_MKV_DATA, at)
+        except BodyRefused as refused:
+            outcomes += self._refuse(refused.error_code, at)
         return outcomes
 
     def finalize(self, at: datetime) -> list[IngestEvent]:
@@ -141,210 +174,189 @@ class PutMediaParser:
 
         Tags that come later after all will stand before the next Cluster.
         """
-        outcomes: list[IngestEvent] = []
-        if not self.ended and self.is_whole:
-            self._complete_checked(at, outcomes)
-        return outcomes
+        return self._complete_or_refuse(at) if self.is_whole else []
 
     def end(self, at: datetime) -> list[IngestEvent]:
         """End the body: complete the last fragment, or report that it is cut off."""
-        if self.ended:
-            return []
         outcomes: list[IngestEvent] = []
+        if self.ended:
+            return outcomes
         try:
-            self._take(self._demuxer.end(), at, outcomes)
+            self._read(self._demuxer.end(), at, outcomes)
         except MatroskaError:
-            self._refuse(AckErrorCode.STREAM_READ_ERROR, at, outcomes)
-        except _Refused as refused:
-            self._refuse(refused.error_code, at, outcomes)
-        else:
-            if self._open:
-                self._complete_checked(at, outcomes)
-        self.ended = True
+            outcomes += self._refuse(AckErrorCode.STREAM_READ_ERROR, at)
+        except BodyRefused as refused:
+            outcomes += self._refuse(refused.error_code, at)
+        if self._state is BodyState.WHOLE:
+            outcomes += self._complete_or_refuse(at)
+        self._enter(BodyState.ENDED)
         return outcomes
 
     def fail(self, error_code: AckErrorCode, at: datetime) -> list[IngestEvent]:
         """End the connection for a reason that is not in its bytes; an incomplete fragment is discarded."""
-        outcomes: list[IngestEvent] = []
-        if not self.ended:
-            self._refuse(error_code, at, outcomes)
-        return outcomes
+        return [] if self.ended else self._refuse(error_code, at)
 
     def discard(self) -> None:
         """End without a word, and without the fragment that is arriving."""
-        self.ended = True
-        self._tear()
+        if self.arriving:
+            self.arriving.tear()
+        self._fragment = PartialFragment(self._settings)
+        self._held.clear()
+        self._enter(BodyState.ENDED)
 
-    def _take(self, events: Sequence[MatroskaEvent], at: datetime, outcomes: list[IngestEvent]) -> None:
+    def _enter(self, state: BodyState) -> None:
+        self._state = state
+        self._readers = self._READERS[state]
+
+    def _read(self, events: Sequence[MatroskaEvent], at: datetime, outcomes: list[IngestEvent]) -> None:
         for event in events:
-            if self._open and event.start - self._open.start > self._settings.max_fragment_bytes:
-                raise _Refused(AckErrorCode.MAX_FRAGMENT_SIZE_REACHED)
-            match event:
-                case BlockRead():
-                    self._take_frame(event)
-                case ClusterStarted():
-                    self._begin(event, at, outcomes)
-                case ClusterTimecode():
-                    self._take_timecode(event, outcomes)
-                case ClusterEnded():
-                    if self._open:
-                        self._open.whole_at = event.end
-                case TagsRead():
-                    self._take_tags(event, at, outcomes)
-                case TracksRead() | InfoRead():
-                    self._take_header(event)
-                case DocumentStarted() | SegmentStarted():
-                    self._take_document(event)
-        if events and self._open and self._open.arriving:
-            self._open.arriving.show(events[-1].end - self._open.start)
+            if event.start > self._fragment_limit:
+                raise BodyRefused(AckErrorCode.MAX_FRAGMENT_SIZE_REACHED)
+            reader = self._readers.get(type(event))
+            if reader is None:
+                raise BodyRefused(AckErrorCode.INVALID_MKV_DATA)
+            outcomes += reader(self, event, at)
+        if events and self.arriving:
+            self.arriving.show(events[-1].end - self._fragment.start)
 
-    def _take_document(self, event: DocumentStarted | SegmentStarted) -> None:
-        """Keep the EBML header, once, and give the Segment an unknown size: it will hold one fragment only."""
-        is_header = isinstance(event, DocumentStarted)
-        if is_header == bool(self._document) or self._body_from:
-            raise _Refused(AckErrorCode.INVALID_MKV_DATA)
-        if is_header:
-            self._document = self._bytes(event.start, event.end)
-        else:
-            self._document += UNKNOWN_SIZE_SEGMENT
-            self._body_from = event.end
+    def _read_document(self, event: DocumentStarted, _: datetime) -> Sequence[IngestEvent]:
+        self._document = self._bytes(event.start, event.end)
+        self._enter(BodyState.DOCUMENT)
+        return ()
 
-    def _take_header(self, event: TracksRead | InfoRead) -> None:
-        if self._head is not None:
-            raise _Refused(AckErrorCode.INVALID_MKV_DATA)
-        if isinstance(event, InfoRead):
-            return
-        if self._paces is not None or not event.tracks:
-            raise _Refused(AckErrorCode.INVALID_MKV_DATA)
+    def _read_segment(self, event: SegmentStarted, _: datetime) -> Sequence[IngestEvent]:
+        """Give it an unknown size: it will hold one fragment only."""
+        self._document += UNKNOWN_SIZE_SEGMENT
+        self._body_from = event.end
+        self._enter(BodyState.HEAD)
+        return ()
+
+    def _read_info(self, _: InfoRead, __: datetime) -> Sequence[IngestEvent]:
+        return ()
+
+    def _read_tracks(self, event: TracksRead, _: datetime) -> Sequence[IngestEvent]:
+        if not event.tracks:
+            raise BodyRefused(AckErrorCode.INVALID_MKV_DATA)
         if len(event.tracks) > self._settings.max_tracks:
-            raise _Refused(AckErrorCode.MORE_THAN_ALLOWED_TRACKS_FOUND)
+            raise BodyRefused(AckErrorCode.MORE_THAN_ALLOWED_TRACKS_FOUND)
         self._paces = {track.number: pace(track) for track in event.tracks}
+        self._enter(BodyState.READY)
+        return ()
 
-    def _begin(self, event: ClusterStarted, at: datetime, outcomes: list[IngestEvent]) -> None:
-        if self._open:
-            self._complete(self._open, event.start, at, outcomes)
-        if self._paces is None or not self._body_from:
-            raise _Refused(AckErrorCode.INVALID_MKV_DATA)
-        lead = b""
-        if self._head is None:
-            if event.start > self._settings.max_header_bytes:
-                raise _Refused(AckErrorCode.INVALID_MKV_DATA)
-            self._head = self._document + self._bytes(self._body_from, event.start)
-        else:
-            lead = self._bytes(self._held_from, event.start)
-        server_at = from_millis(to_millis(at))
+    def _read_header_tags(self, event: TagsRead, _: datetime) -> Sequence[IngestEvent]:
+        """Refuse names that would pass for ours; the limits of a fragment do not apply to the header."""
+        if producer_tags.are_ours(event.tags):
+            raise BodyRefused(AckErrorCode.INVALID_FRAGMENT_METADATA)
+        return ()
+
+    def _read_first_cluster(self, event: ClusterStarted, at: datetime) -> Sequence[IngestEvent]:
+        if event.start > self._settings.max_header_bytes:
+            raise BodyRefused(AckErrorCode.INVALID_MKV_DATA)
+        self._head = self._document + self._bytes(self._body_from, event.start)
         self._drop_until(event.start)
-        self._open = _Open(self._numbers.next(server_at), server_at, event.start, lead, tags=self._tags)
-        self._tags = 0
+        return self._read_cluster(event, at)
 
-    def _take_timecode(self, event: ClusterTimecode, outcomes: list[IngestEvent]) -> None:
-        fragment = self._open
-        if fragment is None or fragment.timecode_ms is not None or self._head is None:
-            raise _Refused(AckErrorCode.INVALID_MKV_DATA)
+    def _read_cluster(self, event: ClusterStarted, at: datetime) -> Sequence[IngestEvent]:
+        head = self._head + self._bytes(self._held_from, event.start)  # with tags that came early
+        self._drop_until(event.start)
+        server_at = from_millis(to_millis(at))
+        self._fragment.begin(self._numbers.next(server_at), server_at, head, event.start)
+        self._fragment_limit = event.start + self._settings.max_fragment_bytes
+        self._enter(BodyState.CLUSTER)
+        return ()
+
+    def _read_next_cluster(self, event: ClusterStarted, at: datetime) -> Sequence[IngestEvent]:
+        outcomes = self._complete(event.start, at)
+        self._read_cluster(event, at)
+        return outcomes
+
+    def _read_timecode(self, event: ClusterTimecode, _: datetime) -> Sequence[IngestEvent]:
+        fragment = self._fragment
         fragment.timecode_ms = event.timecode_ms
         try:
             producer_at = self._producer_start + timedelta(milliseconds=event.timecode_ms)
         except OverflowError:
-            raise _Refused(AckErrorCode.INVALID_PRODUCER_TIMESTAMP) from None
-        head = self._head + fragment.lead
-        fragment.arriving = ArrivingFragment(fragment.number, fragment.server_at, producer_at, head, self._held)
-        outcomes.append(FragmentAck(AckEventType.BUFFERING, event.timecode_ms, fragment.number))
-
-    def _take_frame(self, frame: BlockRead) -> None:
-        fragment = self._open
-        if fragment is None or fragment.timecode_ms is None or self._paces is None:
-            raise _Refused(AckErrorCode.INVALID_MKV_DATA)
-        its_pace = self._paces.get(frame.track)
-        if its_pace is None:
-            raise _Refused(AckErrorCode.TRACK_NUMBER_MISMATCH)
-        fragment.blocks += 1
-        if fragment.blocks > self._settings.max_fragment_blocks:
-            raise _Refused(AckErrorCode.MAX_FRAGMENT_SIZE_REACHED)
-        is_first = not fragment.frames.tracks
-        fragment.frames.add(frame, its_pace, self._longest_ms)
-        if is_first and self._last and not fragment.frames.follow(self._last):
-            raise _Refused(AckErrorCode.FRAGMENT_TIMECODE_LESSER_THAN_PREVIOUS)
-        if fragment.frames.span_ms > self._longest_ms:
-            raise _Refused(AckErrorCode.MAX_FRAGMENT_DURATION_REACHED)
-
-    def _take_tags(self, event: TagsRead, at: datetime, outcomes: list[IngestEvent]) -> None:
-        """Refuse names that would pass for ours; behind the first Cluster, apply the limits of a fragment to tags."""
-        if producer_tags.are_ours(event.tags):
-            raise _Refused(AckErrorCode.INVALID_FRAGMENT_METADATA)
-        if self._head is None:
-            return
-        self._is_followed_by_tags = True
-        count = (self._open.tags if self._open else self._tags) + producer_tags.counted(event.tags)
-        if producer_tags.exceed(event.tags, count, self._settings):
-            raise _Refused(AckErrorCode.FRAGMENT_METADATA_LIMIT_REACHED)
-        if not self._open:
-            self._tags = count
-            return
-        self._open.tags = count
-        self._open.whole_at = event.end
-        if producer_tags.end_fragment(event.tags):
-            self._complete(self._open, event.end, at, outcomes)
-
-    def _complete_checked(self, at: datetime, outcomes: list[IngestEvent]) -> None:
-        assert self._open
-        try:
-            self._complete(self._open, self._held_from + len(self._held), at, outcomes)
-        except _Refused as refused:
-            self._refuse(refused.error_code, at, outcomes)
-
-    def _complete(self, fragment: _Open, end: int, at: datetime, outcomes: list[IngestEvent]) -> None:
-        """Hand out the fragment, which reaches up to offset `end`."""
-        if end - fragment.start > self._settings.max_fragment_bytes:
-            raise _Refused(AckErrorCode.MAX_FRAGMENT_SIZE_REACHED)
-        arriving = fragment.arriving
-        if fragment.timecode_ms is None or arriving is None or self._paces is None:
-            raise _Refused(AckErrorCode.INVALID_MKV_DATA)
-        if fragment.frames.tracks != self._paces.keys():
-            raise _Refused(AckErrorCode.FRAMES_MISSING_FOR_TRACK)
-        complete = ReceivedFragment(
-            number=fragment.number,
-            server_at=fragment.server_at,
-            producer_at=arriving.producer_at,
-            received_at=at,
-            timecode_ms=fragment.timecode_ms,
-            duration_ms=max(0, fragment.frames.end_ms - fragment.timecode_ms),
-            head=arriving.head,
-            body=self._bytes(fragment.start, end),
+            raise BodyRefused(AckErrorCode.INVALID_PRODUCER_TIMESTAMP) from None
+        fragment.arriving = ArrivingFragment(
+            fragment.number, fragment.server_at, producer_at, fragment.head, self._held
         )
-        arriving.finish(complete)
-        outcomes += (complete, FragmentAck(AckEventType.RECEIVED, fragment.timecode_ms, fragment.number))
+        self._enter(BodyState.FRAMES)
+        return (FragmentAck(AckEventType.BUFFERING, event.timecode_ms, fragment.number),)
+
+    def _read_block(self, event: BlockRead, _: datetime) -> Sequence[IngestEvent]:
+        self._fragment.add_block(event, self._paces, self._last)
+        return ()
+
+    def _read_cluster_end(self, event: ClusterEnded, _: datetime) -> Sequence[IngestEvent]:
+        self._fragment.whole_at = event.end
+        self._enter(BodyState.WHOLE)
+        return ()
+
+    def _read_tags(self, event: TagsRead, at: datetime) -> Sequence[IngestEvent]:
+        self._read_header_tags(event, at)
+        self._has_tags = True
+        self._fragment.add_tags(event.tags)
+        return ()
+
+    def _read_late_tags(self, event: TagsRead, at: datetime) -> Sequence[IngestEvent]:
+        """Take them into the fragment; with one of them the producer may complete it."""
+        self._read_tags(event, at)
+        self._fragment.whole_at = event.end
+        return self._complete(event.end, at) if producer_tags.end_fragment(event.tags) else ()
+
+    _READERS: ClassVar[Mapping[BodyState, Mapping[type, _Reader]]] = {
+        BodyState.EMPTY: {DocumentStarted: _read_document},
+        BodyState.DOCUMENT: {SegmentStarted: _read_segment},
+        BodyState.HEAD: {InfoRead: _read_info, TracksRead: _read_tracks, TagsRead: _read_header_tags},
+        BodyState.READY: {InfoRead: _read_info, TagsRead: _read_header_tags, ClusterStarted: _read_first_cluster},
+        BodyState.CLUSTER: {ClusterTimecode: _read_timecode, ClusterEnded: _read_cluster_end},
+        BodyState.FRAMES: {BlockRead: _read_block, ClusterEnded: _read_cluster_end},
+        BodyState.WHOLE: {TagsRead: _read_late_tags, ClusterStarted: _read_next_cluster},
+        BodyState.BETWEEN: {TagsRead: _read_tags, ClusterStarted: _read_cluster},
+        BodyState.ENDED: {},
+    }
+
+    def _complete_or_refuse(self, at: datetime) -> list[IngestEvent]:
+        try:
+            return self._complete(self._held_until, at)
+        except BodyRefused as refused:
+            return self._refuse(refused.error_code, at)
+
+    def _complete(self, end: int, at: datetime) -> list[IngestEvent]:
+        """Hand out the fragment, which reaches up to offset `end`."""
+        fragment = self._fragment
+        if end > self._fragment_limit:
+            raise BodyRefused(AckErrorCode.MAX_FRAGMENT_SIZE_REACHED)
+        received = fragment.completed(self._bytes(fragment.start, end), at, self._paces)
         self._last = fragment.frames
-        self._is_followed_by_tags = self._is_followed_by_tags or fragment.tags > 0
-        self._open = None
+        self._fragment, self._fragment_limit = PartialFragment(self._settings), math.inf
         self._drop_until(end)
+        self._enter(BodyState.BETWEEN)
+        return [received, FragmentAck(AckEventType.RECEIVED, received.timecode_ms, received.number)]
 
-    def _refuse(self, error_code: AckErrorCode, at: datetime, outcomes: list[IngestEvent]) -> None:
+    def _refuse(self, error_code: AckErrorCode, at: datetime) -> list[IngestEvent]:
         """End with an ERROR for the fragment that is open, but keep one whose Cluster is whole."""
-        self.ended = True
-        fragment = self._open
-        if fragment and fragment.whole_at is not None and error_code in _NOT_ABOUT_WHOLE_CLUSTERS:
+        outcomes: list[IngestEvent] = []
+        if self._state is BodyState.WHOLE and error_code in _NOT_ABOUT_WHOLE_CLUSTERS:
             try:
-                self._complete(fragment, fragment.whole_at, at, outcomes)
-                fragment = None
-            except _Refused as refused:
+                outcomes = self._complete(self._fragment.whole_at, at)
+            except BodyRefused as refused:
                 error_code = refused.error_code
-        self._tear()
-        timecode_ms, number = (fragment.timecode_ms, fragment.number) if fragment else (None, None)
-        outcomes.append(FragmentAck(AckEventType.ERROR, timecode_ms, number, error_code))
-
-    def _tear(self) -> None:
-        if self.arriving:
-            self.arriving.tear()
-        self._open = None
-        self._held.clear()
+        timecode_ms, number = self._fragment.timecode_ms, self._fragment.number or None
+        self.discard()
+        return [*outcomes, FragmentAck(AckEventType.ERROR, timecode_ms, number, error_code)]
 
     def _check_size(self) -> None:
         """Hold what is kept to the limits while it arrives; the header of the next Cluster may be among it already."""
         surely_held = len(self._held) - _MAX_CLUSTER_HEADER_BYTES
-        if self._head is None and surely_held > self._settings.max_header_bytes:
-            raise _Refused(AckErrorCode.INVALID_MKV_DATA)
+        if self._state in _BEFORE_CLUSTERS and surely_held > self._settings.max_header_bytes:
+            raise BodyRefused(AckErrorCode.INVALID_MKV_DATA)
         if surely_held > self._settings.max_fragment_bytes:
-            raise _Refused(AckErrorCode.MAX_FRAGMENT_SIZE_REACHED)
+            raise BodyRefused(AckErrorCode.MAX_FRAGMENT_SIZE_REACHED)
+
+    @property
+    def _held_until(self) -> int:
+        return self._held_from + len(self._held)
 
     def _bytes(self, start: int, end: int) -> bytes:
         return bytes(memoryview(self._held)[start - self._held_from : end - self._held_from])
@@ -352,14 +364,3 @@ class PutMediaParser:
     def _drop_until(self, offset: int) -> None:
         del self._held[: offset - self._held_from]
         self._held_from = offset
-
-
-_NOT_ABOUT_WHOLE_CLUSTERS: Final = frozenset(
-    {
-        AckErrorCode.STREAM_READ_ERROR,
-        AckErrorCode.MAX_CONNECTION_DURATION_REACHED,
-        AckErrorCode.INVALID_MKV_DATA,
-        AckErrorCode.STREAM_NOT_ACTIVE,
-        AckErrorCode.INTERNAL_ERROR,
-    }
-)
