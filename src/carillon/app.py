@@ -314,7 +314,7 @@ def _voice(data_folder: DataFolder, rooms: _Rooms, tasks: Tasks, pages: Pages, c
     operations = [
         voice.VoiceProfileDomainOperations(rooms.profiles, tasks, pages, calls),
         voice.VoiceProfileOperations(rooms.profiles, tasks, pages, calls),
-        voice.TaskResultOperations(tasks, rooms.outbox),
+        voice.TaskResultOperations(tasks, rooms.store.results),
         TagOperations(data_folder.database, rooms.profiles.lock_domain_of_arn),
     ]
     return Service("chime-sdk-voice", operations)

@@ -18,7 +18,7 @@ from carillon.arns import AwsAccount
 from carillon.clock import to_iso_millis, to_millis
 from carillon.notifications.tone import ToneExtension, ToneWindow, tone_details
 
-_SCORE_DECIMALS: Final = 8  # as the guide's examples print confidences
+_SCORE_DECIMALS: Final = 8
 _SOURCE: Final = "aws.chime"
 
 
@@ -123,6 +123,11 @@ class ProfileMatch:
     profile_id: str
     confidence: float  # in [0, 1]
 
+    @property
+    def score(self) -> float:
+        """Return the confidence as it is told: 8 decimals, as the guide's examples print it."""
+        return round(self.confidence, _SCORE_DECIMALS)
+
 
 @dataclass(frozen=True, slots=True)
 class ElementStatus:
@@ -158,10 +163,7 @@ def speaker_search_event(
     named = context.voiceprint_ready if status is SpeakerSearchStatus.VOICEPRINT_READY else status.value
     detail = _task_detail(context, named, message)
     if status in (SpeakerSearchStatus.IDENTIFIED, SpeakerSearchStatus.LIKELY):
-        results = [
-            {"voiceProfileId": match.profile_id, "confidenceScore": round(match.confidence, _SCORE_DECIMALS)}
-            for match in matches
-        ]
+        results = [{"voiceProfileId": match.profile_id, "confidenceScore": match.score} for match in matches]
         detail["speakerSearchDetails"] = {"results": results}
     if change is not None:
         detail["speakerChangeDetails"] = {"confidenceScore": round(change, _SCORE_DECIMALS)}

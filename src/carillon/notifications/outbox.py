@@ -100,12 +100,6 @@ class Outbox:
             rows = (await connection.execute(query)).all()
         return [(row.sequence, event_from(row)) for row in rows]
 
-    async def of_task(self, task_id: str, limit: int = 1_000) -> list[Event]:
-        """Return up to `limit` events of one task, oldest first."""
-        query = sa.select(events).where(events.c.task_id == task_id).order_by(events.c.sequence).limit(limit)
-        async with self._database.reading() as connection:
-            return [event_from(row) for row in await connection.execute(query)]
-
     async def sweep(self) -> int:
         """Set aside deliveries that are too old, delete events that were kept long enough; return how many events."""
         now = self._clock.now()

@@ -20,6 +20,7 @@ from carillon.tasks.model import (
     TaskState,
     VoiceprintPending,
 )
+from carillon.tasks.results import SearchResult, TaskResult, TaskResults, ToneResult
 from carillon.tasks.settings import TaskSettings
 from carillon.tasks.store import TaskStore, tasks_of
 from carillon.tasks.supervisor import Supervisor
@@ -38,16 +39,20 @@ __all__ = [
     "Leases",
     "Lifecycle",
     "Owner",
+    "SearchResult",
     "StartTask",
     "Supervisor",
     "Task",
     "TaskConflict",
     "TaskKind",
     "TaskNotFound",
+    "TaskResult",
+    "TaskResults",
     "TaskSettings",
     "TaskState",
     "TaskStore",
     "Tasks",
+    "ToneResult",
     "VoiceKnown",
     "VoiceprintPending",
     "decide",

@@ -27,10 +27,11 @@ from carillon.analysis.speaker import (
 from carillon.analysis.speaker.findings import Stage
 from carillon.audio import Pcm
 from carillon.clock import Clock
-from carillon.notifications import Event, EventContext, ProfileMatch, SpeakerSearchStatus, speaker_search_event
+from carillon.notifications import EventContext, ProfileMatch, SpeakerSearchStatus, speaker_search_event
 from carillon.profiles import Profiles, Voiceprint
 from carillon.tasks.identification import Identification, Identifier, NamedSpeakerModel
 from carillon.tasks.model import Task
+from carillon.tasks.results import PublishedResult, SearchResult
 from carillon.tasks.settings import TaskSettings
 from carillon.tasks.store import TaskOutcome
 from carillon.tasks.timeline import Timeline
@@ -54,7 +55,7 @@ class SpeakerSearch:
         analyzer: of the leg's samples.
         model: the analyzer's, and what its cosines say.
         profiles: who is known.
-        clock: of the events.
+        clock: of the results.
         settings: what is a match.
         early_confidence: of what is published before there is speech enough to identify the caller.
     """
@@ -124,7 +125,7 @@ class SpeakerSearch:
             timeline: of the audio so far.
             reason: why the audio ended early, published with the failures.
         """
-        events: list[Event] = []
+        results: list[PublishedResult] = []
         identifications: list[Identification] = []
         changes: list[SpeakerChanged] = []
         voiceprint, is_likely = None, False
@@ -133,36 +134,36 @@ class SpeakerSearch:
                 case EarlyIdentificationReady() if not is_likely:
                     identifications.append(found := await self._looked(finding))
                     is_likely = bool(found.matches)
-                    events += [self._likely(found)] if is_likely else []
+                    results += [self._likely(found)] if is_likely else []
                 case IdentificationReady():
                     identifications.append(await self._identify(finding))
-                    events.append(self._answer(identifications[-1]))
+                    results.append(self._answer(identifications[-1]))
                     self._concluded.add("identification")
                 case VoiceprintReady():
                     voiceprint = self._voiceprint(finding)
-                    events.append(self._event(SpeakerSearchStatus.VOICEPRINT_READY))
+                    results.append(self._published(SpeakerSearchStatus.VOICEPRINT_READY))
                     self._concluded.add("voiceprint")
                 case TooLittleSpeech():
-                    events.append(self._too_little(finding, reason))
+                    results.append(self._too_little(finding, reason))
                 case UnfitSpeech():
-                    events.append(self._event(_FAILED[finding.stage], message=finding.message))
+                    results.append(self._published(_FAILED[finding.stage], message=finding.message))
                     self._concluded.add(finding.stage)
                 case SpeakerChanged():
                     changes.append(finding)
-                    events.append(self._changed(finding))
+                    results.append(self._changed(finding))
         if is_likely:
             self._analyzer.stop_looking()
         is_final = "voiceprint" in self._concluded and self._analyzer.is_done
-        return TaskOutcome(tuple(events), voiceprint, tuple(identifications), tuple(changes), is_final)
+        return TaskOutcome(tuple(results), voiceprint, tuple(identifications), tuple(changes), is_final)
 
     def committed(self) -> None:
         """Confirm that what was last concluded is committed."""
         self._told = frozenset(self._concluded)
 
-    def failures(self, reason: str) -> tuple[Event, ...]:
-        """Return the failure events of the stages of which nothing was published, for a task that cannot go on."""
+    def failures(self, reason: str) -> tuple[PublishedResult, ...]:
+        """Return the failures of the stages of which nothing was published, for a task that cannot go on."""
         return tuple(
-            self._event(status, message=reason) for stage, status in _FAILED.items() if stage not in self._told
+            self._published(status, message=reason) for stage, status in _FAILED.items() if stage not in self._told
         )
 
     async def _identify(self, ready: IdentificationReady) -> Identification:
@@ -172,18 +173,17 @@ class SpeakerSearch:
         found = await self._identifier.identify(self._domain_id, ready.embedding, ready.band, ready.speech_seconds)
         return replace(found, threshold=max(found.threshold, self._early_confidence))
 
-    def _likely(self, found: Identification) -> Event:
-        return self._event(SpeakerSearchStatus.LIKELY, _told(found))
+    def _likely(self, found: Identification) -> PublishedResult:
+        return self._published(SpeakerSearchStatus.LIKELY, _told(found))
 
-    def _changed(self, finding: SpeakerChanged) -> Event:
+    def _changed(self, finding: SpeakerChanged) -> PublishedResult:
         seconds = round(finding.speech_seconds, 1)
         log.info("speaker_search.changed", task_id=self._task.id, confidence=finding.confidence, speech_seconds=seconds)
-        status, message = SpeakerSearchStatus.CHANGED, "Somebody else speaks than before."
-        return speaker_search_event(
-            self._context, status, self._clock.now(), change=finding.confidence, message=message
+        return self._published(
+            SpeakerSearchStatus.CHANGED, change=finding.confidence, message="Somebody else speaks than before."
         )
 
-    def _answer(self, found: Identification) -> Event:
+    def _answer(self, found: Identification) -> PublishedResult:
         """Return what is published, and log what it was made from: scores give nothing of a voice away."""
         known: dict[str, float | str] = {}
         for place, candidate in zip(("best", "second"), found.candidates, strict=False):
@@ -196,8 +196,8 @@ class SpeakerSearch:
         about = {"task_id": self._task.id, "band": found.band, "threshold": found.threshold}
         log.info("speaker_search.decided", **about, matches=len(matches), **known)
         if not matches:
-            return self._event(SpeakerSearchStatus.NO_MATCHES)
-        return self._event(SpeakerSearchStatus.IDENTIFIED, matches)
+            return self._published(SpeakerSearchStatus.NO_MATCHES)
+        return self._published(SpeakerSearchStatus.IDENTIFIED, matches)
 
     def _voiceprint(self, finding: VoiceprintReady) -> Voiceprint:
         return Voiceprint(
@@ -211,14 +211,20 @@ class SpeakerSearch:
             narrowband=finding.narrowband,
         )
 
-    def _too_little(self, finding: TooLittleSpeech, reason: str | None) -> Event:
+    def _too_little(self, finding: TooLittleSpeech, reason: str | None) -> PublishedResult:
         message = f"Less than {_NEEDED_SECONDS[finding.stage]} seconds of speech were available."
-        return self._event(_FAILED[finding.stage], message=f"{reason} {message}" if reason else message)
+        return self._published(_FAILED[finding.stage], message=f"{reason} {message}" if reason else message)
 
-    def _event(
-        self, status: SpeakerSearchStatus, matches: tuple[ProfileMatch, ...] = (), message: str | None = None
-    ) -> Event:
-        return speaker_search_event(self._context, status, self._clock.now(), matches=matches, message=message)
+    def _published(
+        self,
+        status: SpeakerSearchStatus,
+        matches: tuple[ProfileMatch, ...] = (),
+        change: float | None = None,
+        message: str | None = None,
+    ) -> PublishedResult:
+        found = SearchResult(self._clock.now(), status, matches, change, message)
+        event = speaker_search_event(self._context, status, found.at, matches=matches, change=change, message=message)
+        return PublishedResult(found, event)
 
 
 def _told(found: Identification) -> tuple[ProfileMatch, ...]:

@@ -22,6 +22,7 @@ from carillon.storage import Database, Timestamp, Vault, metadata
 from carillon.tasks.identification import Identification
 from carillon.tasks.leases import Lease
 from carillon.tasks.model import ACTIVE, ENDED, TRANSITIONS, Checkpoint, Task, TaskKind, TaskNotFound, TaskState
+from carillon.tasks.results import PublishedResult, TaskResults, keep_result
 
 _LONGEST_MESSAGE: Final = 1024
 
@@ -52,17 +53,22 @@ _FIND_VISIBLE: Final = _FIND.where(is_visible(_tasks.c.pipeline_id))
 class TaskOutcome:
     """What a chunk led to, ready to be committed."""
 
-    events: tuple[Event, ...] = ()
+    results: tuple[PublishedResult, ...] = ()
     voiceprint: Voiceprint | None = field(default=None, repr=False)
     identifications: tuple[Identification, ...] = ()
-    """What the events were made from."""
+    """What the results were made from."""
     changes: tuple[SpeakerChanged, ...] = ()
-    """Of who speaks, that the events tell of."""
+    """Of who speaks, that the results tell of."""
     is_final: bool = False
     """The task's work is done; nothing more will come."""
 
     def __bool__(self) -> bool:
-        return bool(self.events or self.identifications) or self.voiceprint is not None or self.is_final
+        return bool(self.results or self.identifications) or self.voiceprint is not None or self.is_final
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Return the events that tell of the results."""
+        return tuple(published.event for published in self.results)
 
 
 class DecisionRecorder(Protocol):
@@ -101,6 +107,7 @@ class TaskStore:
         self._outbox = outbox
         self._profiles = profiles
         self._explained = explained
+        self.results = TaskResults(database)
 
     async def insert(self, connection: AsyncConnection, task: Task) -> None:
         """Add a new task."""
@@ -233,7 +240,7 @@ class TaskStore:
         ends_as: TaskState | None = None,
         message: str | None = None,
     ) -> bool:
-        """Keep what a chunk led to: voiceprint, events, explanations, checkpoint and the task's end, all or nothing.
+        """Keep what a chunk led to: voiceprint, results, their events, explanations, checkpoint, end: all or nothing.
 
         Nothing is written for a task that has ended meanwhile; tell whether it was.
 
@@ -247,8 +254,9 @@ class TaskStore:
                 return False
             if outcome.voiceprint is not None:
                 await self._profiles.keep_voiceprint(connection, outcome.voiceprint)
-            for event in outcome.events:
-                await self._outbox.post(connection, event, targets(pipeline))
+            for published in outcome.results:
+                await keep_result(connection, task.id, task.kind, published)
+                await self._outbox.post(connection, published.event, targets(pipeline))
             if self._explained is not None:
                 for found in outcome.identifications:
                     await self._explained.explain(connection, self._clock.now(), task.id, found)
@@ -261,7 +269,7 @@ class TaskStore:
                 if ends_as is TaskState.STOPPED and current.state is not TaskState.RUNNING:
                     await self.move(connection, task.id, TaskState.STOPPING)
                 await self.move(connection, task.id, ends_as, message)
-        if outcome.events:
+        if outcome.results:
             self._outbox.wake()
         return True
 
@@ -285,7 +293,7 @@ class TaskStore:
         )
 
     async def sweep(self, connection: AsyncConnection, kept: timedelta) -> None:
-        """Delete tasks that ended longer ago than they are kept."""
+        """Delete tasks that ended longer ago than they are kept, with their results."""
         await connection.execute(_tasks.delete().where(_tasks.c.ended_at <= self._clock.now() - kept))
 
 

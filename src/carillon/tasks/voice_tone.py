@@ -23,7 +23,6 @@ from carillon.analysis.tone import (
 from carillon.audio import Pcm
 from carillon.clock import Clock
 from carillon.notifications import (
-    Event,
     EventContext,
     SpokenWords,
     ToneExtension,
@@ -33,6 +32,7 @@ from carillon.notifications import (
     WindowMeasures,
     voice_tone_event,
 )
+from carillon.tasks.results import PublishedResult, ToneResult
 from carillon.tasks.store import TaskOutcome
 from carillon.tasks.timeline import Timeline
 
@@ -43,7 +43,7 @@ class VoiceTone:
     Args:
         context: of its events.
         analyzer: of the leg's samples.
-        clock: of the events.
+        clock: of the results.
         settings: those that the analyzer was made with; they say which extensions are published.
     """
 
@@ -88,42 +88,47 @@ class VoiceTone:
             timeline: of the audio so far; None only if there was none.
             reason: why the audio ended early, published with a failure.
         """
-        return TaskOutcome(tuple(self._event(finding, timeline, reason) for finding in findings))
+        return TaskOutcome(tuple(self._result(finding, timeline, reason) for finding in findings))
 
     def committed(self) -> None:
         """Do nothing: a failure is published whatever was reported before."""
 
-    def failures(self, reason: str) -> tuple[Event, ...]:
-        """Return the failure event of a task that cannot go on."""
-        return (voice_tone_event(self._context, VoiceToneStatus.FAILED, self._clock.now(), message=reason),)
+    def failures(self, reason: str) -> tuple[PublishedResult, ...]:
+        """Return the failure of a task that cannot go on."""
+        failed = ToneResult(self._clock.now(), VoiceToneStatus.FAILED, message=reason)
+        return (PublishedResult(failed, voice_tone_event(self._context, failed.status, failed.at, message=reason)),)
 
-    def _event(self, finding: ToneFinding, timeline: Timeline | None, reason: str | None) -> Event:
+    def _result(self, finding: ToneFinding, timeline: Timeline | None, reason: str | None) -> PublishedResult:
         if isinstance(finding, ToneTooLittleSpeech) or timeline is None:
             message = "Less than 10 seconds of speech were available."
             return self.failures(f"{reason} {message}" if reason else message)[0]
         if isinstance(finding, ToneDrifted):
-            return self._tell(
+            return self._published(
                 VoiceToneStatus.DRIFTED, finding, timeline, "The overall tone of the call turned negative."
             )
-        return self._tell(VoiceToneStatus.COMPLETED if finding.final else VoiceToneStatus.REPORTED, finding, timeline)
+        status = VoiceToneStatus.COMPLETED if finding.final else VoiceToneStatus.REPORTED
+        return self._published(status, finding, timeline)
 
-    def _tell(
+    def _published(
         self,
         status: VoiceToneStatus,
         finding: ToneReported | ToneDrifted,
         timeline: Timeline,
         message: str | None = None,
-    ) -> Event:
-        return voice_tone_event(
+    ) -> PublishedResult:
+        current, overall = _window(finding.current, timeline), _window(finding.overall, timeline)
+        found = ToneResult(self._clock.now(), status, current, overall, message)
+        event = voice_tone_event(
             self._context,
             status,
-            self._clock.now(),
-            current=_window(finding.current, timeline),
-            overall=_window(finding.overall, timeline),
+            found.at,
+            current=current,
+            overall=overall,
             extension=self._extension(finding) if isinstance(finding, ToneReported) else None,
             start_fragment=timeline.start_fragment,
             message=message,
         )
+        return PublishedResult(found, event)
 
     def _extension(self, report: ToneReported) -> ToneExtension | None:
         settings, details = self._settings, report.details

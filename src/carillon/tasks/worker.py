@@ -21,6 +21,7 @@ from carillon.tasks.lag import Lag
 from carillon.tasks.leases import Lease, LeaseLost
 from carillon.tasks.lifecycle import Lifecycle
 from carillon.tasks.model import Checkpoint, Task, TaskState
+from carillon.tasks.results import PublishedResult
 from carillon.tasks.settings import TaskSettings
 from carillon.tasks.store import TaskOutcome, TaskStore
 from carillon.tasks.subscription import LastFragment
@@ -84,8 +85,8 @@ class Analysis(Protocol[_Finding]):
         """Confirm that what was last concluded is committed."""
         ...
 
-    def failures(self, reason: str) -> tuple[Event, ...]:
-        """Return the events that tell that the analysis cannot go on."""
+    def failures(self, reason: str) -> tuple[PublishedResult, ...]:
+        """Return the results that tell that the analysis cannot go on."""
         ...
 
 
@@ -207,7 +208,7 @@ class Worker(Generic[_Finding]):
         findings = await to_thread.run_sync(self._analysis.end, limiter=self._limiter)
         outcome = await _persistently(partial(self._analysis.conclude, findings, self._timeline, reason))
         if reason is not None and not self._settings.failure_events_on_stop:
-            outcome = replace(outcome, events=tuple(event for event in outcome.events if not event.is_failure))
+            outcome = replace(outcome, results=tuple(told for told in outcome.results if not told.event.is_failure))
         await self._commit(replace(outcome, is_final=True))
 
     async def _commit(self, outcome: TaskOutcome, ends_as: TaskState | None = None, message: str | None = None) -> None:

@@ -1,15 +1,15 @@
 """GetSpeakerSearchTask and GetVoiceToneAnalysisTask of chime-sdk-voice: an extension, so that results can be polled.
 
 AWS: these name a Voice Connector; the media-pipelines API gives no results at all by polling. Here the id of an
-insights pipeline stands in the place of VoiceConnectorId, so a stock SDK can ask for what notifications published.
+insights pipeline stands in the place of VoiceConnectorId, so a stock SDK can ask for what notifications told.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from carillon.api.protocol import operation
-from carillon.notifications import Event, Outbox, SpeakerSearchStatus
-from carillon.tasks import Task, TaskKind, Tasks, TaskState
+from carillon.notifications import SpeakerSearchStatus
+from carillon.tasks import SearchResult, Task, TaskKind, TaskResults, Tasks, TaskState
 
 STATUSES: Final[Mapping[TaskState, str]] = {
     TaskState.QUEUED: "IN_QUEUE",
@@ -20,34 +20,33 @@ STATUSES: Final[Mapping[TaskState, str]] = {
     TaskState.FAILED: "FAILED",
 }
 
-_IDENTIFICATIONS: Final = frozenset(
-    status.value
-    for status in (
-        SpeakerSearchStatus.IDENTIFIED,
-        SpeakerSearchStatus.NO_MATCHES,
-        SpeakerSearchStatus.IDENTIFICATION_FAILED,
-    )
+_IDENTIFICATIONS: Final = (
+    SpeakerSearchStatus.LIKELY,
+    SpeakerSearchStatus.IDENTIFIED,
+    SpeakerSearchStatus.NO_MATCHES,
+    SpeakerSearchStatus.IDENTIFICATION_FAILED,
 )
+_VOICEPRINTS: Final = (SpeakerSearchStatus.VOICEPRINT_READY, SpeakerSearchStatus.VOICEPRINT_FAILED)
 
 
 class TaskResultOperations:
-    """What a task has published so far, for seven days."""
+    """What a task has found out so far, for as long as the task is kept."""
 
-    def __init__(self, tasks: Tasks, outbox: Outbox) -> None:
+    def __init__(self, tasks: Tasks, results: TaskResults) -> None:
         self._tasks = tasks
-        self._outbox = outbox
+        self._results = results
 
     @operation("GetSpeakerSearchTask")
     async def get_speaker_search_task(self, request: Mapping[str, Any]) -> Mapping[str, object]:
         """Return a speaker search with its matches and what became of its voiceprint."""
         task_id = request["SpeakerSearchTaskId"]
         task = await self._tasks.find(TaskKind.SPEAKER_SEARCH, request["VoiceConnectorId"], task_id)
-        events = await self._outbox.of_task(task.id)
+        results = await self._results.of_task(task.id, SearchResult)
         return {
             "SpeakerSearchTask": {
                 "SpeakerSearchTaskId": task.id,
                 "SpeakerSearchTaskStatus": STATUSES[task.state],
-                "SpeakerSearchDetails": _search_details(events),
+                "SpeakerSearchDetails": _search_details(results),
                 **_common(task),
             }
         }
@@ -75,26 +74,13 @@ def _common(task: Task) -> Mapping[str, object]:
     }
 
 
-def _search_details(events: Sequence[Event]) -> Mapping[str, object] | None:
-    """Return SpeakerSearchDetails, None before there is anything to tell."""
-    if not events:
+def _search_details(results: Sequence[SearchResult]) -> Mapping[str, object] | None:
+    """Return SpeakerSearchDetails, None before there is anything to tell: the latest answer is the one that counts."""
+    if not results:
         return None
-    matches = [
-        match for event in events for match in event.body["detail"].get("speakerSearchDetails", {}).get("results", [])
-    ]
+    matches = next((result.matches for result in reversed(results) if result.status in _IDENTIFICATIONS), ())
+    voiceprint = next((result.status.value for result in results if result.status in _VOICEPRINTS), None)
     return {
-        "Results": [
-            {"ConfidenceScore": match["confidenceScore"], "VoiceProfileId": match["voiceProfileId"]}
-            for match in matches
-        ],
-        "VoiceprintGenerationStatus": _voiceprint_status(events),
+        "Results": [{"ConfidenceScore": match.score, "VoiceProfileId": match.profile_id} for match in matches],
+        "VoiceprintGenerationStatus": voiceprint,
     }
-
-
-def _voiceprint_status(events: Sequence[Event]) -> str | None:
-    """Return what became of the voiceprint in the model's words, however notifications are set to spell them."""
-    event = next((event for event in events if event.status not in _IDENTIFICATIONS), None)
-    if event is None:
-        return None
-    outcome = SpeakerSearchStatus.VOICEPRINT_FAILED if event.is_failure else SpeakerSearchStatus.VOICEPRINT_READY
-    return outcome.value

@@ -317,6 +317,21 @@ def _create_tasks() -> None:
     op.create_index(op.f("ix_tasks_domain_id"), "tasks", ["domain_id"], unique=False)
     op.create_index(op.f("ix_tasks_pipeline_id"), "tasks", ["pipeline_id"], unique=False)
     op.create_index(op.f("ix_tasks_state"), "tasks", ["state"], unique=False)
+    op.create_table(
+        "task_results",
+        sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("task_id", sa.String(length=36), nullable=False),
+        sa.Column("event_id", sa.String(length=64), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["task_id"], ["tasks.id"], name=op.f("fk_task_results_task_id_tasks"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("sequence", name=op.f("pk_task_results")),
+        sa.UniqueConstraint("event_id", name=op.f("uq_task_results_event_id")),
+        sqlite_autoincrement=True,
+    )
+    op.create_index(op.f("ix_task_results_task_id"), "task_results", ["task_id"], unique=False)
 
 
 def _create_notifications() -> None:
