@@ -2,15 +2,19 @@
 
 import io
 import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from carillon.demo.display import Display, show_summary
-from carillon.demo.report import Report, expectations
+from carillon.demo.report import AnalyzedCall, Report, expectations
 from carillon.demo.story import CallResult
+from carillon.notifications import ProfileMatch, ToneWindow
 
+AT = datetime(2026, 11, 22, 10, 15, 30, tzinfo=UTC)
 PROFILE = "vp-7d1f1c58-1111-4222-8333-444455556666"
 
 
@@ -22,20 +26,19 @@ def test_the_demonstration_shows_what_it_promises(carillon: Any) -> None:
     assert report["passed"]
     assert all(expectation["holds"] for expectation in report["expectations"])
     first, again, other = report["calls"]
-    assert again["matches"][0]["voiceProfileId"] == first["profile_id"]
+    assert again["matches"][0]["profile_id"] == first["seen"]["profile_id"]
     assert other["matches"] == []
     assert report["real_time_factor"] < 0.5
 
 
-def _result(name: str, **known: Any) -> CallResult:
-    scores = {"voiceToneLabel": "neutral", "voiceToneScore": {"negative": 0.2, "neutral": 0.6, "positive": 0.2}}
-    tones = [{"currentAverageVoiceTone": scores, "overallAverageVoiceTone": scores}] * 13
-    return CallResult(name, tones=tones, **known)
+def _analyzed(name: str, profile_id: str | None = None, matches: Sequence[ProfileMatch] = ()) -> AnalyzedCall:
+    window = ToneWindow(0, 30_000, AT, AT + timedelta(seconds=30), "neutral", 0.2, 0.6, 0.2)
+    return AnalyzedCall(CallResult(name, profile_id=profile_id), matches, [(window, window)] * 13)
 
 
 def test_the_summary_cuts_no_id_at_80_columns_and_has_one_name_for_a_call() -> None:
-    match = {"voiceProfileId": PROFILE, "confidenceScore": 0.991}
-    calls = [_result("call-1", profile_id=PROFILE), _result("call-2", matches=[match]), _result("call-3")]
+    matches = [ProfileMatch(PROFILE, 0.991)]
+    calls = [_analyzed("call-1", PROFILE), _analyzed("call-2", matches=matches), _analyzed("call-3")]
     said = io.StringIO()
     show_summary(Console(file=said, width=80), Report(calls, 1.0, 1.0, 1.0, expectations(calls, 0.7)))
     assert said.getvalue().count(PROFILE) >= 2

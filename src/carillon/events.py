@@ -6,7 +6,7 @@ One line for each notification: when, what, of which call, stream and task, and 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from anyio import sleep
 from rich.console import Console
@@ -15,7 +15,8 @@ from rich.markup import escape
 from carillon.app import opened
 from carillon.clock import SystemClock
 from carillon.config import Settings
-from carillon.notifications import DeliveryReport, Event, Outbox
+from carillon.notifications import DeliveryReport, Event, Outbox, ToneWindow
+from carillon.tasks import SearchResult, TaskResult, TaskResults, ToneResult
 from carillon.terminal import print_json
 
 _PAGE: Final = 200
@@ -38,17 +39,19 @@ async def show(settings: Settings, wanted: EventFilter, follow: bool, as_json: b
     console = Console(highlight=False, soft_wrap=True)
     async with opened(settings, must_exist=True) as data_folder:
         outbox = Outbox(data_folder.database, SystemClock(), settings.notifications)
+        results = TaskResults(data_folder.database)
         after = 0
         while True:
             found = await outbox.events(
                 after, _PAGE, task_id=wanted.task_id, since=wanted.since, undelivered=wanted.undelivered
             )
             reports = await outbox.deliveries.of_events([sequence for sequence, _ in found])
+            told = await results.of_events([event.id for _, event in found])
             for after, event in found:
                 if as_json:
                     print_json({**event.body, "deliveries": [_described(report) for report in reports[after]]})
                 else:
-                    console.print(line(event, reports[after]))
+                    console.print(line(event, told.get(event.id), reports[after]))
             if len(found) == _PAGE:
                 continue
             if not follow:
@@ -56,28 +59,33 @@ async def show(settings: Settings, wanted: EventFilter, follow: bool, as_json: b
             await sleep(_POLL_SECONDS)
 
 
-def line(event: Event, deliveries: Sequence[DeliveryReport] = ()) -> str:
+def line(event: Event, result: TaskResult | None, deliveries: Sequence[DeliveryReport]) -> str:
     """Return one notification as one line of rich markup; nothing in it is cut."""
     said = (
         f"[dim]{event.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}[/]",
         f"[bold]{escape(event.status)}[/]",
-        escape(summary(event.body["detail"])),
+        escape(_why(event) if result is None else summary(result)),
         *(f"[dim]{name}[/] {escape(value)}" for name, value in _about(event)),
         *map(_told, deliveries),
     )
     return "  ".join(part for part in said if part)
 
 
-def summary(detail: Mapping[str, Any]) -> str:
-    """Return what a notification says, in a few words."""
-    results = detail.get("speakerSearchDetails", {}).get("results", [])
-    if results:
-        return ", ".join(f"{match['voiceProfileId']} {match['confidenceScore']:.2f}" for match in results)
-    tone = detail.get("voiceToneAnalysisDetails")
-    if tone:
-        now, overall = tone["currentAverageVoiceTone"], tone["overallAverageVoiceTone"]
-        return f"now {now['voiceToneLabel']}, call {overall['voiceToneLabel']}"
-    return str(detail.get("statusMessage") or detail.get("failureReason") or "")
+def summary(result: TaskResult) -> str:
+    """Return what a task found out, in a few words."""
+    match result:
+        case SearchResult(matches=[_, *_] as matches):
+            return ", ".join(f"{match.profile_id} {match.score:.2f}" for match in matches)
+        case ToneResult(current=ToneWindow(label=now), overall=ToneWindow(label=overall)):
+            return f"now {now}, call {overall}"
+        case _:
+            return result.message or ""
+
+
+def _why(event: Event) -> str:
+    """Return what an event gives as its reason: that of a pipeline, or of a task that is not kept any more."""
+    detail = event.body["detail"]
+    return str(detail.get("failureReason") or detail.get("statusMessage") or "")
 
 
 def _about(event: Event) -> Iterator[tuple[str, str]]:

@@ -6,6 +6,7 @@ at `story.py`; `report.py` says what must come of it.
 
 import resource
 import sys
+from collections.abc import Awaitable, Callable
 from importlib.resources import as_file, files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,15 +17,16 @@ from anyio import to_thread
 from rich.console import Console
 
 from carillon import config
-from carillon.app import prepare
+from carillon.app import opened
 from carillon.clock import SystemClock
 from carillon.demo.display import Display, show_summary
 from carillon.demo.process import running_server
-from carillon.demo.receiver import receiving
-from carillon.demo.report import Report, expectations
+from carillon.demo.receiver import Notification, receiving
+from carillon.demo.report import AnalyzedCall, Report, expectations
 from carillon.demo.story import CallResult, Clients, Story
 from carillon.environment import exports
 from carillon.media import KinesisVideoClient, as_live, put_media, read_recording
+from carillon.tasks import SearchResult, TaskResults, ToneResult
 
 CALLS: Final = ("call-1", "call-2", "call-3")
 SPEED: Final = 8.0
@@ -42,9 +44,11 @@ async def run(realtime: bool, as_json: bool) -> bool:
     clock = SystemClock()
     with TemporaryDirectory(prefix="carillon-demo-") as folder, Display(console, quiet=as_json) as display:
         began = clock.monotonic()
-        async with receiving(display.notify) as inbox:
-            settings = config.load(Path(folder))
-            prepare(settings.data_dir)
+        settings = config.load(Path(folder))
+        async with (
+            opened(settings) as data_folder,
+            receiving(_shown(display, results := TaskResults(data_folder.database))) as inbox,
+        ):
             environment = {**exports(settings), "AWS_ENDPOINT_URL_LAMBDA": inbox.url}
             async with running_server(Path(folder), environment) as server:
                 player = _Player(server.url, environment, display, 1.0 if realtime else SPEED)
@@ -52,7 +56,7 @@ async def run(realtime: bool, as_json: bool) -> bool:
                 await story.set_up()
                 calls = []
                 for name in CALLS:
-                    calls.append(await story.run_call(name, enroll=name == CALLS[0]))
+                    calls.append(await _analyzed(results, await story.run_call(name, enroll=name == CALLS[0])))
                     display.finish(name)
         report = _report(calls, player, clock.monotonic() - began, settings)
     if as_json:
@@ -60,6 +64,25 @@ async def run(realtime: bool, as_json: bool) -> bool:
     else:
         show_summary(console, report)
     return report.passed
+
+
+def _shown(display: Display, results: TaskResults) -> Callable[[Notification], Awaitable[None]]:
+    async def show(notification: Notification) -> None:
+        """Show a notification with the result that it tells of, read from where the server keeps it."""
+        told = await results.of_events([notification["id"]])
+        display.notify(notification, told[notification["id"]])
+
+    return show
+
+
+async def _analyzed(results: TaskResults, seen: CallResult) -> AnalyzedCall:
+    search = await results.of_task(seen.search_id, SearchResult)
+    tone = await results.of_task(seen.tone_id, ToneResult)
+    return AnalyzedCall(
+        seen,
+        matches=next((result.matches for result in search if result.matches), ()),
+        tones=[(result.current, result.overall) for result in tone if result.current and result.overall],
+    )
 
 
 class _Player:
@@ -90,7 +113,7 @@ class _Player:
         self.seconds += recording.seconds
 
 
-def _report(calls: list[CallResult], player: _Player, wall_seconds: float, settings: config.Settings) -> Report:
+def _report(calls: list[AnalyzedCall], player: _Player, wall_seconds: float, settings: config.Settings) -> Report:
     used = resource.getrusage(resource.RUSAGE_CHILDREN)  # the server process, which has ended by now
     return Report(
         calls=calls,

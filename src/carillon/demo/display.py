@@ -9,9 +9,10 @@ from rich.panel import Panel
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from carillon.demo.report import Expectation, Report
-from carillon.demo.story import CallResult
+from carillon.demo.report import AnalyzedCall, Expectation, Report
 from carillon.events import summary
+from carillon.notifications import ToneWindow
+from carillon.tasks import TaskResult
 
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _COLORS: Final = {"positive": "green", "neutral": "blue", "negative": "red"}
@@ -57,12 +58,12 @@ class Display:
         self._progress.update(self._bars[call], description=f"{call}, played and analyzed")
         self._refresh()
 
-    def notify(self, notification: Mapping[str, Any]) -> None:
-        """Show a notification."""
+    def notify(self, notification: Mapping[str, Any], result: TaskResult) -> None:
+        """Show a notification, and the result that it tells of."""
         detail = notification["detail"]
         stream = detail.get("streamArn", "").split("/")[-2:-1]
         self._rows.append(
-            (notification["time"][11:23], stream[0] if stream else "", detail["detailStatus"], summary(detail))
+            (notification["time"][11:23], stream[0] if stream else "", detail["detailStatus"], summary(result))
         )
         self._refresh()
 
@@ -85,7 +86,8 @@ def show_summary(console: Console, report: Report) -> None:
     for column in ("call", "who", "tone, every 5 s"):
         table.add_column(column, no_wrap=True)
     for call in report.calls:
-        table.add_row(call.name, _who(call), f"{_chart(call.tones)}\noverall {_overall(call)}", end_section=True)
+        currents, overalls = [current for current, _ in call.tones], [overall for _, overall in call.tones]
+        table.add_row(call.seen.name, _who(call), f"{_chart(currents)}\noverall {_overall(overalls)}", end_section=True)
     console.print(table)
     console.print(
         Panel(
@@ -98,30 +100,29 @@ def show_summary(console: Console, report: Report) -> None:
     console.print(_expectations(report.expectations))
 
 
-def _who(call: CallResult) -> str:
+def _who(call: AnalyzedCall) -> str:
     if call.matches:
         best = call.matches[0]
-        return f"known, confidence {best['confidenceScore']:.2f}\n[green]{best['voiceProfileId']}[/]"
-    if call.profile_id:
-        return f"nobody known; enrolled as\n{call.profile_id}"
+        return f"known, confidence {best.confidence:.2f}\n[green]{best.profile_id}[/]"
+    if call.seen.profile_id:
+        return f"nobody known; enrolled as\n{call.seen.profile_id}"
     return "nobody known"
 
 
-def _chart(tones: Sequence[Mapping[str, Any]]) -> str:
+def _chart(tones: Sequence[ToneWindow]) -> str:
     lines = []
     for label in ("negative", "neutral", "positive"):
-        scores = [tone["currentAverageVoiceTone"]["voiceToneScore"][label] for tone in tones]
+        scores = [tone.score_of(label) for tone in tones]
         bars = "".join(_BARS[min(len(_BARS) - 1, int(score * len(_BARS)))] for score in scores)
         lines.append(f"[{_COLORS[label]}]{bars}[/] {label}")
     return "\n".join(lines)
 
 
-def _overall(call: CallResult) -> str:
-    if not call.tones:
+def _overall(tones: Sequence[ToneWindow]) -> str:
+    if not tones:
         return "-"
-    overall = call.tones[-1]["overallAverageVoiceTone"]
-    label = overall["voiceToneLabel"]
-    return f"[{_COLORS[label]}]{label}[/] {overall['voiceToneScore'][label]:.2f}"
+    label = tones[-1].label
+    return f"[{_COLORS[label]}]{label}[/] {tones[-1].score_of(label):.2f}"
 
 
 def _expectations(expectations: Sequence[Expectation]) -> Table:

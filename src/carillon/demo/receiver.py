@@ -22,7 +22,7 @@ Notification = dict[str, Any]
 class Inbox:
     """Notifications in the order they came, each once, and a way to wait for one."""
 
-    on_new: Callable[[Notification], None]
+    on_new: Callable[[Notification], Awaitable[None]]
     url: str = ""
     received: list[Notification] = field(default_factory=list)
     _ids: set[str] = field(default_factory=set)
@@ -34,7 +34,7 @@ class Inbox:
             if notification["id"] not in self._ids:
                 self._ids.add(notification["id"])
                 self.received.append(notification)
-                self.on_new(notification)
+                await self.on_new(notification)
             self._changed.notify_all()
 
     def of(self, task_id: str) -> list[Notification]:
@@ -55,7 +55,7 @@ class Inbox:
 
 
 @asynccontextmanager
-async def receiving(on_new: Callable[[Notification], None]) -> AsyncIterator[Inbox]:
+async def receiving(on_new: Callable[[Notification], Awaitable[None]]) -> AsyncIterator[Inbox]:
     """Listen on a free port of loopback until the block is left."""
     inbox = Inbox(on_new)
 

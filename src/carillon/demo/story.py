@@ -1,7 +1,7 @@
 """What the demonstration does, told with plain boto3: three calls, two people, one answer each.
 
 Nothing here knows carillon from the inside: clients are made with an endpoint URL and credentials, audio goes in by
-PutMedia, answers come out of the sink.
+PutMedia, notifications come out of the sink.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -55,17 +55,16 @@ class Clients:
 
 @dataclass(slots=True)
 class CallResult:
-    """What came of one call."""
+    """What an application saw of one call."""
 
     name: str
+    search_id: str = ""
+    tone_id: str = ""
     statuses: list[str] = field(default_factory=list)
     """Of the voice tone task, in the order seen by polling."""
     identification: str = ""
-    matches: list[dict[str, Any]] = field(default_factory=list)
     voiceprint: str = ""
     profile_id: str | None = None
-    tones: list[dict[str, Any]] = field(default_factory=list)
-    """`voiceToneAnalysisDetails` of every report, the final one last."""
     first_stop: str = ""
     """How stopping the running task was answered."""
     second_stop: str = ""
@@ -120,7 +119,7 @@ class Story:
         stream = await _call(self._clients.video.create_stream, StreamName=name, DataRetentionInHours=1)
         source = {"StreamArn": stream["StreamARN"], "ChannelId": 0}
         pipeline_id = await self._create_pipeline(stream["StreamARN"])
-        search_id, tone_id = await self._start_tasks(pipeline_id, source)
+        search_id, tone_id = result.search_id, result.tone_id = await self._start_tasks(pipeline_id, source)
         async with create_task_group() as group:
             group.start_soon(self._watch, pipeline_id, tone_id, result)
             await self._play(name, name)
@@ -185,7 +184,6 @@ class Story:
     async def _collect_search(self, search_id: str, result: CallResult) -> None:
         said = await self._inbox.wait_for(search_id, *IDENTIFICATIONS, seconds=_WAIT_SECONDS)
         result.identification = said.get("detailStatus", "")
-        result.matches = said.get("speakerSearchDetails", {}).get("results", [])
         said = await self._inbox.wait_for(search_id, *VOICEPRINTS, seconds=_WAIT_SECONDS)
         result.voiceprint = said.get("detailStatus", "")
 
@@ -200,8 +198,6 @@ class Story:
         result.first_stop = await _outcome(stop)
         await self._inbox.wait_for(tone_id, *FINAL_TONES, seconds=_WAIT_SECONDS)
         result.second_stop = await _outcome(stop)
-        details = (item["detail"].get("voiceToneAnalysisDetails") for item in self._inbox.of(tone_id))
-        result.tones = [detail for detail in details if detail]
 
 
 async def _outcome(function: Callable[..., Any]) -> str:

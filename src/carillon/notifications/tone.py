@@ -26,6 +26,10 @@ class ToneWindow:
     neutral: float
     positive: float
 
+    def score_of(self, label: str) -> float:
+        """Return the probability of a label."""
+        return {"negative": self.negative, "neutral": self.neutral, "positive": self.positive}[label]
+
 
 @dataclass(frozen=True, slots=True)
 class VoiceMeasures:
