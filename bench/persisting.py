@@ -72,7 +72,7 @@ async def measure(options: argparse.Namespace, hours: int, settings: dict[str, A
     waited: list[float] = []
     with TemporaryDirectory() as folder:
         async with running(Path(folder), StreamSettings(**settings)) as streams:
-            made = [await streams.create(f"call-{n}", retention_hours=hours) for n in range(options.producers)]
+            made = [await streams.catalog.create(f"call-{n}", retention_hours=hours) for n in range(options.producers)]
             cpu = cpu_seconds()
             async with anyio.create_task_group() as group:
                 for number, stream in enumerate(made):

@@ -49,7 +49,7 @@ async def test_a_stream_is_called_so_often_and_no_more(
     make_streams: Make, settings: StreamSettings, clock: ManualClock
 ) -> None:
     async with make_streams(replace(settings, calls_per_second=5)) as streams:
-        stream, other = await streams.create("call"), await streams.create("other")
+        stream, other = await streams.catalog.create("call"), await streams.catalog.create("other")
         for _ in range(5):
             await write(streams, stream, b"")
         with pytest.raises(StreamThrottled):
@@ -70,7 +70,7 @@ async def test_whoever_writes_too_fast_waits_and_whoever_comes_too_soon_is_refus
     make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, limit: dict[str, Any]
 ) -> None:
     async with make_streams(replace(settings, **limit)) as streams:
-        stream = await streams.create("call")
+        stream = await streams.catalog.create("call")
         told: list[FragmentAck] = []
         async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
             group.start_soon(gather, recording, told)
@@ -97,7 +97,7 @@ async def test_a_reader_is_given_so_much_and_no_faster(
     make_streams: Make, settings: StreamSettings, producer: Any, limit: dict[str, Any]
 ) -> None:
     async with make_streams(replace(settings, **limit)) as streams:
-        stream = await streams.create("call")
+        stream = await streams.catalog.create("call")
         await write(streams, stream, producer.body(9))
         tail = await streams.tail(stream, Earliest())
         got: list[bytes] = []
@@ -117,7 +117,7 @@ async def test_a_newcomer_takes_over_and_what_the_first_was_sending_is_torn(
     make_streams: Make, settings: StreamSettings, producer: Any
 ) -> None:
     async with make_streams(replace(settings, takeover_seconds=60)) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         told: list[FragmentAck] = []
         async with streams.record(stream, None) as first, anyio.create_task_group() as group:
             group.start_soon(gather, first, told)
@@ -141,7 +141,7 @@ async def test_a_newcomer_takes_over_and_what_the_first_was_sending_is_torn(
 
 async def test_a_first_producer_that_does_not_leave_in_time_stays(make_streams: Make, settings: StreamSettings) -> None:
     async with make_streams(replace(settings, takeover_seconds=0.01)) as streams:
-        stream = await streams.create("call")
+        stream = await streams.catalog.create("call")
         async with streams.record(stream, None) as first:
             with pytest.raises(ProducerConnected):
                 async with streams.record(stream, None):
@@ -151,7 +151,7 @@ async def test_a_first_producer_that_does_not_leave_in_time_stays(make_streams: 
 
 
 async def test_the_stream_is_free_as_soon_as_a_connection_has_failed(streams: Streams, producer: Any) -> None:
-    stream = await streams.create("call")
+    stream = await streams.catalog.create("call")
     async with streams.record(stream, None) as first, anyio.create_task_group() as group:
         group.start_soon(gather, first, [])
         await first.feed(b"garbage")
@@ -169,7 +169,7 @@ def _many_blocks(count: int) -> bytes:
 
 async def test_a_fragment_of_too_many_blocks_is_refused(make_streams: Make, settings: StreamSettings) -> None:
     async with make_streams(replace(settings, max_fragment_blocks=1_000)) as streams:
-        stream = await streams.create("call")
+        stream = await streams.catalog.create("call")
         told = await write(streams, stream, _many_blocks(1_000))
         assert [one.kind for one in told] == [AckEventType.BUFFERING, AckEventType.RECEIVED]
         told = await write(streams, stream, _many_blocks(1_001))
@@ -190,7 +190,7 @@ async def test_a_connection_with_much_to_do_lets_the_others_run(make_streams: Ma
             longest, since = max(longest, now - since), now
 
     async with make_streams(replace(settings, max_fragment_blocks=100_000)) as streams:
-        stream, body = await streams.create("call"), _many_blocks(100_000)
+        stream, body = await streams.catalog.create("call"), _many_blocks(100_000)
         async with anyio.create_task_group() as group:
             await group.start(watch)
             before = time.thread_time()

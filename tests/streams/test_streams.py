@@ -85,7 +85,7 @@ def told_of(told: list[FragmentAck], kind: AckEventType) -> list[str]:
 async def test_a_reader_gets_each_fragment_as_a_document_of_its_own(
     streams: Streams, producer: Any, hours: int
 ) -> None:
-    stream = await streams.create("call", retention_hours=hours)
+    stream = await streams.catalog.create("call", retention_hours=hours)
     told = await write(streams, stream, producer.body(3), cut=1_000)
     documents = await read(streams, stream)
     assert numbers(documents) == told_of(told, AckEventType.RECEIVED)
@@ -104,7 +104,7 @@ async def test_a_reader_gets_each_fragment_as_a_document_of_its_own(
 async def test_acknowledgements_come_in_order_and_persisted_only_with_retention(
     streams: Streams, producer: Any, hours: int, kinds: str
 ) -> None:
-    stream = await streams.create("call", retention_hours=hours)
+    stream = await streams.catalog.create("call", retention_hours=hours)
     told = await write(streams, stream, producer.body(2))
     for number in told_of(told, AckEventType.BUFFERING):
         assert "".join(a.kind.value[0] for a in told if a.number == number) in kinds
@@ -118,7 +118,7 @@ async def test_sequences_grow_by_one_inside_a_connection_and_never_go_back(
     seen: list[int] = []
     for restart in range(3):
         async with make_streams(settings) as streams:
-            stream = await (streams.create("call") if not restart else streams.find("call"))
+            stream = await (streams.catalog.create("call") if not restart else streams.catalog.find("call"))
             told = await write(streams, stream, producer.body(3))
             seen += [FragmentNumber.parse(number).sequence for number in told_of(told, AckEventType.RECEIVED)]
     steps = [after - before for before, after in itertools.pairwise(seen)]
@@ -130,7 +130,7 @@ async def test_a_restart_is_invisible_to_readers_of_what_was_persisted(
     make_streams: Make, settings: StreamSettings, producer: Any
 ) -> None:
     async with make_streams(settings) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         told = await write(streams, stream, producer.body(2))
         before = await read(streams, stream)
     async with make_streams(settings) as streams:
@@ -145,7 +145,7 @@ async def test_a_torn_write_is_never_read_and_never_appended_to(
     make_streams: Make, settings: StreamSettings, producer: Any, tmp_path: Path
 ) -> None:
     async with make_streams(settings) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         await write(streams, stream, producer.body(1))
     (file,) = (tmp_path / "streams" / stream.id).iterdir()
     with file.open("ab") as torn:
@@ -161,7 +161,7 @@ async def test_a_torn_write_is_never_read_and_never_appended_to(
 
 
 async def test_nothing_readable_lies_on_the_disk(streams: Streams, producer: Any, tmp_path: Path) -> None:
-    stream = await streams.create("call", retention_hours=1)
+    stream = await streams.catalog.create("call", retention_hours=1)
     await write(streams, stream, producer.body(3))
     stored = b"".join(path.read_bytes() for path in (tmp_path / "streams").rglob("*") if path.is_file())
     assert len(stored) > len(producer.body(3))
@@ -170,7 +170,7 @@ async def test_nothing_readable_lies_on_the_disk(streams: Streams, producer: Any
 
 
 async def test_a_live_reader_sees_a_fragment_as_soon_as_its_cluster_is_whole(streams: Streams, producer: Any) -> None:
-    stream = await streams.create("call", retention_hours=1)
+    stream = await streams.catalog.create("call", retention_hours=1)
     tail = await streams.tail(stream, Now())
     async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
         group.start_soon(gather, recording, [])
@@ -188,7 +188,7 @@ async def test_a_reader_waits_for_what_is_still_to_come(
 ) -> None:
     got: list[bytes] = []
     async with make_streams(replace(settings, end_seconds=60)) as streams:
-        stream = await streams.create("call")
+        stream = await streams.catalog.create("call")
 
         async def follow() -> None:
             tail = await streams.tail(stream, Earliest(), is_whole=True)
@@ -205,7 +205,7 @@ async def test_a_reader_waits_for_what_is_still_to_come(
 
 async def test_every_start(streams: Streams, producer: Any, clock: ManualClock) -> None:
     for hours in (0, 1):
-        stream = await streams.create(f"call-{hours}", retention_hours=hours)
+        stream = await streams.catalog.create(f"call-{hours}", retention_hours=hours)
         times = []
         async with streams.record(stream, from_millis(1_000_000_000)) as recording, anyio.create_task_group() as group:
             group.start_soon(gather, recording, [])
@@ -243,7 +243,7 @@ async def test_every_start_is_the_same_for_what_only_the_disk_has(
     make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(settings) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         times = []
         for index in range(3):
             times.append(clock.now())
@@ -267,7 +267,7 @@ async def test_every_start_is_the_same_for_what_only_the_disk_has(
 
 
 async def test_newest_skips_a_fragment_of_long_ago(streams: Streams, producer: Any, clock: ManualClock) -> None:
-    stream = await streams.create("call")
+    stream = await streams.catalog.create("call")
     await write(streams, stream, producer.body(2))
     clock.advance(timedelta(seconds=4))
     assert len(await read(streams, stream, Now())) == 1
@@ -276,7 +276,7 @@ async def test_newest_skips_a_fragment_of_long_ago(streams: Streams, producer: A
 
 
 async def test_a_number_that_the_stream_never_gave_is_an_error_in_the_body(streams: Streams, producer: Any) -> None:
-    stream = await streams.create("call", retention_hours=1)
+    stream = await streams.catalog.create("call", retention_hours=1)
     await write(streams, stream, producer.body(1))
     (own,) = numbers(await read(streams, stream))
     parsed = FragmentNumber.parse(own)
@@ -294,7 +294,7 @@ async def test_reading_goes_on_after_a_fragment_that_is_arriving_or_was_lost(
     make_streams: Make, settings: StreamSettings, producer: Any
 ) -> None:
     async with make_streams(settings) as streams:
-        stream = await streams.create("call")
+        stream = await streams.catalog.create("call")
         told: list[FragmentAck] = []
         async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
             group.start_soon(gather, recording, told)
@@ -316,8 +316,8 @@ async def test_what_is_past_retention_is_deleted_with_its_files(
 ) -> None:
     settings = replace(settings, cache_bytes=0, segment_seconds=60)
     async with make_streams(settings) as streams:
-        short = await streams.create("short", retention_hours=1)
-        long = await streams.create("long", retention_hours=24)
+        short = await streams.catalog.create("short", retention_hours=1)
+        long = await streams.catalog.create("long", retention_hours=24)
         for _ in range(3):
             await write(streams, short, producer.body(1))
             await write(streams, long, producer.body(1))
@@ -338,7 +338,7 @@ async def test_without_retention_a_few_minutes_and_megabytes_stay(
     make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, limit: dict[str, Any]
 ) -> None:
     async with make_streams(replace(settings, **limit)) as streams:
-        stream = await streams.create("call")
+        stream = await streams.catalog.create("call")
         told = await write(streams, stream, producer.body(8))
         received = told_of(told, AckEventType.RECEIVED)
         assert numbers(await read(streams, stream)) == received[5:]
@@ -354,7 +354,7 @@ async def test_with_retention_a_slow_reader_reads_from_disk(
     make_streams: Make, settings: StreamSettings, producer: Any
 ) -> None:
     async with make_streams(replace(settings, cache_bytes=20_000)) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         tail = await streams.tail(stream, Earliest())
         got: list[bytes] = []
         for index in range(5):
@@ -369,7 +369,7 @@ async def test_with_retention_a_slow_reader_reads_from_disk(
 async def test_who_has_to_leave_hears_that_the_fragment_that_was_just_received_is_stored(
     streams: Streams, producer: Any
 ) -> None:
-    stream = await streams.create("call", retention_hours=1)
+    stream = await streams.catalog.create("call", retention_hours=1)
     async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
         told: list[FragmentAck] = []
 
@@ -391,7 +391,7 @@ async def test_who_has_to_leave_hears_that_the_fragment_that_was_just_received_i
 
 
 async def test_a_second_producer_is_turned_away_until_the_first_is_done(streams: Streams, producer: Any) -> None:
-    stream = await streams.create("call")
+    stream = await streams.catalog.create("call")
     async with streams.record(stream, None):
         with pytest.raises(ProducerConnected):
             async with streams.record(stream, None):
@@ -404,7 +404,7 @@ async def test_a_second_producer_may_come_shortly_before_the_first_is_done(
 ) -> None:
     told: list[FragmentAck] = []
     async with make_streams(replace(settings, handover_seconds=60)) as streams:
-        stream = await streams.create("call")
+        stream = await streams.catalog.create("call")
 
         async def follow() -> None:
             told.extend(await write(streams, stream, producer.header + producer.fragment(1)))
@@ -421,7 +421,7 @@ async def test_a_second_producer_may_come_shortly_before_the_first_is_done(
 
 
 async def test_a_fourth_reader_is_turned_away_until_one_is_done_or_dropped(streams: Streams) -> None:
-    stream = await streams.create("call")
+    stream = await streams.catalog.create("call")
     tails = [await streams.tail(stream, Earliest()) for _ in range(3)]
     with pytest.raises(TooManyReaders):
         await streams.tail(stream, Earliest())
@@ -434,7 +434,7 @@ async def test_a_fourth_reader_is_turned_away_until_one_is_done_or_dropped(strea
 async def test_deleting_a_stream_ends_its_connections_and_removes_its_files(
     streams: Streams, producer: Any, tmp_path: Path
 ) -> None:
-    stream = await streams.create("call", retention_hours=1)
+    stream = await streams.catalog.create("call", retention_hours=1)
     told: list[FragmentAck] = []
     tail = await streams.tail(stream, Earliest())
     async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
@@ -452,7 +452,7 @@ async def test_deleting_a_stream_ends_its_connections_and_removes_its_files(
 async def test_a_disk_that_fails_is_told_to_the_producer_and_readers_still_get_what_is_in_memory(
     streams: Streams, producer: Any, tmp_path: Path
 ) -> None:
-    stream = await streams.create("call", retention_hours=1)
+    stream = await streams.catalog.create("call", retention_hours=1)
     folder = tmp_path / "streams" / stream.id
     folder.write_text("a file where the folder should be")
     told = await write(streams, stream, producer.body(1))
@@ -467,7 +467,7 @@ async def test_a_stored_fragment_that_cannot_be_read_is_an_error_in_the_body_and
     make_streams: Make, settings: StreamSettings, producer: Any, tmp_path: Path
 ) -> None:
     async with make_streams(replace(settings, cache_bytes=0)) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         told = await write(streams, stream, producer.body(2))
         await write(streams, stream, b"")
         (file,) = (tmp_path / "streams" / stream.id).iterdir()
@@ -484,7 +484,7 @@ async def test_a_producer_waits_while_the_disk_is_behind(
     make_streams: Make, settings: StreamSettings, producer: Any
 ) -> None:
     async with make_streams(replace(settings, unwritten_bytes=20_000)) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         fed = 0
         async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
             told: list[FragmentAck] = []
@@ -506,7 +506,7 @@ async def test_a_producer_waits_while_the_disk_is_behind(
 
 
 async def test_fragments_of_many_streams_are_committed_together(streams: Streams, producer: Any) -> None:
-    made = [await streams.create(f"call-{n}", retention_hours=1) for n in range(20)]
+    made = [await streams.catalog.create(f"call-{n}", retention_hours=1) for n in range(20)]
     async with anyio.create_task_group() as group:
         for stream in made:
             group.start_soon(write, streams, stream, producer.body(3))
@@ -518,7 +518,7 @@ async def test_stopping_writes_down_what_was_received(
     make_streams: Make, settings: StreamSettings, producer: Any
 ) -> None:
     async with make_streams(settings) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         with anyio.CancelScope() as scope:
             async with streams.record(stream, None) as recording:
                 await recording.feed(producer.body(2))

@@ -17,7 +17,7 @@ class StoredNames:
     async def stream_arn(self, name: str) -> str | None:
         """Return the ARN of a stream, None if there is none."""
         try:
-            return (await self._streams.find(name)).arn
+            return (await self._streams.catalog.find(name)).arn
         except NotFound:
             return None
 

@@ -1,6 +1,6 @@
 """The one object that the rest of carillon talks to."""
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from carillon.arns import AwsAccount
 from carillon.clock import Clock
 from carillon.concurrency import beside
 from carillon.storage import Database, Vault
-from carillon.streams.catalog.catalog import Stream, StreamCatalog, StreamPage
+from carillon.streams.catalog.catalog import Stream, StreamCatalog
 from carillon.streams.errors import StreamNotFound
 from carillon.streams.ingest.session import PutMediaSession, open_session, random_bits
 from carillon.streams.live.starts import StartSelector, before_current_speech
@@ -30,7 +30,9 @@ _log: Final = get_logger()
 
 
 class Streams:
-    """Kinesis Video Streams that we hold ourselves. Everything but the catalog's part works inside `async with` only.
+    """Kinesis Video Streams that we hold ourselves. Everything but `catalog` works inside `async with` only.
+
+    What crosses the folders of this room is here; what is asked of streams as such is asked of `catalog`.
 
     Args:
         database: for the catalog and the index of fragments.
@@ -57,7 +59,7 @@ class Streams:
         self._random = random
         owner = vault.derive("streams storage").hex()[:16]
         self._segments = choose(self.settings, directory, owner, account.region, clock)
-        self._catalog = StreamCatalog(database, vault, account, clock, self.settings.max_stream_tags)
+        self.catalog: Final = StreamCatalog(database, vault, account, clock, self.settings.max_stream_tags)
         sealing = FragmentSealing(vault)
         self._archive = Archive(database, sealing, self._segments)
         self._replays = Replays(self._archive, self.settings.max_replays)
@@ -85,47 +87,10 @@ class Streams:
                 finally:
                     self._writer.close()
 
-    async def create(
-        self,
-        name: str,
-        *,
-        retention_hours: int = 0,
-        device_name: str | None = None,
-        media_type: str | None = None,
-        kms_key_id: str | None = None,
-        tags: Mapping[str, str] | None = None,
-    ) -> Stream:
-        """Make a stream, ready to be written to.
-
-        Raises:
-            StreamNameTaken: one of this name exists.
-            InvalidRetention: more than ten years.
-            TooManyTags: over the limit.
-        """
-        stream = await self._catalog.create(
-            name,
-            retention_hours=retention_hours,
-            device_name=device_name,
-            media_type=media_type,
-            kms_key_id=kms_key_id,
-            tags=tags,
-        )
-        _log.info("streams.created", stream_arn=stream.arn, retention_hours=retention_hours)
-        return stream
-
-    async def find(self, name: str | None = None, arn: str | None = None) -> Stream:
-        """Return a stream by its name or by its ARN.
-
-        Raises:
-            StreamNotNamed: neither or both were given.
-            StreamNotFound: there is none.
-        """
-        return await self._catalog.find(name, arn)
-
     async def has_stream(self, stream_arn: str) -> bool:
         """Return whether a stream with this ARN exists."""
         try:
-            await self._catalog.find(arn=stream_arn)
+            await self.catalog.find(arn=stream_arn)
         except StreamNotFound:
             return False
         return True
@@ -136,18 +101,10 @@ class Streams:
         Empty for the first fragment of all; None if there is no such stream.
         """
         try:
-            live = await self._store.live(await self._catalog.find(arn=stream_arn))
+            live = await self._store.live(await self.catalog.find(arn=stream_arn))
         except StreamNotFound:
             return None
         return before_current_speech(live, self._clock)
-
-    async def list(self, prefix: str = "", token: str | None = None, limit: int = 10_000) -> StreamPage:
-        """Return streams whose names begin with `prefix`, ordered by name.
-
-        Raises:
-            InvalidPage: `token` does not come from an earlier page.
-        """
-        return await self._catalog.list(prefix, token, limit)
 
     async def update(
         self, stream: Stream, version: str, *, device_name: str | None = None, media_type: str | None = None
@@ -158,7 +115,7 @@ class Streams:
             StaleVersion: the stream was changed since `version`.
             StreamNotFound: it was deleted.
         """
-        changed = await self._catalog.update(stream, version, device_name=device_name, media_type=media_type)
+        changed = await self.catalog.update(stream, version, device_name=device_name, media_type=media_type)
         self._store.change(changed)
         return changed
 
@@ -171,10 +128,10 @@ class Streams:
             InvalidRetention: the sum is below 0 or over ten years.
         """
         hours = stream.retention_hours + by_hours
-        changed = await self._catalog.update(stream, version, retention_hours=hours)
+        changed = await self.catalog.update(stream, version, retention_hours=hours)
         self._store.change(changed)
         if by_hours < 0:
-            await self._store.shorten(changed)
+            await self._retention.apply_to(changed)
         return changed
 
     async def delete(self, arn: str, version: str | None = None) -> None:
@@ -184,25 +141,8 @@ class Streams:
             StaleVersion: the stream was changed since `version`.
             StreamNotFound: there is none.
         """
-        await self._store.delete(await self._catalog.delete(arn, version))
+        await self._store.delete(await self.catalog.delete(arn, version))
         _log.info("streams.deleted", stream_arn=arn)
-
-    async def tag(self, stream: Stream, tags: Mapping[str, str]) -> None:
-        """Add tags, replacing those of the same name.
-
-        Raises:
-            TooManyTags: over the limit.
-            StreamNotFound: it was deleted.
-        """
-        await self._catalog.tag(stream, tags)
-
-    async def untag(self, stream: Stream, names: Iterable[str]) -> None:
-        """Remove tags; those that are not there are no error.
-
-        Raises:
-            StreamNotFound: it was deleted.
-        """
-        await self._catalog.untag(stream, names)
 
     @asynccontextmanager
     async def record(self, stream: Stream, producer_start: datetime | None) -> AsyncIterator[PutMediaSession]:
@@ -219,7 +159,7 @@ class Streams:
         """
         live = await self._store.live(stream)
         async with open_session(
-            live, self._store, self._catalog, producer_start, self._clock, self.settings, self._random
+            live, self._store, self.catalog, producer_start, self._clock, self.settings, self._random
         ) as session:
             yield session
 

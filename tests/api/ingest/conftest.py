@@ -69,7 +69,7 @@ class _NoNames:
         self._streams = streams
 
     async def stream_arn(self, name: str) -> str | None:
-        found = (await self._streams.list(name)).streams
+        found = (await self._streams.catalog.list(name)).streams
         return found[0].arn if found else None
 
     async def configuration_arn(self, identifier: str) -> str | None:
@@ -201,7 +201,7 @@ def serve(tmp_path: Path, database: Database, vault: Vault) -> Serve:
 async def served(serve: Serve) -> AsyncIterator[Served]:
     """A server as it is by default, with the stream `call`."""
     async with serve() as made:
-        await made.streams.create("call", retention_hours=1)
+        await made.streams.catalog.create("call", retention_hours=1)
         yield made
 
 

@@ -120,7 +120,7 @@ async def test_who_sends_something_else_is_told_what_was_expected(
     serve: Any, format_: str, query: str, messages: list[Any], said: str
 ) -> None:
     async with serve(start_seconds=0.05, fragment_seconds=0.02) as served:
-        await served.streams.create("call")
+        await served.streams.catalog.create("call")
         async with served.connect(format_, "call", query) as client:
             for message in messages:
                 await client.send(message)
@@ -152,7 +152,7 @@ async def test_plain_samples_that_precede_their_explanation_are_kept(served: Any
 
 async def test_what_is_kept_until_it_is_explained_is_bounded(serve: Any) -> None:
     async with serve(max_early_bytes=1_000) as served:
-        await served.streams.create("call")
+        await served.streams.catalog.create("call")
         async with served.connect("pcm", "call") as client:
             for _ in range(4):
                 await client.send(bytes(320))
@@ -231,7 +231,7 @@ async def test_a_stream_that_is_deleted_ends_its_connection(served: Any) -> None
     async with served.connect("pcm", "call", "?rate=8000") as client:
         await client.send(bytes(16_000))
         await client.recv()
-        await served.streams.delete((await served.streams.find("call")).arn)
+        await served.streams.delete((await served.streams.catalog.find("call")).arn)
         with suppress(ConnectionClosed):
             await client.send(bytes(16_000))
         code, _ = await served.close_of(client)
@@ -243,14 +243,14 @@ async def test_a_stream_is_made_where_the_operator_allows_it(serve: Any) -> None
         async with served.connect("pcm", "fresh", "?rate=8000") as client:
             await client.send(bytes(16_000))
             await client.recv()
-        assert (await served.streams.find("fresh")).retention_hours == 3
+        assert (await served.streams.catalog.find("fresh")).retention_hours == 3
         async with served.connect("pcm", "writable", "?rate=8000", served.writer) as client:
             assert (await served.close_of(client))[0] == 4404  # this key may not create
 
 
 async def test_who_sends_nothing_is_disconnected(serve: Any, twilio: Any) -> None:
     async with serve(start_seconds=0.1, idle_seconds=0.2, fragment_seconds=0.05) as served:
-        await served.streams.create("call", retention_hours=1)
+        await served.streams.catalog.create("call", retention_hours=1)
         async with served.connect("twilio", "call") as client:
             assert await served.close_of(client) == (4408, "Nothing said what would be sent.")
         async with served.connect("twilio", "call") as client:
@@ -260,7 +260,7 @@ async def test_who_sends_nothing_is_disconnected(serve: Any, twilio: Any) -> Non
 
 async def test_where_nothing_comes_the_stream_goes_on_silent(serve: Any, twilio: Any, speech: Any) -> None:
     async with serve(fragment_seconds=0.05, silence_seconds=0.1, idle_seconds=0.6) as served:
-        await served.streams.create("call", retention_hours=1)
+        await served.streams.catalog.create("call", retention_hours=1)
         async with served.connect("twilio", "call") as client:
             call = twilio(("inbound",))
             await client.send(call.start())
@@ -274,7 +274,7 @@ async def test_where_nothing_comes_the_stream_goes_on_silent(serve: Any, twilio:
 
 async def test_who_sends_much_faster_than_anybody_speaks_is_stopped(serve: Any) -> None:
     async with serve(most_ahead_seconds=5) as served:
-        await served.streams.create("call", retention_hours=1)
+        await served.streams.catalog.create("call", retention_hours=1)
         async with served.connect("pcm", "call", "?rate=8000") as client:
             await client.send(bytes(10 * 16_000))
             code, reason = await served.close_of(client)
@@ -285,7 +285,7 @@ async def test_who_sends_much_faster_than_anybody_speaks_is_stopped(serve: Any) 
 
 async def test_a_message_that_is_too_large_ends_the_connection(serve: Any) -> None:
     async with serve(max_message_bytes=10_000) as served:
-        await served.streams.create("call", retention_hours=1)
+        await served.streams.catalog.create("call", retention_hours=1)
         async with served.connect("pcm", "call", "?rate=8000") as client:
             await client.send(bytes(8_000))
             await (await client.ping())
@@ -296,7 +296,7 @@ async def test_a_message_that_is_too_large_ends_the_connection(serve: Any) -> No
 
 async def test_another_producer_may_take_over_where_the_operator_allows_it(serve: Any) -> None:
     async with serve(streams=StreamSettings(takeover_seconds=10, end_seconds=0.05)) as served:
-        await served.streams.create("call", retention_hours=1)
+        await served.streams.catalog.create("call", retention_hours=1)
         async with served.connect("pcm", "call", "?rate=8000") as first:
             await first.send(bytes(8_000))
             await (await first.ping())

@@ -32,7 +32,7 @@ async def streams(tmp_path: Path) -> AsyncIterator[Streams]:
 @pytest.fixture
 async def stream(streams: Streams, call: Any) -> Stream:
     """A stream that holds three seconds."""
-    made = await streams.create("call", retention_hours=1)
+    made = await streams.catalog.create("call", retention_hours=1)
     async with streams.record(made, None) as session:
         await session.feed(call.body(3))
         await session.end()

@@ -23,7 +23,7 @@ HEADERS = {"x-amzn-stream-name": "call", "x-amzn-fragment-timecode-type": "ABSOL
 async def streams(database: Database, vault: Vault, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Streams]:
     settings = StreamSettings(end_seconds=0.05, finalize_seconds=0.01)
     async with Streams(database, vault, AwsAccount(), clock, tmp_path / "streams", settings) as running:
-        await running.create("call")
+        await running.catalog.create("call")
         yield running
 
 
@@ -69,5 +69,5 @@ async def test_a_client_that_reads_no_acknowledgements_is_let_go_and_its_fragmen
         await PutMedia(streams, PutMediaSettings(write_seconds=0.1)).put_media(
             RawCall("id", "c", HEADERS, receive, send)
         )
-    tail = await streams.tail(await streams.find("call"), Earliest())
+    tail = await streams.tail(await streams.catalog.find("call"), Earliest())
     assert b"".join([piece async for piece in tail]).count(call.header[:20]) == 3

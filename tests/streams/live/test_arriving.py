@@ -182,7 +182,7 @@ async def test_a_reader_hears_every_block_as_it_comes(
     make_streams: Make, settings: StreamSettings, producer: Any, known_size: bool, hours: int
 ) -> None:
     async with make_streams(replace(settings, end_seconds=60)) as streams, anyio.create_task_group() as group:
-        stream = await streams.create("call", retention_hours=hours)
+        stream = await streams.catalog.create("call", retention_hours=hours)
         listener = await listening(streams, stream, group)
         numbers: list[str] = []
         async with producing(streams, stream, numbers) as recording:
@@ -215,7 +215,7 @@ async def test_a_reader_hears_every_block_as_it_comes(
 
 async def test_what_a_reader_follows_is_what_is_stored(streams: Streams, make_producer: Any) -> None:
     producer = make_producer(tracks=2)
-    stream = await streams.create("call", retention_hours=1)
+    stream = await streams.catalog.create("call", retention_hours=1)
     async with anyio.create_task_group() as group:
         listener = await listening(streams, stream, group)
         async with producing(streams, stream) as recording:
@@ -241,7 +241,7 @@ async def test_a_fragment_that_breaks_off_ends_the_body_and_is_not_complete(
     make_streams: Make, settings: StreamSettings, producer: Any, how: str
 ) -> None:
     async with make_streams(replace(settings, end_seconds=60)) as streams, anyio.create_task_group() as group:
-        stream = await streams.create("call")
+        stream = await streams.catalog.create("call")
         listener = await listening(streams, stream, group)
         numbers: list[str] = []
         async with producing(streams, stream, numbers) as recording:
@@ -255,7 +255,7 @@ async def test_a_fragment_that_breaks_off_ends_the_body_and_is_not_complete(
 
 async def test_a_fragment_that_lacks_a_track_is_heard_but_not_complete(streams: Streams, make_producer: Any) -> None:
     producer = make_producer(tracks=2)
-    stream = await streams.create("call")
+    stream = await streams.catalog.create("call")
     async with anyio.create_task_group() as group:
         listener = await listening(streams, stream, group)
         async with producing(streams, stream) as recording:
@@ -265,7 +265,7 @@ async def test_a_fragment_that_lacks_a_track_is_heard_but_not_complete(streams: 
 
 
 async def test_a_stop_in_mid_fragment_ends_the_body(streams: Streams, producer: Any) -> None:
-    stream = await streams.create("call")
+    stream = await streams.catalog.create("call")
     async with anyio.create_task_group() as group:
         listener = await listening(streams, stream, group)
         with anyio.CancelScope() as scope:
@@ -277,7 +277,7 @@ async def test_a_stop_in_mid_fragment_ends_the_body(streams: Streams, producer: 
 
 
 async def test_a_producer_that_stalls_in_mid_fragment_ends_the_body_in_time(streams: Streams, producer: Any) -> None:
-    stream = await streams.create("call")
+    stream = await streams.catalog.create("call")
     async with producing(streams, stream) as recording:
         await recording.feed(producer.body(1)[:-10])
         listener = Listener(await streams.tail(stream, Now()))
@@ -291,7 +291,7 @@ async def test_a_producer_that_stalls_in_mid_fragment_ends_the_body_in_time(stre
 
 
 async def test_whoever_joins_late_hears_the_open_fragment_from_its_beginning(streams: Streams, producer: Any) -> None:
-    stream = await streams.create("call")
+    stream = await streams.catalog.create("call")
     async with producing(streams, stream) as recording:
         first, rest = producer.body(2)[:-5_000], producer.body(2)[-5_000:]
         await recording.feed(first)
@@ -305,7 +305,7 @@ async def test_whoever_joins_late_hears_the_open_fragment_from_its_beginning(str
 
 
 async def test_reading_goes_on_after_the_last_complete_fragment(streams: Streams, producer: Any) -> None:
-    stream = await streams.create("call")
+    stream = await streams.catalog.create("call")
     async with anyio.create_task_group() as group:
         listener = await listening(streams, stream, group)
         async with producing(streams, stream) as recording:
@@ -325,7 +325,7 @@ async def test_a_slow_reader_holds_no_more_than_the_fragment_that_it_reads(
 ) -> None:
     limits: dict[str, Any] = {"ring_bytes": 40_000, "cache_bytes": 40_000}
     async with make_streams(replace(settings, **limits)) as streams:
-        stream = await streams.create("call", retention_hours=hours)
+        stream = await streams.catalog.create("call", retention_hours=hours)
         tail = await streams.tail(stream, Now())
         got = b""
         numbers: list[str] = []
@@ -349,7 +349,7 @@ async def test_a_reader_that_wants_whole_fragments_gets_them_when_they_are(
     make_streams: Make, settings: StreamSettings, producer: Any
 ) -> None:
     async with make_streams(replace(settings, end_seconds=60)) as streams, anyio.create_task_group() as group:
-        stream = await streams.create("call")
+        stream = await streams.catalog.create("call")
         listener = Listener(await streams.tail(stream, Now(), is_whole=True))
         group.start_soon(listener.listen)
         async with producing(streams, stream) as recording:

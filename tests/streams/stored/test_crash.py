@@ -32,7 +32,7 @@ folder, settings = Path(sys.argv[1]), StreamSettings(**json.loads(sys.argv[2]))
 header, clusters = map(Path, sys.argv[3:])
 
 async def produce(streams, name):
-    stream = await streams.find(name)
+    stream = await streams.catalog.find(name)
     async with streams.record(stream, None) as recording, anyio.create_task_group() as group:
         group.start_soon(listen, recording)
         await recording.feed(header.read_bytes())
@@ -89,7 +89,7 @@ async def test_what_was_persisted_is_there_in_order_after_every_kill(
         *(str(tmp_path / n) for n in ("header", "clusters")),
     ]
     streams = start()
-    made = [await streams.create(name, retention_hours=1) for name in ("one", "two", "three", "four")]
+    made = [await streams.catalog.create(name, retention_hours=1) for name in ("one", "two", "three", "four")]
     told: list[str] = []
     for after in (3, 41, 97):
         told += run_and_kill(command, after)

@@ -73,7 +73,7 @@ async def test_a_list_tells_what_is_stored(
     make_streams: Make, storage: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(storage) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         began = clock.now()
         await record(streams, stream, producer, clock, 3)
         found = await all_of(streams, stream)
@@ -88,7 +88,7 @@ async def test_a_span_includes_both_its_ends(
     make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(settings) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         began = clock.now()
         await record(streams, stream, producer, clock, 5)
         numbers = [fragment.number for fragment in await all_of(streams, stream)]
@@ -111,7 +111,7 @@ async def test_pages_of_any_size_make_the_same_list(
     make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, by: FragmentSelectorType
 ) -> None:
     async with make_streams(settings) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         for _ in range(3):  # each time recorded at the same times
             await record(streams, stream, producer, clock, 4)
         whole = await all_of(streams, stream, by)
@@ -131,8 +131,8 @@ async def test_only_stored_fragments_of_the_stream_are_listed(
     make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(settings) as streams:
-        fleeting = await streams.create("fleeting")
-        kept = await streams.create("kept", retention_hours=1)
+        fleeting = await streams.catalog.create("fleeting")
+        kept = await streams.catalog.create("kept", retention_hours=1)
         for stream in (fleeting, kept):
             await record(streams, stream, producer, clock, 2)
         assert await all_of(streams, fleeting) == []
@@ -143,7 +143,7 @@ async def test_fragments_come_in_the_order_asked_for(
     make_streams: Make, storage: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(storage) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         await record(streams, stream, producer, clock, 4)
         numbers = [fragment.number for fragment in await all_of(streams, stream)]
         found = await documents(streams.replay(stream, [numbers[2], numbers[0], numbers[2]]))
@@ -160,7 +160,7 @@ async def test_long_lists_are_read_bit_by_bit(
     make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(settings) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         await record(streams, stream, producer, clock, 3)
         numbers = [fragment.number for fragment in await all_of(streams, stream)] * 84
         found = await documents(streams.replay(stream, numbers))
@@ -171,8 +171,8 @@ async def test_why_a_fragment_is_not_there_stands_in_its_place(
     make_streams: Make, storage: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(storage) as streams:
-        stream = await streams.create("call", retention_hours=1)
-        other = await streams.create("other", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
+        other = await streams.catalog.create("other", retention_hours=1)
         await record(streams, stream, producer, clock, 1)
         await record(streams, other, producer, clock, 1)
         (own,), (foreign,) = [[f.number for f in await all_of(streams, s)] for s in (stream, other)]
@@ -195,7 +195,7 @@ async def test_what_expires_while_it_is_read_is_not_found(
     make_streams: Make, storage: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(replace(storage, segment_seconds=0.5, s3_object_fragments=1)) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         await record(streams, stream, producer, clock, 3)
         numbers = [fragment.number for fragment in await all_of(streams, stream)]
         replay = streams.replay(stream, numbers)
@@ -208,7 +208,7 @@ async def test_what_expires_while_it_is_read_is_not_found(
 
 
 async def test_numbers_that_are_none_are_refused(streams: Streams) -> None:
-    stream = await streams.create("call", retention_hours=1)
+    stream = await streams.catalog.create("call", retention_hours=1)
     for digits in ("1", "9" * 60):
         with pytest.raises(NotAFragmentNumber):
             streams.replay(stream, [digits])
@@ -218,8 +218,8 @@ async def test_not_too_many_read_a_stream_so_at_the_same_time(
     make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(replace(settings, max_replays=2)) as streams:
-        stream = await streams.create("call", retention_hours=1)
-        other = await streams.create("other", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
+        other = await streams.catalog.create("other", retention_hours=1)
         await record(streams, stream, producer, clock, 1)
         (number,) = [fragment.number for fragment in await all_of(streams, stream)]
         first, second = (streams.replay(stream, [number]) for _ in range(2))

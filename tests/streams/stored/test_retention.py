@@ -80,8 +80,8 @@ async def test_what_is_too_old_is_deleted_with_its_segments(
     database: Database,
 ) -> None:
     async with make_streams(replace(storage, segment_seconds=60)) as streams:
-        short = await streams.create("short", retention_hours=1)
-        long = await streams.create("long", retention_hours=24)
+        short = await streams.catalog.create("short", retention_hours=1)
+        long = await streams.catalog.create("long", retention_hours=24)
         for _ in range(3):
             await write(streams, short, producer.body(2))
             await write(streams, long, producer.body(2))
@@ -105,7 +105,7 @@ async def test_a_segment_stays_until_all_that_is_in_it_is_too_old(
     make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, stored_names: Names
 ) -> None:
     async with make_streams(replace(settings, cache_bytes=0)) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         await write(streams, stream, producer.body(1))
         clock.advance(timedelta(minutes=5))
         await write(streams, stream, producer.body(1))
@@ -128,8 +128,8 @@ async def test_a_stream_that_is_too_large_loses_its_oldest(
 ) -> None:
     limit = 10 * FRAGMENT_BYTES
     async with make_streams(replace(storage, max_stream_bytes=limit, s3_object_fragments=1)) as streams:
-        large = await streams.create("large", retention_hours=24)
-        small = await streams.create("small", retention_hours=24)
+        large = await streams.catalog.create("large", retention_hours=24)
+        small = await streams.catalog.create("small", retention_hours=24)
         await write(streams, small, producer.body(3))
         numbers: list[str] = []
         for _ in range(4):
@@ -161,7 +161,7 @@ async def test_when_all_is_too_large_the_oldest_go_whosever_they_are(
     limit = 9 * FRAGMENT_BYTES
     settings = replace(storage, max_total_bytes=limit, segment_seconds=1)
     async with make_streams(settings) as streams:
-        made = [await streams.create(f"call-{n}", retention_hours=24) for n in range(3)]
+        made = [await streams.catalog.create(f"call-{n}", retention_hours=24) for n in range(3)]
         for stream in made:
             await write(streams, stream, producer.body(4))
             clock.advance(timedelta(minutes=1))
@@ -179,8 +179,8 @@ async def test_a_deleted_stream_is_gone_at_once(
     make_streams: Make, storage: StreamSettings, producer: Any, stored_names: Names, database: Database, vault: Vault
 ) -> None:
     async with make_streams(storage) as streams:
-        stream = await streams.create("call", retention_hours=24)
-        other = await streams.create("other", retention_hours=24)
+        stream = await streams.catalog.create("call", retention_hours=24)
+        other = await streams.catalog.create("other", retention_hours=24)
         await write(streams, stream, producer.body(3))
         await write(streams, other, producer.body(1))
         await streams.delete(stream.arn)
@@ -197,7 +197,7 @@ async def test_the_key_of_a_deleted_stream_leaves_the_database(
         return any(key in path.read_bytes() for path in tmp_path.glob("carillon.db*"))
 
     async with make_streams(settings) as streams:
-        stream = await streams.create("call", retention_hours=24)
+        stream = await streams.catalog.create("call", retention_hours=24)
         await write(streams, stream, producer.body(2))
         assert has(stream.data_key)
         await streams.delete(stream.arn)
@@ -209,7 +209,7 @@ async def test_what_was_being_stored_of_a_deleted_stream_goes_too(
     make_streams: Make, storage: StreamSettings, producer: Any, stored_names: Names, database: Database
 ) -> None:
     async with make_streams(storage) as streams:
-        stream = await streams.create("call", retention_hours=24)
+        stream = await streams.catalog.create("call", retention_hours=24)
         append = streams._segments.append
         appending, go_on = anyio.Event(), anyio.Event()
 
@@ -247,8 +247,8 @@ async def test_a_deletion_that_fails_is_done_by_a_later_sweep_even_after_a_resta
         raise StorageFailed("no answer")
 
     async with make_streams(replace(storage, segment_seconds=1)) as streams:
-        deleted = await streams.create("deleted", retention_hours=24)
-        aged = await streams.create("aged", retention_hours=1)
+        deleted = await streams.catalog.create("deleted", retention_hours=24)
+        aged = await streams.catalog.create("aged", retention_hours=1)
         for stream in (deleted, aged):
             await write(streams, stream, producer.body(2))
         clock.advance(timedelta(hours=2))
@@ -269,7 +269,7 @@ async def test_what_a_crash_left_behind_is_deleted(
     make_streams: Make, storage: StreamSettings, producer: Any, stored_names: Names
 ) -> None:
     async with make_streams(storage) as streams:
-        stream = await streams.create("call", retention_hours=24)
+        stream = await streams.catalog.create("call", retention_hours=24)
         await write(streams, stream, producer.body(1))
         known = stored_names()
         for left in ("1", "2"):
@@ -288,7 +288,7 @@ async def test_what_is_on_its_way_into_the_index_is_no_stray(
     make_streams: Make, storage: StreamSettings, producer: Any, stored_names: Names
 ) -> None:
     async with make_streams(storage) as streams:
-        stream = await streams.create("call", retention_hours=24)
+        stream = await streams.catalog.create("call", retention_hours=24)
         add, found = streams._archive.add, []
 
         async def late(arriving: Any) -> frozenset[str]:
@@ -307,7 +307,7 @@ async def test_writing_goes_on_while_a_deletion_hangs(
     make_streams: Make, storage: StreamSettings, producer: Any, clock: ManualClock, stored_names: Names
 ) -> None:
     async with make_streams(replace(storage, segment_seconds=1)) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         await write(streams, stream, producer.body(1))
         clock.advance(timedelta(hours=2))
         delete, go_on = streams._segments.delete, anyio.Event()
@@ -329,7 +329,7 @@ async def test_many_pages_are_deleted(
     make_streams: Make, settings: StreamSettings, producer: Any, clock: ManualClock, database: Database
 ) -> None:
     async with make_streams(settings) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         tiny = producer.header + b"".join(producer.fragment(index, blocks=1) for index in range(600))
         assert len(await write(streams, stream, tiny)) == 600
         clock.advance(timedelta(hours=2))
@@ -356,7 +356,7 @@ async def test_several_servers_share_a_bucket(
         return Streams(database, vault, AwsAccount(), clock, tmp_path / folder, shared)
 
     async with node("one") as one, node("two") as two:
-        stream = await one.create("call", retention_hours=1)
+        stream = await one.catalog.create("call", retention_hours=1)
         numbers = await write(one, stream, producer.body(2))
         numbers += await write(two, stream, producer.body(2))
         numbers += await write(one, stream, producer.body(2))
@@ -389,7 +389,7 @@ async def test_two_databases_do_not_take_each_others_objects_for_strays(
     mine = Streams(database, Vault(bytes(32)), AwsAccount(), clock, tmp_path, shared)
     theirs = Streams(other, Vault(bytes([1] * 32)), AwsAccount(), clock, tmp_path, shared)
     async with mine, theirs:
-        stream = await theirs.create("call", retention_hours=1)
+        stream = await theirs.catalog.create("call", retention_hours=1)
         await write(theirs, stream, producer.body(1))
         for _ in range(3):
             await mine._retention.delete_orphans()

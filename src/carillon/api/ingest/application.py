@@ -156,7 +156,7 @@ class WebSocketIngest:
             StreamNotFound: there is none.
         """
         try:
-            return await self._streams.find(visit.stream_name)
+            return await self._streams.catalog.find(visit.stream_name)
         except StreamNotFound as error:
             if not self._settings.creates_streams:
                 raise
@@ -165,9 +165,9 @@ class WebSocketIngest:
             except AccessRefused:
                 raise error from None
         try:
-            return await self._streams.create(visit.stream_name, retention_hours=self._settings.retention_hours)
+            return await self._streams.catalog.create(visit.stream_name, retention_hours=self._settings.retention_hours)
         except AlreadyExists:  # by somebody else, a moment ago
-            return await self._streams.find(visit.stream_name)
+            return await self._streams.catalog.find(visit.stream_name)
 
     async def _conclude(self, socket: WebSocket, visit: "_Visit", failure: Exception | None) -> None:
         """Report how it went: to the log, to the access log if nothing else was, and to the sender."""

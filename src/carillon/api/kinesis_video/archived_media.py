@@ -68,7 +68,7 @@ class ArchivedMedia:
         return {"ContentType": "video/webm", "Payload": replay}
 
     async def _find(self, request: Mapping[str, Any]) -> Stream:
-        return await self._streams.find(request.get("StreamName"), request.get("StreamARN"))
+        return await self._streams.catalog.find(request.get("StreamName"), request.get("StreamARN"))
 
     def _rest(self, stream: Stream, request: Mapping[str, Any]) -> _Rest | None:
         """Return where a list goes on; None for a first page.

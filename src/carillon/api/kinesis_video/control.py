@@ -27,7 +27,7 @@ class StreamOperations:
     @operation("CreateStream")
     async def create_stream(self, request: Mapping[str, Any]) -> Mapping[str, object]:
         """Make a stream; it is ACTIVE at once."""
-        stream = await self._streams.create(
+        stream = await self._streams.catalog.create(
             request["StreamName"],
             retention_hours=request.get("DataRetentionInHours", 0),
             device_name=request.get("DeviceName"),
@@ -46,7 +46,7 @@ class StreamOperations:
     async def list_streams(self, request: Mapping[str, Any]) -> Mapping[str, object]:
         """Return streams by name, those with a prefix if one is given."""
         condition = request.get("StreamNameCondition", {})
-        page = await self._streams.list(
+        page = await self._streams.catalog.list(
             prefix=condition.get("ComparisonValue", ""),
             token=request.get("NextToken"),
             limit=request.get("MaxResults", 10_000),
@@ -80,12 +80,12 @@ class StreamOperations:
     @operation("TagStream")
     async def tag_stream(self, request: Mapping[str, Any]) -> None:
         """Add tags, replacing those of the same name."""
-        await self._streams.tag(await self._find(request), request["Tags"])
+        await self._streams.catalog.tag(await self._find(request), request["Tags"])
 
     @operation("UntagStream")
     async def untag_stream(self, request: Mapping[str, Any]) -> None:
         """Remove tags."""
-        await self._streams.untag(await self._find(request), request["TagKeyList"])
+        await self._streams.catalog.untag(await self._find(request), request["TagKeyList"])
 
     @operation("ListTagsForStream")
     async def list_tags_for_stream(self, request: Mapping[str, Any]) -> Mapping[str, object]:
@@ -99,7 +99,7 @@ class StreamOperations:
         return {"DataEndpoint": (self._public_url or reached_at() or self._own_url).rstrip("/")}
 
     async def _find(self, request: Mapping[str, Any]) -> Stream:
-        return await self._streams.find(request.get("StreamName"), request.get("StreamARN"))
+        return await self._streams.catalog.find(request.get("StreamName"), request.get("StreamARN"))
 
 
 def render_stream(stream: Stream) -> Mapping[str, object]:

@@ -38,7 +38,7 @@ class EmbeddedMedia:
             StreamUnavailable: also while the body is read.
         """
         with _as_a_client_hears(stream_arn):
-            stream = await self._streams.find(arn=stream_arn)
+            stream = await self._streams.catalog.find(arn=stream_arn)
             tail = await self._streams.tail(stream, read_start(selector), is_whole=True)
         async with aclosing(tail), aclosing(_pieces(stream_arn, tail)) as pieces:
             yield pieces

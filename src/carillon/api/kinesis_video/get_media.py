@@ -30,7 +30,7 @@ class GetMedia:
     async def get_media(self, request: Mapping[str, Any]) -> Mapping[str, object]:
         """Return fragments, each as a Matroska document of its own, until none comes for a while."""
         start = read_start(request["StartSelector"])
-        stream = await self._streams.find(request.get("StreamName"), request.get("StreamARN"))
+        stream = await self._streams.catalog.find(request.get("StreamName"), request.get("StreamARN"))
         return {"ContentType": "video/webm", "Payload": await self._streams.tail(stream, start)}
 
 

@@ -116,7 +116,7 @@ class PutMedia:
     async def put_media(self, call: RawCall) -> None:
         """Store a body's fragments and acknowledge each, until the body or the patience ends."""
         request = read_headers(call.headers)
-        stream = await self._streams.find(request.stream_name, request.stream_arn)
+        stream = await self._streams.catalog.find(request.stream_name, request.stream_arn)
         async with self._streams.record(stream, request.producer_start) as session:
             conversation = _Conversation(call, session, request, self._settings)
             await conversation.run()

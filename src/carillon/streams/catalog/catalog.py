@@ -26,6 +26,9 @@ from carillon.streams.errors import (
     StreamNotNamed,
     TooManyTags,
 )
+from carillon.telemetry import get_logger
+
+_log: Final = get_logger()
 
 MAX_RETENTION_HOURS: Final = 87_600
 
@@ -104,6 +107,7 @@ class StreamCatalog:
                 await connection.execute(sa.insert(tables.streams).values(**values, reserved_sequence=0))
         except IntegrityError as error:
             raise StreamNameTaken(name) from error
+        _log.info("streams.created", stream_arn=stream.arn, retention_hours=retention_hours)
         return stream
 
     async def find(self, name: str | None = None, arn: str | None = None) -> Stream:

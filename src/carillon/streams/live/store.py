@@ -150,10 +150,6 @@ class Store:
         if live := self._live.get(stream.id):
             live.stream = stream
 
-    async def shorten(self, stream: Stream) -> None:
-        """Delete what is too old for a retention that was shortened."""
-        await self._retention.apply_to(stream)
-
     async def delete(self, stream: Stream) -> None:
         """Drop and delete all fragments of a stream that was deleted."""
         live = self._live.pop(stream.id, None)

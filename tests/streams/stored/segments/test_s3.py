@@ -74,7 +74,7 @@ async def test_fragments_that_gather_share_an_object(
 ) -> None:
     patient = replace(settings, **{**bucket.settings, "s3_batch_seconds": 60}, s3_object_fragments=8)
     async with make_streams(patient) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         told = await send(streams, stream, producer.body(20))
         assert of(told, AckEventType.PERSISTED) == 20  # the last four because the producer is done
         assert len(bucket.names()) <= 3
@@ -85,7 +85,7 @@ async def test_when_too_much_waits_nobody_gathers(
 ) -> None:
     patient = replace(settings, **{**bucket.settings, "s3_batch_seconds": 60}, unwritten_bytes=100_000)
     async with make_streams(patient) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         assert of(await send(streams, stream, producer.body(30)), AckEventType.PERSISTED) == 30
 
 
@@ -94,7 +94,7 @@ async def test_a_stopping_server_stores_what_gathers(
 ) -> None:
     patient = replace(settings, **{**bucket.settings, "s3_batch_seconds": 60})
     async with make_streams(patient) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         async with streams.record(stream, None) as recording:
             await recording.feed(producer.body(3))
             await recording.finalize()
@@ -234,7 +234,7 @@ async def test_an_outage_is_told_to_the_producer_and_the_next_one_is_served(
     make_streams: Make, settings: StreamSettings, bucket: Any, producer: Any, clock: ManualClock
 ) -> None:
     async with make_streams(replace(settings, **bucket.settings)) as streams:
-        stream = await streams.create("call", retention_hours=1)
+        stream = await streams.catalog.create("call", retention_hours=1)
         bucket.client.delete_bucket(Bucket=bucket.name)
         told = await send(streams, stream, producer.body(2))
         assert (told[-1].kind, told[-1].error_code) == (AckEventType.ERROR, AckErrorCode.ARCHIVAL_ERROR)
