@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from carillon import config
-from carillon.access.credentials import KeyRing
+from carillon.access import KeyRing
 from carillon.api.ingest import KEY_PURPOSE, IngestTokens
 from carillon.api.ingest.errors import MalformedMessage
 from carillon.api.ingest.urls import read_path

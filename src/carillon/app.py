@@ -8,8 +8,16 @@ from typing import Final
 
 from anyio import create_task_group, to_thread
 
-from carillon.access import AuditTrail, Explanations, PolicyAuthorizer, StoredNames, credentials, recording
-from carillon.access.credentials import KeyRing, WatchedKeys
+from carillon.access import (
+    AuditTrail,
+    Explanations,
+    KeyRing,
+    PolicyAuthorizer,
+    StoredNames,
+    WatchedKeys,
+    credentials,
+    recording,
+)
 from carillon.access.request_counter import RequestCounter
 from carillon.access.throttle import Throttle
 from carillon.api import kinesis_video, media_pipelines, voice

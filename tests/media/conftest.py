@@ -20,7 +20,7 @@ import uvicorn
 from anyio import Event, to_thread
 
 from carillon import config
-from carillon.access.credentials import AccessKey, KeyRing
+from carillon.access import AccessKey, KeyRing
 from carillon.api import kinesis_video
 from carillon.api.protocol import Api, SignatureVerifier
 from carillon.arns import AwsAccount

@@ -6,11 +6,13 @@ spells a refusal, and decides nothing about the resources themselves. Start read
 were made from.
 """
 
+from carillon.access.access_log import AccessLogRecord, Auditor
 from carillon.access.authorizer import PolicyAuthorizer
+from carillon.access.credentials import AccessKey, AccessKeys, KeyRing, WatchedKeys
+from carillon.access.errors import AccessDenied, AccessKeyUnknown, AccessRefused, RateExceeded
 from carillon.access.explanations import Explanations, explanation_row
 from carillon.access.names import StoredNames
 from carillon.access.policies import Policy, PolicyDecision, PolicyInvalid
-from carillon.access.resources import Names
 from carillon.access.trail import (
     COMMAND,
     TASK,
@@ -27,16 +29,25 @@ from carillon.access.visibility import is_visible
 __all__ = [
     "COMMAND",
     "TASK",
+    "AccessDenied",
+    "AccessKey",
+    "AccessKeyUnknown",
+    "AccessKeys",
+    "AccessLogRecord",
+    "AccessRefused",
     "AuditRow",
     "AuditSettings",
     "AuditTrail",
+    "Auditor",
     "Explanations",
-    "Names",
+    "KeyRing",
     "Policy",
     "PolicyAuthorizer",
     "PolicyDecision",
     "PolicyInvalid",
+    "RateExceeded",
     "StoredNames",
+    "WatchedKeys",
     "add_to_trail",
     "explanation_row",
     "is_visible",

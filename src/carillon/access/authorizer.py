@@ -1,10 +1,11 @@
 """Lets a request through to its operation, or refuses it."""
 
 from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
+from carillon.access.credentials import AccessKeys
 from carillon.access.errors import AccessDenied, AccessKeyUnknown
-from carillon.access.policies import Policy, PolicyDecision
+from carillon.access.policies import PolicyDecision
 from carillon.access.resources import Names, RequiredPermission, required_permissions
 from carillon.access.throttle import Throttle
 from carillon.access.visibility import show
@@ -20,30 +21,18 @@ LOOKS: Final[Mapping[str, str]] = {
 """What a key must be allowed to do to a resource for a list to show it."""
 
 
-class Policies(Protocol):
-    """Where the policy of a key is looked up."""
-
-    def policy_of(self, access_key_id: str) -> Policy | None:
-        """Return the policy of an active key; None means everything is allowed.
-
-        Raises:
-            LookupError: there is no such active key.
-        """
-        ...
-
-
 class PolicyAuthorizer:
     """Decides by the caller's policy; a key without one may do everything, at the cost of one look-up.
 
     Args:
-        policies: looked up for every request, so that a change takes effect.
+        keys: looked up for every request, so that a change takes effect.
         names: knows the ARNs of what requests call by name.
         account: of our ARNs.
         throttle: counts requests; None counts nothing.
     """
 
-    def __init__(self, policies: Policies, names: Names, account: AwsAccount, throttle: Throttle | None = None) -> None:
-        self._policies = policies
+    def __init__(self, keys: AccessKeys, names: Names, account: AwsAccount, throttle: Throttle | None = None) -> None:
+        self._keys = keys
         self._names = names
         self._account = account
         self._throttle = throttle
@@ -59,8 +48,8 @@ class PolicyAuthorizer:
         if self._throttle is not None:
             self._throttle.check(access_key_id, action.partition(":")[2])
         try:
-            policy = self._policies.policy_of(access_key_id)
-        except LookupError:
+            policy = self._keys.policy_of(access_key_id)
+        except KeyError:
             raise AccessKeyUnknown("The access key id of this request is not known.") from None
         if policy is None:
             show(None)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 
 import msgspec
 from anyio import sleep, sleep_forever
@@ -58,6 +58,26 @@ class AccessKey:
         suffix = "".join(secrets.choice(_ID_ALPHABET) for _ in range(16))
         token = secrets.token_urlsafe(_TOKEN_BYTES) if temporary else None
         return cls(_PREFIX + suffix, secrets.token_urlsafe(_SECRET_BYTES), session_token=token, **known)
+
+
+class AccessKeys(Protocol):
+    """Where keys are looked up: a ring of them, or the file as it is now."""
+
+    def find(self, access_key_id: str) -> AccessKey | None:
+        """Return an active key, or None if there is none with this id."""
+        ...
+
+    def policy_of(self, access_key_id: str) -> Policy | None:
+        """Return the policy of an active key; None means everything is allowed.
+
+        Raises:
+            KeyError: there is no such active key.
+        """
+        ...
+
+    async def until_ended(self, access_key_id: str) -> str:
+        """Wait until a key may be used no more: disabled, removed, expired; return which."""
+        ...
 
 
 class KeyRing:

@@ -18,14 +18,12 @@ from carillon.analysis.speaker import (
     SpeakerModel,
     SpeakerState,
     TooLittleSpeech,
-    UnfitSpeech,
     VoiceprintReady,
     embed_speech,
     narrowband_embedding,
 )
 from carillon.analysis.speech import SpeechGate, UnsupportedRate, VadModel, speech_of
 from carillon.analysis.tone import (
-    Label,
     ToneAnalyzer,
     ToneAverage,
     ToneDrifted,
@@ -41,7 +39,6 @@ __all__ = [
     "AnalysisSettings",
     "EarlyIdentificationReady",
     "IdentificationReady",
-    "Label",
     "SpeakerAnalyzer",
     "SpeakerChanged",
     "SpeakerFinding",
@@ -58,7 +55,6 @@ __all__ = [
     "ToneState",
     "ToneTooLittleSpeech",
     "TooLittleSpeech",
-    "UnfitSpeech",
     "UnsupportedRate",
     "VadModel",
     "VoiceprintReady",

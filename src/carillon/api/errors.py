@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final
 
-from carillon.access.errors import AccessDenied, AccessKeyUnknown, RateExceeded
+from carillon.access import AccessDenied, AccessKeyUnknown, RateExceeded
 from carillon.errors import (
     AlreadyExists,
     CarillonError,

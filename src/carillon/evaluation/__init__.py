@@ -6,19 +6,17 @@ domains. A folder has a `manifest.csv`; see `manifest.py` for its columns. Start
 """
 
 from carillon.evaluation.calibrating import Calibrated, CalibrationRefused, calibrate, write_calibration
-from carillon.evaluation.calls import BadCall, CallAnalysis, follow_calls, show_calls, write_pages
+from carillon.evaluation.calls import CallAnalysis, follow_calls, show_calls, write_pages
 from carillon.evaluation.figures import Decision
 from carillon.evaluation.fitting import Fitted, Needed
 from carillon.evaluation.histogram import histogram
-from carillon.evaluation.manifest import BadManifest, chosen_lines, read_manifest
+from carillon.evaluation.manifest import chosen_lines, read_manifest
 from carillon.evaluation.report import write_report
 from carillon.evaluation.show import show
 from carillon.evaluation.speaker import SpeakerReport, evaluate_speaker
-from carillon.evaluation.tone import ToneReport, evaluate_tone, show_tone, write_tone_report
+from carillon.evaluation.tone import evaluate_tone, show_tone, write_tone_report
 
 __all__ = [
-    "BadCall",
-    "BadManifest",
     "Calibrated",
     "CalibrationRefused",
     "CallAnalysis",
@@ -26,7 +24,6 @@ __all__ = [
     "Fitted",
     "Needed",
     "SpeakerReport",
-    "ToneReport",
     "calibrate",
     "chosen_lines",
     "evaluate_speaker",

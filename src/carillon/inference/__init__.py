@@ -7,14 +7,7 @@ Start reading at `models.py`, the models by role; `catalog.py` tells how another
 `kaldi_native_fbank` and the optional `vaderSentiment` are guests of this room alone.
 """
 
-from carillon.inference.calibration import (
-    MOST_EVIDENCE,
-    Calibration,
-    CalibrationLine,
-    line_of,
-    posteriors,
-    read_calibration,
-)
+from carillon.inference.calibration import MOST_EVIDENCE, CalibrationLine, line_of, posteriors, read_calibration
 from carillon.inference.catalog import (
     CalibrationEntry,
     DuplicateModel,
@@ -29,8 +22,8 @@ from carillon.inference.fusion import WORDS_PRIOR, fuse
 from carillon.inference.lines import LEAST_SECONDS, Compensated, LineCompensation
 from carillon.inference.models import Models, ModelSettings
 from carillon.inference.speaker import SpeakerEncoder, centered
-from carillon.inference.tone import AcousticJudgment, Probabilities, SpeakerBaseline, ToneClassifier
-from carillon.inference.vad import VAD_WINDOW_SAMPLES, SileroVad, VadState
+from carillon.inference.tone import AcousticJudgment, Probabilities, SpeakerBaseline
+from carillon.inference.vad import VAD_WINDOW_SAMPLES, VadState
 from carillon.inference.words import WordsClassifier, WordsJudgment
 
 __all__ = [
@@ -39,7 +32,6 @@ __all__ = [
     "VAD_WINDOW_SAMPLES",
     "WORDS_PRIOR",
     "AcousticJudgment",
-    "Calibration",
     "CalibrationEntry",
     "CalibrationLine",
     "Compensated",
@@ -54,10 +46,8 @@ __all__ = [
     "Models",
     "NotInstalled",
     "Probabilities",
-    "SileroVad",
     "SpeakerBaseline",
     "SpeakerEncoder",
-    "ToneClassifier",
     "VadState",
     "WordsClassifier",
     "WordsJudgment",

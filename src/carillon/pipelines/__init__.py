@@ -32,12 +32,11 @@ from carillon.pipelines.pipelines import (
     StreamUnknown,
     find_kept,
 )
-from carillon.pipelines.states import ACTIVE, TERMINAL, PipelineState, WrongPipelineState
+from carillon.pipelines.states import ACTIVE, PipelineState, WrongPipelineState
 from carillon.pipelines.tables import is_visible
 
 __all__ = [
     "ACTIVE",
-    "TERMINAL",
     "BrokenRule",
     "ChannelNotDeclared",
     "Configuration",

@@ -6,7 +6,7 @@ Everything of a voice is sealed with its domain's key; deleting the domain delet
 """
 
 from carillon.audio import Band
-from carillon.profiles.bulk import BulkProfiles, KnownVoice, OpenVoice, ProfileExists, VoiceChanged
+from carillon.profiles.bulk import BulkProfiles, KnownVoice, OpenVoice, ProfileExists
 from carillon.profiles.domains import (
     Domain,
     DomainNotFound,
@@ -16,19 +16,17 @@ from carillon.profiles.domains import (
 )
 from carillon.profiles.index.resident import VoiceMatch
 from carillon.profiles.likeness import Likeness
-from carillon.profiles.profiles import DeletionCheck, Profiles
+from carillon.profiles.profiles import Profiles
 from carillon.profiles.settings import ProfileSettings
 from carillon.profiles.sweeper import Swept
 from carillon.profiles.voice_profiles import Profile, ProfileNotFound, TooManyProfiles, WrongDomain
-from carillon.profiles.voiceprints import EnrollableVoice, Voiceprint, VoiceprintExpired, VoiceprintNotFound
+from carillon.profiles.voiceprints import Voiceprint, VoiceprintExpired, VoiceprintNotFound
 
 __all__ = [
     "Band",
     "BulkProfiles",
-    "DeletionCheck",
     "Domain",
     "DomainNotFound",
-    "EnrollableVoice",
     "ForeignDomain",
     "InvalidDomain",
     "KnownVoice",
@@ -42,7 +40,6 @@ __all__ = [
     "Swept",
     "TooManyDomains",
     "TooManyProfiles",
-    "VoiceChanged",
     "VoiceMatch",
     "Voiceprint",
     "VoiceprintExpired",

@@ -18,7 +18,7 @@ from carillon.storage.groups import NotCommitted
 from carillon.storage.idempotency import IdempotencyToken, TokenReused, TokenSpent, made_before, make_once
 from carillon.storage.root_key import RootKeyUnusable, check_root_key, unlock
 from carillon.storage.schema import NewerDatabase, NotWhole, check_tables, known_revisions, migrate, revision_of
-from carillon.storage.tags import TooManyResourceTags, forget_tags, put_tags, remove_tags, tags_of
+from carillon.storage.tags import forget_tags, put_tags, remove_tags, tags_of
 from carillon.storage.vault import SealBroken, Vault, WrappedKey
 
 __all__ = [
@@ -36,7 +36,6 @@ __all__ = [
     "Timestamp",
     "TokenReused",
     "TokenSpent",
-    "TooManyResourceTags",
     "Vault",
     "WrappedKey",
     "check_root_key",

@@ -5,9 +5,8 @@ audio is for. Start reading at `streams.py`, the one object that others use. Beh
 are for: `catalog/` (streams as things), `ingest/` (PutMedia), `live/` (memory and GetMedia) and `stored/` (what stays).
 """
 
-from carillon.streams.catalog.catalog import Stream, StreamPage
+from carillon.streams.catalog.catalog import Stream
 from carillon.streams.errors import (
-    FragmentUnreadable,
     InvalidPage,
     InvalidRetention,
     InvalidStartSelector,
@@ -43,7 +42,6 @@ __all__ = [
     "FragmentAck",
     "FragmentNumber",
     "FragmentSelectorType",
-    "FragmentUnreadable",
     "InvalidPage",
     "InvalidRetention",
     "InvalidStartSelector",
@@ -61,7 +59,6 @@ __all__ = [
     "StreamNameTaken",
     "StreamNotFound",
     "StreamNotNamed",
-    "StreamPage",
     "StreamSettings",
     "StreamThrottled",
     "Streams",

@@ -9,17 +9,9 @@ from carillon.tasks.analyses import Analyses
 from carillon.tasks.decision import ENROLLED_SECONDS, Candidate, decide
 from carillon.tasks.enrollment import Enrollment, VoiceKnown
 from carillon.tasks.identification import Identification, Identifier
-from carillon.tasks.leases import LeaseLost, Leases, Owner
+from carillon.tasks.leases import Leases, Owner
 from carillon.tasks.lifecycle import Lifecycle
-from carillon.tasks.model import (
-    Checkpoint,
-    Task,
-    TaskConflict,
-    TaskKind,
-    TaskNotFound,
-    TaskState,
-    VoiceprintPending,
-)
+from carillon.tasks.model import Task, TaskConflict, TaskKind, TaskNotFound, TaskState, VoiceprintPending
 from carillon.tasks.results import SearchResult, TaskResult, TaskResults, ToneResult
 from carillon.tasks.settings import TaskSettings
 from carillon.tasks.store import TaskStore, tasks_of
@@ -30,12 +22,10 @@ __all__ = [
     "ENROLLED_SECONDS",
     "Analyses",
     "Candidate",
-    "Checkpoint",
     "DomainInUse",
     "Enrollment",
     "Identification",
     "Identifier",
-    "LeaseLost",
     "Leases",
     "Lifecycle",
     "Owner",

@@ -3,8 +3,9 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
+from carillon.analysis.speaker import LogLikelihoodRatio
 from carillon.audio import BandPair
 from carillon.inference import posteriors
 from carillon.profiles import Likeness, VoiceMatch
@@ -14,14 +15,6 @@ ENROLLED_SECONDS: Final = 20.0
 _LEAST_LIKENESS: Final = math.log(100)
 _FEWEST_PEOPLE: Final = 1_000
 """In a smaller domain two profiles are not taken for one person any sooner."""
-
-
-class CosineEvidence(Protocol):
-    """What the cosines of a speaker model are evidence for."""
-
-    def log_likelihood_ratio(self, score: float, speech_seconds: float, channel: BandPair) -> float:
-        """Return how much likelier a cosine is of one voice than of two, as a natural logarithm."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +35,7 @@ class Candidate:
 
 def decide(
     matches: Sequence[VoiceMatch],
-    model: CosineEvidence,
+    model: LogLikelihoodRatio,
     speech_seconds: float,
     known_callers: float,
     likenesses: Sequence[Likeness] = (),
@@ -74,7 +67,7 @@ def decide(
 
 
 def plausible(
-    matches: Sequence[VoiceMatch], model: CosineEvidence, speech_seconds: float, shift: float = 0.0
+    matches: Sequence[VoiceMatch], model: LogLikelihoodRatio, speech_seconds: float, shift: float = 0.0
 ) -> list[str]:
     """Return the profiles that something speaks for: those of which it matters whether they are one person."""
     return [one.match.profile_id for one in _weighed(matches, model, speech_seconds, shift) if one.ratio > 0]
@@ -87,7 +80,7 @@ class _Weighed:
 
 
 def _weighed(
-    matches: Sequence[VoiceMatch], model: CosineEvidence, speech_seconds: float, shift: float
+    matches: Sequence[VoiceMatch], model: LogLikelihoodRatio, speech_seconds: float, shift: float
 ) -> list[_Weighed]:
     """Return the best evidence for each profile, strongest first."""
     found: dict[str, _Weighed] = {}
@@ -98,7 +91,7 @@ def _weighed(
     return sorted(found.values(), key=lambda one: (-one.ratio, -one.match.score))
 
 
-def _alike(likenesses: Sequence[Likeness], model: CosineEvidence) -> Mapping[frozenset[str], float]:
+def _alike(likenesses: Sequence[Likeness], model: LogLikelihoodRatio) -> Mapping[frozenset[str], float]:
     """Return for each pair of profiles how much likelier their voices are of one person than of two."""
     found: dict[frozenset[str], float] = {}
     for likeness in likenesses:

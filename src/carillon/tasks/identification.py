@@ -4,14 +4,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+from carillon.analysis.speaker import LogLikelihoodRatio
 from carillon.audio import Band, Embedding
 from carillon.inference import Compensated
 from carillon.profiles import Profiles
-from carillon.tasks.decision import Candidate, CosineEvidence, decide, plausible
+from carillon.tasks.decision import Candidate, decide, plausible
 from carillon.tasks.settings import TaskSettings
 
 
-class NamedSpeakerModel(CosineEvidence, Protocol):
+class NamedSpeakerModel(LogLikelihoodRatio, Protocol):
     """A speaker model's id, and what its cosines are evidence for."""
 
     @property

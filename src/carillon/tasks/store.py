@@ -72,7 +72,7 @@ class TaskOutcome:
 
 
 class DecisionRecorder(Protocol):
-    """Where it is written down what an answer was made from."""
+    """Where it is written down what an answer was made from: the trail of `access`, a room above this one."""
 
     async def explain(self, connection: AsyncConnection, at: datetime, task_id: str, found: Identification) -> None:
         """Write down one answer's explanation, in the transaction of the answer."""

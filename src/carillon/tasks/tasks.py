@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -28,6 +27,7 @@ from carillon.tasks.model import ACTIVE as ACTIVE_TASKS
 from carillon.tasks.model import Task, TaskConflict, TaskKind, TaskNotFound, TaskState, VoiceprintPending
 from carillon.tasks.settings import TaskSettings
 from carillon.tasks.store import TaskStore
+from carillon.tasks.supervisor import Supervisor
 from carillon.telemetry import get_logger
 
 log = get_logger()
@@ -45,14 +45,6 @@ class TooManyTasks(LimitExceeded):
 
     def __init__(self, kind: TaskKind, limit: int) -> None:
         super().__init__(f"{limit} {kind.value} tasks are active, as many as may be. Stop one first.")
-
-
-class Waker(Protocol):
-    """Whoever runs tasks and wants to know when something about them changed."""
-
-    def wake(self, pipeline: Pipeline) -> None:
-        """Look at a pipeline's tasks again."""
-        ...
 
 
 NewestPosition = Callable[[str], Awaitable[str | None]]
@@ -81,7 +73,7 @@ class Tasks:
         store: TaskStore,
         enrollment: Enrollment,
         lifecycle: Lifecycle,
-        waker: Waker,
+        supervisor: Supervisor,
         account: AwsAccount,
         clock: Clock,
         settings: TaskSettings | None = None,
@@ -95,7 +87,7 @@ class Tasks:
         self._store = store
         self._enrollment = enrollment
         self._lifecycle = lifecycle
-        self._waker = waker
+        self._supervisor = supervisor
         self._account = account
         self._clock = clock
         self._new_id = new_id
@@ -160,7 +152,7 @@ class Tasks:
             task = await self._find(connection, kind, pipeline_identifier, task_id)
             await self._lifecycle.stop_task(connection, task)
             pipeline = await self._pipelines.find_in(connection, task.pipeline_id)
-        self._waker.wake(pipeline)
+        self._supervisor.wake(pipeline)
 
     async def delete_pipeline(self, pipeline_id: str) -> None:
         """Stop a pipeline with all its tasks, or hide it if it has ended.
@@ -175,7 +167,7 @@ class Tasks:
                 await self._pipelines.forget(connection, pipeline)
                 return
             await self._lifecycle.stop_pipeline(connection, pipeline)
-        self._waker.wake(pipeline)
+        self._supervisor.wake(pipeline)
 
     async def pause(self, identifier: str) -> None:
         """Stop listening to a pipeline's streams, and with it every task.
@@ -187,7 +179,7 @@ class Tasks:
         async with self._database.transaction() as connection:
             pipeline = await self._pipelines.find_in(connection, identifier)
             await self._lifecycle.pause(connection, pipeline)
-        self._waker.wake(pipeline)
+        self._supervisor.wake(pipeline)
 
     async def resume(self, identifier: str) -> None:
         """Resume a paused pipeline; its tasks have to be started anew.
@@ -199,7 +191,7 @@ class Tasks:
         async with self._database.transaction() as connection:
             pipeline = await self._pipelines.find_in(connection, identifier)
             await self._lifecycle.resume(connection, pipeline)
-        self._waker.wake(pipeline)
+        self._supervisor.wake(pipeline)
 
     async def enroll(self, task_id: str) -> Profile:
         """Make a voice profile of a speaker search's voiceprint; the same one again for the same task.
@@ -280,7 +272,7 @@ class Tasks:
         task = await make_once(self._database, start.claim, task_id, now, make=insert, find=self._store.find)
         if task.id == task_id:
             log.info("task.started", task_id=task.id, pipeline_id=pipeline.id, kind=kind.value)
-            self._waker.wake(pipeline)
+            self._supervisor.wake(pipeline)
         return task
 
     async def _require_start(self, connection: AsyncConnection, kind: TaskKind, pipeline: Pipeline, leg: Leg) -> None:

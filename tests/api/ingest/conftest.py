@@ -20,9 +20,8 @@ from botocore.config import Config
 from websockets.asyncio import client as websocket
 from websockets.exceptions import ConnectionClosed
 
-from carillon.access import PolicyAuthorizer
+from carillon.access import AccessKey, KeyRing, PolicyAuthorizer
 from carillon.access.access_log import AccessLogRecord
-from carillon.access.credentials import AccessKey, KeyRing
 from carillon.api import kinesis_video
 from carillon.api.ingest import IngestSettings, IngestTokens, WebSocketIngest, websocket_url
 from carillon.api.protocol import Api, SignatureVerifier

@@ -18,7 +18,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 
-from carillon.access.credentials import AccessKey, KeyRing
+from carillon.access import AccessKey, KeyRing
 from carillon.api import kinesis_video
 from carillon.api.protocol import Api, SignatureVerifier
 from carillon.arns import AwsAccount

@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 from botocore.config import Config
 
-from carillon.access.credentials import AccessKey, KeyRing
+from carillon.access import AccessKey, KeyRing
 from carillon.api.errors import AwsError
 from carillon.api.protocol import Api, RawCall, RequestSettings, Service, SignatureVerifier, caller, operation, route
 from carillon.clock import SystemClock

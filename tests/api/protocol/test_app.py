@@ -6,7 +6,7 @@ import structlog
 from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError, ResponseStreamingError
 
-from carillon.access.credentials import AccessKey
+from carillon.access import AccessKey
 from carillon.api.protocol import Api, Service, operation, route
 
 TASK_ID = "3f2f6c0e-6a0a-4a55-8a1b-0f5e5a7d1c11"

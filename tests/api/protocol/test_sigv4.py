@@ -10,7 +10,7 @@ from botocore.utils import percent_encode, percent_encode_sequence
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from carillon.access.credentials import AccessKey, KeyRing
+from carillon.access import AccessKey, KeyRing
 from carillon.api.errors import AwsError
 from carillon.api.protocol.sigv4 import RequestHead, SignatureVerifier
 from carillon.clock import ManualClock, SystemClock

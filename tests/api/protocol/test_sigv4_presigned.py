@@ -9,7 +9,7 @@ from botocore.auth import SigV4Auth, SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from carillon.access.credentials import AccessKey, KeyRing
+from carillon.access import AccessKey, KeyRing
 from carillon.api.errors import AwsError
 from carillon.api.protocol.sigv4 import RequestHead, SignatureVerifier
 from carillon.clock import ManualClock

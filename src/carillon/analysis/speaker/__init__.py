@@ -5,6 +5,7 @@ Must not know who is enrolled, nor what a match is.
 """
 
 from carillon.analysis.speaker.analyzer import SpeakerAnalyzer, SpeakerModel, SpeakerState
+from carillon.analysis.speaker.continuity import LogLikelihoodRatio
 from carillon.analysis.speaker.embedding import Embedder, embed_piece, embed_speech, narrowband_embedding
 from carillon.analysis.speaker.findings import (
     EarlyIdentificationReady,
@@ -20,6 +21,7 @@ __all__ = [
     "EarlyIdentificationReady",
     "Embedder",
     "IdentificationReady",
+    "LogLikelihoodRatio",
     "SpeakerAnalyzer",
     "SpeakerChanged",
     "SpeakerFinding",

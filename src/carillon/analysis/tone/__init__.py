@@ -5,7 +5,7 @@ Start reading at `analyzer.py`; `utterance.py` says what is judged together, `av
 """
 
 from carillon.analysis.tone.analyzer import ToneAnalyzer, ToneModel, ToneState, WordsModel
-from carillon.analysis.tone.averages import Label, ToneAverage
+from carillon.analysis.tone.averages import ToneAverage
 from carillon.analysis.tone.findings import (
     ConversationMeasures,
     ToneDetails,
@@ -13,15 +13,11 @@ from carillon.analysis.tone.findings import (
     ToneFinding,
     ToneReported,
     ToneTooLittleSpeech,
-    UtteranceWords,
     VoiceDetails,
 )
-from carillon.inference import Probabilities
 
 __all__ = [
     "ConversationMeasures",
-    "Label",
-    "Probabilities",
     "ToneAnalyzer",
     "ToneAverage",
     "ToneDetails",
@@ -31,7 +27,6 @@ __all__ = [
     "ToneReported",
     "ToneState",
     "ToneTooLittleSpeech",
-    "UtteranceWords",
     "VoiceDetails",
     "WordsModel",
 ]

@@ -8,6 +8,6 @@ makes fragments of what they hold.
 
 from carillon.api.ingest.application import WebSocketIngest
 from carillon.api.ingest.settings import IngestSettings
-from carillon.api.ingest.urls import FORMATS, KEY_PURPOSE, IngestTokens, websocket_url
+from carillon.api.ingest.urls import KEY_PURPOSE, IngestTokens, websocket_url
 
-__all__ = ["FORMATS", "KEY_PURPOSE", "IngestSettings", "IngestTokens", "WebSocketIngest", "websocket_url"]
+__all__ = ["KEY_PURPOSE", "IngestSettings", "IngestTokens", "WebSocketIngest", "websocket_url"]

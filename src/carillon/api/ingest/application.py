@@ -11,8 +11,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
-from carillon.access.access_log import AccessLogRecord, Auditor
-from carillon.access.errors import AccessRefused
+from carillon.access import AccessKeys, AccessLogRecord, AccessRefused, Auditor, PolicyAuthorizer
 from carillon.api.errors import AwsError, Family, shape_of
 from carillon.api.ingest.errors import DONE, code_of, reason_of
 from carillon.api.ingest.messages import MessageFormat
@@ -21,9 +20,8 @@ from carillon.api.ingest.session import WebSocketSession
 from carillon.api.ingest.settings import IngestSettings
 from carillon.api.ingest.socket import WebSocket
 from carillon.api.ingest.twilio import MediaStreams
-from carillon.api.ingest.urls import IngestTarget, IngestTokens, IssuingKeys, read_path
+from carillon.api.ingest.urls import IngestTarget, IngestTokens, read_path
 from carillon.api.protocol import SignatureVerifier
-from carillon.api.protocol.app import Authorizer
 from carillon.api.protocol.asgi import Receive, Scope, Send
 from carillon.api.protocol.canonical import RequestHead
 from carillon.clock import Clock
@@ -62,9 +60,9 @@ class WebSocketIngest:
         self,
         streams: Streams,
         tokens: IngestTokens,
-        keys: IssuingKeys,
+        keys: AccessKeys,
         verifier: SignatureVerifier,
-        guard: Authorizer,
+        guard: PolicyAuthorizer,
         auditor: Auditor | None,
         clock: Clock,
         settings: IngestSettings,

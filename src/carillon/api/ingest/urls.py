@@ -11,8 +11,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from typing import Final
 
+from carillon.access import AccessKeys
 from carillon.api.errors import AwsError
 from carillon.api.ingest.errors import MalformedMessage
 from carillon.clock import Clock
@@ -28,27 +29,6 @@ _STREAM: Final = re.compile(r"[a-zA-Z0-9_.-]{1,256}", re.ASCII)
 _TOKEN: Final = re.compile(r"([A-Za-z0-9_-]{1,128})\.([0-9]{1,11})\.([A-Za-z0-9_-]{43})", re.ASCII)
 _NEVER: Final = 0
 _REFUSED: Final = "This URL is not one that was made here, or was withdrawn. Make one: carillon ingest-url"
-
-
-class IssuingKey(Protocol):
-    """What is known of the access key that a URL was made for."""
-
-    @property
-    def expires_at(self) -> datetime | None:
-        """Return when it ceases to be accepted; None means never."""
-        ...
-
-
-class IssuingKeys(Protocol):
-    """Where access keys are looked up."""
-
-    def find(self, access_key_id: str) -> IssuingKey | None:
-        """Return an active key, or None."""
-        ...
-
-    async def until_ended(self, access_key_id: str) -> str:
-        """Wait until a key may be used no more; return why."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +79,7 @@ class IngestTokens:
         mac = self._mac(target_format, stream_name, access_key_id, expires)
         return f"/ingest/{target_format}/{stream_name}/{access_key_id}.{expires}.{mac}"
 
-    def issuer(self, target: IngestTarget, keys: IssuingKeys, clock: Clock) -> str:
+    def issuer(self, target: IngestTarget, keys: AccessKeys, clock: Clock) -> str:
         """Return the id of the access key that a token was made for, if it is good for what is asked.
 
         Raises:

@@ -15,7 +15,7 @@ from carillon.api.paging import PageTokens
 from carillon.api.protocol import Service
 from carillon.streams import Streams
 
-__all__ = ["ArchivedMedia", "EmbeddedMedia", "GetMedia", "PutMedia", "PutMediaSettings", "StreamOperations", "services"]
+__all__ = ["EmbeddedMedia", "PutMedia", "PutMediaSettings", "services"]
 
 
 def services(

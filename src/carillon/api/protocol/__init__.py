@@ -9,19 +9,16 @@ from carillon.api.protocol.app import Api
 from carillon.api.protocol.asgi import ClientGone
 from carillon.api.protocol.exchange import PROVEN, RequestSettings
 from carillon.api.protocol.operations import RawCall, Service, caller, operation, reached_at, route
-from carillon.api.protocol.sigv4 import SignatureVerifier, SigningKeys
-from carillon.api.protocol.validation import BrokenConstraint
+from carillon.api.protocol.sigv4 import SignatureVerifier
 
 __all__ = [
     "PROVEN",
     "Api",
-    "BrokenConstraint",
     "ClientGone",
     "RawCall",
     "RequestSettings",
     "Service",
     "SignatureVerifier",
-    "SigningKeys",
     "caller",
     "operation",
     "reached_at",

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
-from carillon.access.access_log import Auditor
+from carillon.access import AccessKeys, Auditor, PolicyAuthorizer
 from carillon.api.errors import INTERNAL, AwsError
 from carillon.api.protocol.asgi import AsgiApplication, ClientGone, Receive, Scope, Send
 from carillon.api.protocol.endpoints import Endpoint, NotImplementedOperation, Operation, RawRoute, add_service, choose
@@ -24,26 +24,6 @@ _ALIVE: Final = Response(200, ((b"content-type", b"application/json"),), b'{"sta
 _ANONYMOUS: Final = "anonymous"
 
 log = get_logger()
-
-
-class Authorizer(Protocol):
-    """Decides whether a caller may do what a request asks."""
-
-    async def admit(self, access_key_id: str, action: str, request: Mapping[str, Any]) -> None:
-        """Return if it may.
-
-        Raises:
-            AccessRefused: it may not.
-        """
-        ...
-
-
-class LiveKeys(Protocol):
-    """Knows when a key may be used no more."""
-
-    async def until_ended(self, access_key_id: str) -> str:
-        """Wait for that; return why."""
-        ...
 
 
 class Api:
@@ -67,10 +47,10 @@ class Api:
         services: Sequence[Service],
         verifier: SignatureVerifier | None,
         settings: RequestSettings | None = None,
-        guard: Authorizer | None = None,
+        guard: PolicyAuthorizer | None = None,
         auditor: Auditor | None = None,
         websockets: AsgiApplication | None = None,
-        keys: LiveKeys | None = None,
+        keys: AccessKeys | None = None,
     ) -> None:
         if len({service.name for service in services}) < len(services):
             raise ValueError("A service is given twice; give all its handlers to one Service.")

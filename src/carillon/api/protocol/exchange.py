@@ -11,7 +11,7 @@ import anyio
 from anyio.lowlevel import checkpoint
 from msgspec import Meta
 
-from carillon.access.access_log import AccessLogRecord, Auditor
+from carillon.access import AccessLogRecord, Auditor
 from carillon.api.errors import AwsError
 from carillon.api.protocol.asgi import ClientGone, Headers, Message, Receive, Scope, Send, fold
 from carillon.api.protocol.faults import NOWHERE, ErrorFormat, id_headers

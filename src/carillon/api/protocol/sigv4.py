@@ -13,21 +13,18 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Final, NoReturn, Protocol
+from typing import Final, NoReturn
 
+from carillon.access.credentials import AccessKey, AccessKeys
 from carillon.api.errors import AwsError
 from carillon.api.protocol.authorization import ALGORITHM, Authorization, read_authorization
 from carillon.api.protocol.canonical import RequestHead, Values, by_name, canonical_request
 from carillon.clock import Clock
 
 __all__ = [
-    "MAX_SKEW",
-    "UNSIGNED_PAYLOAD",
     "RequestHead",
     "SignatureClaim",
     "SignatureVerifier",
-    "SigningKey",
-    "SigningKeys",
 ]
 
 UNSIGNED_PAYLOAD: Final = "UNSIGNED-PAYLOAD"
@@ -36,38 +33,6 @@ MAX_SKEW: Final = timedelta(minutes=5)
 _EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _TOKEN_INVALID: Final = "The security token included in the request is invalid"  # noqa: S105 - AWS's words
-
-
-class SigningKey(Protocol):
-    """What is known of a key that requests are signed with."""
-
-    @property
-    def access_key_id(self) -> str:
-        """Return the id by which requests name it."""
-        ...
-
-    @property
-    def secret_access_key(self) -> str:
-        """Return the secret."""
-        ...
-
-    @property
-    def session_token(self) -> str | None:
-        """Return the token that must come with every request; None for a permanent key."""
-        ...
-
-    @property
-    def expires_at(self) -> datetime | None:
-        """Return when it ceases to be accepted; None means never."""
-        ...
-
-
-class SigningKeys(Protocol):
-    """Where keys are looked up."""
-
-    def find(self, access_key_id: str) -> SigningKey | None:
-        """Return an active key, or None."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +97,7 @@ class SignatureVerifier:
         clock: a signature lives for five minutes of it, before and after; a presigned one as long as it says.
     """
 
-    def __init__(self, keys: SigningKeys, region: str, clock: Clock) -> None:
+    def __init__(self, keys: AccessKeys, region: str, clock: Clock) -> None:
         self._keys = keys
         self._region = region
         self._clock = clock
@@ -191,7 +156,7 @@ def _check_time(said: Authorization, now: datetime) -> None:
     )
 
 
-def _check_token(key: SigningKey, said: Authorization, now: datetime) -> None:
+def _check_token(key: AccessKey, said: Authorization, now: datetime) -> None:
     """Check the session token. It need not be signed: the producer SDK for C leaves it out, and it opens nothing."""
     if key.session_token is None:
         if said.session_token is not None:

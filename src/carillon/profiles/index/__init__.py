@@ -28,7 +28,10 @@ class Neighbor:
 
 
 class VoiceIndex(Protocol):
-    """Embeddings of one model in one domain, by row number. Methods may be called from several threads at once."""
+    """Embeddings of one model in one domain, by row number. Methods may be called from several threads at once.
+
+    One backend has it so far; its contract suite is what another one must pass.
+    """
 
     def __len__(self) -> int:
         """Return how many embeddings are held."""

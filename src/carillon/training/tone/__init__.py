@@ -7,8 +7,8 @@ writes the graph and its manifest.
 
 from carillon.training.tone.clips import Clips, LabeledRecording, extract
 from carillon.training.tone.export import Name, write_head
-from carillon.training.tone.figures import HeadFigures, measured, table
-from carillon.training.tone.heads import DEFAULT, LIGHT, Head, Recipe
+from carillon.training.tone.figures import table
+from carillon.training.tone.heads import DEFAULT, LIGHT, Recipe
 from carillon.training.tone.listening import CHANGES, FeatureExtractor
 from carillon.training.tone.training import Trained, train
 
@@ -18,14 +18,11 @@ __all__ = [
     "LIGHT",
     "Clips",
     "FeatureExtractor",
-    "Head",
-    "HeadFigures",
     "LabeledRecording",
     "Name",
     "Recipe",
     "Trained",
     "extract",
-    "measured",
     "table",
     "train",
     "write_head",

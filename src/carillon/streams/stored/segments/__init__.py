@@ -8,15 +8,13 @@ from pathlib import Path
 from carillon.clock import Clock
 from carillon.streams.settings import StreamSettings
 from carillon.streams.stored.segments.files import SegmentFiles
-from carillon.streams.stored.segments.protocol import AppendResult, BatchLimits, Segment, Segments, StorageFailed
+from carillon.streams.stored.segments.protocol import BatchLimits, Segment, Segments, StorageFailed
 from carillon.streams.stored.segments.s3 import BucketUnusable, SegmentObjects
 
 __all__ = [
-    "AppendResult",
     "BatchLimits",
     "BucketUnusable",
     "Segment",
-    "SegmentFiles",
     "SegmentObjects",
     "Segments",
     "StorageFailed",
