@@ -75,14 +75,15 @@ class NumberSource:
     """
 
     def __init__(self, used: int, random: Callable[[], int]) -> None:
-        self._used = used
+        self.used = used
+        """The last one that may have been given out."""
         self._reserved = used
         self._random = random
 
     @property
     def left(self) -> int:
         """How many numbers can be given out before more must be reserved."""
-        return self._reserved - self._used
+        return self._reserved - self.used
 
     def extend(self, reserved: int) -> None:
         """Extend the range: all sequences up to `reserved` are ours."""
@@ -91,5 +92,5 @@ class NumberSource:
     def next(self, server_at: datetime) -> str:
         """Return the number of a fragment that began to arrive at this time; the caller has seen to `left`."""
         assert self.left, "numbers are reserved before the bytes that need them are read"
-        self._used += 1
-        return str(FragmentNumber(self._used, to_millis(server_at), self._random()))
+        self.used += 1
+        return str(FragmentNumber(self.used, to_millis(server_at), self._random()))

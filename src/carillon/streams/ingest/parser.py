@@ -20,9 +20,9 @@ that stand before the next Cluster and are part of that fragment. A connection t
 its fragment; in CLUSTER or FRAMES it is torn.
 
 What was decided against. A generator that reads the body from top to bottom would need no states, but could neither
-say where it is (`is_whole`) nor be ended from outside (`fail`). Keeping blocks instead of bytes would copy each of them
-twice: the bytes are held once, and readers look at them there (`arriving`). A size that a Segment tells is not believed
-but replaced by "unknown", since each fragment becomes a document of its own.
+say where it is (`is_whole`) nor be ended from outside (`fail`). Keeping what the blocks say, and not the bytes, would
+lose whatever else the producer sent; so the bytes are held, once, and readers look at them there (`arriving`). Waiting
+in WHOLE for the next Cluster alone would make every listener a fragment late.
 """
 
 import math

@@ -1,4 +1,21 @@
-"""PutMedia: one connection, from its first byte until its last fragment is stored."""
+"""PutMedia: one connection, from its first byte until its last fragment is stored.
+
+The invariant. Acknowledgements of a fragment come in the order BUFFERING, RECEIVED, PERSISTED; PERSISTED only once it
+would survive a power failure; an ERROR is the last of all, behind the PERSISTED of everything that can be stored.
+
+How it works. Three children share a session. One feeds it: bytes go through the parser, fragments into the store,
+acknowledgements out, in the order of the bytes. `confirm` waits for the disk, fragment after fragment, and acknowledges
+what is there. `remind` wakes readers when nothing comes, so that they can give up. A session
+
+- takes bytes until it has ended: the body ends or breaks a rule, a fragment cannot be stored, the stream is deleted,
+  another producer takes over;
+- leaves, when the process is to stop: it ends with the fragment that is arriving, and not before `confirm` knows it;
+- once ended, releases the stream for the next producer at once, and says its last word when all before is confirmed.
+
+What was decided against. One child for all would keep the next fragment from arriving while the last one is written.
+A queue of bytes between the connection and the parser would hide from the producer that it must wait: as it is, rates,
+a full disk queue and acknowledgements that nobody reads all slow down `feed`, and so the connection.
+"""
 
 import secrets
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -10,15 +27,15 @@ import anyio
 from anyio.streams.memory import MemoryObjectReceiveStream
 
 from carillon.clock import Clock
-from carillon.concurrency import LARGEST_PIECE_BYTES, FairShare, beside
+from carillon.concurrency import FairShare, beside
 from carillon.streams.catalog.catalog import StreamCatalog
 from carillon.streams.errors import StreamNotFound, StreamThrottled
-from carillon.streams.fragment_numbers import RANDOM_BITS, NumberSource
+from carillon.streams.fragment_numbers import RANDOM_BITS
 from carillon.streams.fragments import ReceivedFragment
 from carillon.streams.ingest.acknowledgements import AckErrorCode, AckEventType, FragmentAck
-from carillon.streams.ingest.parser import MIN_FRAGMENT_BYTES, IngestEvent, PutMediaParser
+from carillon.streams.ingest.numbers import ReservedNumbers
+from carillon.streams.ingest.parser import IngestEvent, PutMediaParser
 from carillon.streams.live.live_stream import LiveStream, ProducerLock
-from carillon.streams.live.rates import RateLimiter
 from carillon.streams.live.store import Store
 from carillon.streams.settings import StreamSettings
 from carillon.streams.stored.write_queue import WriteFuture
@@ -26,9 +43,6 @@ from carillon.telemetry import get_logger
 
 _log: Final = get_logger()
 
-_NUMBERS_PER_PIECE: Final = LARGEST_PIECE_BYTES // MIN_FRAGMENT_BYTES + 2
-_RESERVED_AT_ONCE: Final = 10_000
-"""More than a piece can need, so that most connections reserve but once; there are 2^64 to give away."""
 _WAITING: Final = 100
 """Acknowledgements, and fragments on their way to the disk, of one connection. Beyond it the producer waits."""
 _REMINDED: Final = 0.25
@@ -55,17 +69,15 @@ class PutMediaSession:
         live: LiveStream,
         lock: ProducerLock,
         store: Store,
-        catalog: StreamCatalog,
-        ingest: PutMediaParser,
-        numbers: NumberSource,
+        parser: PutMediaParser,
+        numbers: ReservedNumbers,
         clock: Clock,
         settings: StreamSettings,
     ) -> None:
         self._live = live
         self._lock = lock
         self._store = store
-        self._catalog = catalog
-        self._ingest = ingest
+        self._parser = parser
         self._numbers = numbers
         self._clock = clock
         self._rates = live.rates(settings)
@@ -86,7 +98,7 @@ class PutMediaSession:
 
     def __exit__(self, *_: object) -> None:
         if not self._has_ended:  # by an error of ours, or a stop: whoever reads must not wait for the rest
-            self._ingest.discard()
+            self._parser.discard()
             self._live.show(None)
         for stream in (self._acknowledging, self.acknowledgements, self._unconfirmed_writes, self._unconfirmed):
             stream.close()
@@ -94,7 +106,7 @@ class PutMediaSession:
     @property
     def finalizes_in(self) -> float | None:
         """After how many seconds without more bytes to call `finalize`; None if that would not change anything."""
-        return self._finalize_seconds if self._ingest.is_whole else None
+        return self._finalize_seconds if self._parser.is_whole else None
 
     async def feed(self, data: bytes) -> None:
         """Take the next bytes of the body; waits while they come too fast for the rates, the disk, or the listener."""
@@ -103,32 +115,32 @@ class PutMediaSession:
             if not (self._can_take or await self._is_ready()):
                 return
             now = self._clock.now()
-            outcomes = self._ingest.feed(piece, now)
-            if self._ingest.is_whole and not self._ingest.expects_tags:
-                outcomes += self._ingest.finalize(now)
+            outcomes = self._parser.feed(piece, now)
+            if self._parser.is_whole and not self._parser.expects_tags:
+                outcomes += self._parser.finalize(now)
             if outcomes:
                 await self._take(outcomes)
             self._show()
             if self._rates.written_bytes.is_limited:
-                await self._pause(self._rates.written_bytes, len(piece))
+                await self._rates.written_bytes.pause(len(piece), self._clock)
             await self._share.rest()
 
     async def finalize(self) -> None:
         """Complete the fragment if its Cluster is: nothing has arrived for a moment."""
         if await self._is_ready():
-            await self._take(self._ingest.finalize(self._clock.now()))
+            await self._take(self._parser.finalize(self._clock.now()))
             self._show()
 
     async def end(self) -> None:
         """End the body."""
         if await self._is_ready():
-            await self._take(self._ingest.end(self._clock.now()))
+            await self._take(self._parser.end(self._clock.now()))
             self._finish(None)
 
     async def fail(self, error_code: AckErrorCode) -> None:
         """Give up, and discard the fragment that is not complete."""
         if not self._has_ended:
-            await self._take(self._ingest.fail(error_code, self._clock.now()))
+            await self._take(self._parser.fail(error_code, self._clock.now()))
             self._finish(None)
 
     async def wanted(self) -> None:
@@ -171,7 +183,7 @@ class PutMediaSession:
 
     @property
     def _can_take(self) -> bool:
-        return not (self._has_ended or self._live.is_deleted) and self._numbers.left >= _NUMBERS_PER_PIECE
+        return not (self._has_ended or self._live.is_deleted) and self._numbers.are_enough
 
     async def _is_ready(self) -> bool:
         """Return whether more can be taken: the stream is there, and numbers for what may come are reserved."""
@@ -180,15 +192,15 @@ class PutMediaSession:
         try:
             if self._live.is_deleted:
                 raise StreamNotFound(self._live.stream.arn)
-            if self._numbers.left < _NUMBERS_PER_PIECE:
-                self._numbers.extend(await _reserve(self._live, self._catalog))
+            if not self._numbers.are_enough:
+                await self._numbers.extend()
         except StreamNotFound:
             await self.fail(AckErrorCode.STREAM_NOT_ACTIVE)
             return False
         return True
 
     def _leave_between_fragments(self) -> None:
-        if self._leaves_with and self._ingest.arriving is None and not self._is_taking:
+        if self._leaves_with and self._parser.arriving is None and not self._is_taking:
             self._finish(self._leaves_with)
 
     async def _take(self, outcomes: Sequence[IngestEvent]) -> None:
@@ -206,7 +218,7 @@ class PutMediaSession:
                 break
             if isinstance(outcome, ReceivedFragment):
                 future = await self._store.add(self._live, outcome)
-                await self._pause(self._rates.written_fragments, 1)
+                await self._rates.written_fragments.pause(1, self._clock)
             elif outcome.kind is AckEventType.ERROR:
                 self._finish(outcome)
             else:
@@ -219,13 +231,7 @@ class PutMediaSession:
 
     def _show(self) -> None:
         if not self._has_ended:
-            self._live.show(self._ingest.arriving)
-
-    async def _pause(self, rate: RateLimiter, amount: int) -> None:
-        """Keep to a rate by letting the producer wait."""
-        seconds = rate.spend(amount, self._clock.monotonic())
-        if seconds:
-            await anyio.sleep(seconds)
+            self._live.show(self._parser.arriving)
 
     async def _acknowledge(self, acknowledgement: FragmentAck) -> None:
         with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError):  # nobody listens any more, or it is over
@@ -235,7 +241,7 @@ class PutMediaSession:
         """Close what `confirm` reads, with this to send after all else, and release the stream."""
         if not self._has_ended:
             self._has_ended = True
-            self._ingest.discard()
+            self._parser.discard()
             self._live.show(None)
             self._lock.release()
             self._store.flush(self._live)
@@ -262,13 +268,11 @@ async def open_session(
     """
     _check_rates(live, clock, settings)
     async with live.producing(settings) as lock:
-        reserved = await _reserve(live, catalog)
-        numbers = NumberSource(reserved - _RESERVED_AT_ONCE, random)
-        numbers.extend(reserved)
-        ingest = PutMediaParser(numbers, producer_start, settings)
-        with PutMediaSession(live, lock, store, catalog, ingest, numbers, clock, settings) as session:
+        numbers = await ReservedNumbers.reserve(live, catalog, random)
+        parser = PutMediaParser(numbers.source, producer_start, settings)
+        with PutMediaSession(live, lock, store, parser, numbers, clock, settings) as session:
             log = _log.bind(stream_arn=live.stream.arn)
-            log.info("streams.producer_connected", first_sequence=reserved - _RESERVED_AT_ONCE + 1)
+            log.info("streams.producer_connected", first_sequence=numbers.source.used + 1)
             try:
                 async with beside(session.confirm, session.remind):
                     yield session
@@ -282,8 +286,3 @@ def _check_rates(live: LiveStream, clock: Clock, settings: StreamSettings) -> No
     if not (is_written_slowly and rates.put_calls.allows(1, now)):
         raise StreamThrottled(live.stream.name)
     rates.put_calls.spend(1, now)
-
-
-async def _reserve(live: LiveStream, catalog: StreamCatalog) -> int:
-    live.reserved_sequence = await catalog.reserve_numbers(live.stream, _RESERVED_AT_ONCE)
-    return live.reserved_sequence

@@ -1,9 +1,12 @@
-"""So much a second, and who asks for more waits or is refused. No clock, and no waiting either."""
+"""So much a second, and who asks for more waits or is refused."""
 
 import math
 from dataclasses import dataclass
 from typing import Final
 
+import anyio
+
+from carillon.clock import Clock
 from carillon.streams.settings import StreamSettings
 
 _BURST_SECONDS: Final = 1.0
@@ -38,6 +41,11 @@ class RateLimiter:
             return 0.0
         self._paid_until = self._after(amount, now)
         return max(0.0, self._paid_until - now)
+
+    async def pause(self, amount: float, clock: Clock) -> None:
+        """Count what came, and let whoever sent it pause."""
+        if seconds := self.spend(amount, clock.monotonic()):
+            await anyio.sleep(seconds)
 
     def _after(self, amount: float, now: float) -> float:
         return max(self._paid_until, now - self._burst_seconds) + amount / self._per_second

@@ -101,16 +101,16 @@ class Tail:
             if isinstance(found, ReceivedFragment):
                 for piece in document(found, self._newest_at(found)):
                     yield piece
-                    await self._pause(self._bytes, len(piece))
+                    await self._bytes.pause(len(piece), self._clock)
             else:
                 async for piece in self._follow(found):
                     yield piece
                     if self._bytes.is_limited:  # a call that can be saved for each block
-                        await self._pause(self._bytes, len(piece))
+                        await self._bytes.pause(len(piece), self._clock)
                 if found.complete is None:
                     return
                 cursor.number = found.number
-            await self._pause(self._fragments, 1)
+            await self._fragments.pause(1, self._clock)
 
     async def _next(self, cursor: Cursor) -> ReceivedFragment | ArrivingFragment | None:
         """Return the next fragment once there is one, or some of it; None if there is none in time, or no stream."""
@@ -146,11 +146,6 @@ class Tail:
     def _newest_at(self, fragment: ReceivedFragment | ArrivingFragment) -> datetime:
         newest = self._live.newest
         return newest.server_at if newest else fragment.server_at
-
-    async def _pause(self, rate: RateLimiter, amount: int) -> None:
-        seconds = rate.spend(amount, self._clock.monotonic())
-        if seconds:
-            await anyio.sleep(seconds)
 
 
 class _Silence:

@@ -1,7 +1,8 @@
 """Which fragments wait to be written, in batches by stream, and which batches are due. No I/O, no clock.
 
-Fragments of one stream are written one batch after the other. A batch is due when it is full, or its
-first fragment has waited long enough; until then it costs nothing to add more to it.
+A stream has at most one batch that fills, or is due, and one that was taken and is being written: the next is taken
+only when that is done, and grows meanwhile. A batch is due when it is full, when its first fragment has waited long
+enough, or when somebody flushes it; until it is taken it costs nothing to add more to it.
 """
 
 import math

@@ -1,9 +1,23 @@
-"""Stores fragments in the background: first where they stay, then in the index, and only then their futures say so.
+"""Group commit of fragments: many streams, few writes, one transaction for all.
 
-Each stream's fragments are appended to its segment a batch at a time, those of several streams at the same time. What
-has been appended in the meantime is made known to the index in one transaction, so a commit is shared by however many
-streams there are, and a stream that is slow to append holds up no other. What a future reports as stored survives a
-kill at any moment: first the segment, then the row, then the future.
+The invariant. What a future reports as stored survives a kill, or a power failure, at that very moment. Hence the
+order: first its segment is durable, then its row in the index, and only then its future says so. Deletion goes the
+other way. Whatever breaks off in between leaves a record that no row names, and never a row without its record.
+
+How it works. A fragment is in one of these states, and with it the batch that it is written in:
+
+    put -> filling -> due -> taken -> appended -> indexed: its future is set
+
+`WriteQueue` gathers the fragments of each stream into a batch and says which are due. Each batch is appended by a child
+of its own, so a stream that is slow to append holds up no other; of one stream only one batch is out at a time, so its
+fragments are appended in order. What has been appended by then, of however many streams, is made known to the index in
+one transaction. Under load both groups grow by themselves: the slower the disk, the more fragments share a write, and
+the more streams share a commit. `room` bounds the memory: beyond `unwritten_bytes` producers wait.
+
+What was decided against. A transaction for each fragment: hundreds of producers would commit hundreds of times a
+second. One queue for all streams: a single slow request to a bucket would hold up every call. The row before the
+record: readers would be sent to bytes that are not there. Trying again here: the producer is told ARCHIVAL_ERROR, still
+has the fragment, and sends it again, whereas memory would fill up with what cannot be written.
 """
 
 import math

@@ -1,6 +1,15 @@
 """Where fragments stay: one file for each technology. Start reading at `protocol.py`.
 
 Fragments come here sealed and leave sealed; nothing in here can open one. `choose` does so by the settings.
+
+A segment is some fragments of one stream that lie together, and go together. A file is begun with the first of them,
+appended to, then closed for good: once it is full or old, or an error or a crash may have torn its end. An object is
+put once. The database alone knows which records there are, and forgets a record before it goes: a segment that it knows
+nothing of is an orphan, one whose records are all forgotten has a tombstone until it is really gone (`retention.py`).
+
+What was decided against. To cut single records out, or to overwrite them: files would be rewritten while they are read
+and appended to, which takes locks, and repairs after a crash. To wait until a whole segment may go takes neither;
+`segment_seconds` bounds by how much longer audio stays.
 """
 
 from pathlib import Path

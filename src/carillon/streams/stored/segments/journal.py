@@ -1,9 +1,24 @@
 """Makes what is appended to many files durable with one sync. Blocking; call it from a thread.
 
 To sync a file for each stream every second is more than a disk can do. So what is written to the files is written to
-the journal, too, and only the journal is synced. Once the files have been synced as well, which can wait, that part of
-the journal is deleted. After a crash it is written to the files once more, which does no harm: to one place in one file
-nothing but one thing is ever written.
+the journal, too, and only the journal is synced.
+
+The invariant. An entry that `append` returned without an error is, at any moment from then on, durable in its file or
+in a part of the journal, or in both. To one place in one file nothing but one thing is ever written: so to write it
+there again, any number of times and after any crash, changes nothing.
+
+How it works. The journal is a row of parts, each in one of these states:
+
+    begun --append, append, ...--> over (full, torn, or `turn_over`) --fold: its files are synced--> deleted
+
+`open` does after a crash what `fold` would have done: it writes all parts to the files once more, syncs those, and
+deletes the parts. A part is read up to the first entry whose checksum is wrong: that one was torn, nobody was told that
+it is durable, and nothing was appended behind it, since a write that failed ends its part.
+
+What was decided against. One large file for all streams: what is deleted would stay on the disk until it is rewritten,
+and here whole files go. Synchronous writes to each file: a sync for each stream again. Trusting a second sync after one
+that failed: the system may have dropped what it could not write, and say so only once. So `fold` writes the part to the
+files again first. A journal in the database: audio would pass through its log, and stay there after it was deleted.
 """
 
 import os
