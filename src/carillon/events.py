@@ -3,35 +3,22 @@
 One line for each notification: when, what, of which call, stream and task, and whether each target has it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from datetime import UTC
 from typing import Final
 
-from anyio import sleep
 from rich.console import Console
 from rich.markup import escape
 
 from carillon.app import opened
 from carillon.clock import SystemClock
 from carillon.config import Settings
-from carillon.notifications import DeliveryReport, Event, Outbox, ToneWindow
+from carillon.notifications import DeliveryReport, Event, EventFilter, Outbox, ToneWindow
 from carillon.tasks import SearchResult, TaskResult, TaskResults, ToneResult
 from carillon.terminal import print_json
 
 _PAGE: Final = 200
-_POLL_SECONDS: Final = 0.5
 _COLORS: Final = {"delivered": "green", "pending": "yellow", "set_aside": "red"}
-
-
-@dataclass(frozen=True, slots=True)
-class EventFilter:
-    """Which notifications to show."""
-
-    task_id: str | None = None
-    since: datetime | None = None
-    undelivered: bool = False
-    """Only those that some target does not have."""
 
 
 async def show(settings: Settings, wanted: EventFilter, follow: bool, as_json: bool) -> None:
@@ -40,23 +27,23 @@ async def show(settings: Settings, wanted: EventFilter, follow: bool, as_json: b
     async with opened(settings, must_exist=True) as data_folder:
         outbox = Outbox(data_folder.database, SystemClock(), settings.notifications)
         results = TaskResults(data_folder.database)
-        after = 0
-        while True:
-            found = await outbox.events(
-                after, _PAGE, task_id=wanted.task_id, since=wanted.since, undelivered=wanted.undelivered
-            )
+        pages = outbox.follow(wanted=wanted) if follow else _pages(outbox, wanted)
+        async for found in pages:
             reports = await outbox.deliveries.of_events([sequence for sequence, _ in found])
             told = await results.of_events([event.id for _, event in found])
-            for after, event in found:
+            for number, event in found:
                 if as_json:
-                    print_json({**event.body, "deliveries": [_described(report) for report in reports[after]]})
+                    print_json({**event.body, "deliveries": [_described(report) for report in reports[number]]})
                 else:
-                    console.print(line(event, told.get(event.id), reports[after]))
-            if len(found) == _PAGE:
-                continue
-            if not follow:
-                return
-            await sleep(_POLL_SECONDS)
+                    console.print(line(event, told.get(event.id), reports[number]))
+
+
+async def _pages(outbox: Outbox, wanted: EventFilter) -> AsyncIterator[list[tuple[int, Event]]]:
+    """Yield what there is now."""
+    after = 0
+    while page := await outbox.events(after, _PAGE, wanted):
+        yield page
+        after = page[-1][0]
 
 
 def line(event: Event, result: TaskResult | None, deliveries: Sequence[DeliveryReport]) -> str:

@@ -22,7 +22,8 @@ def events(
     import anyio
 
     from carillon import config
-    from carillon.events import EventFilter, show
+    from carillon.events import show
+    from carillon.notifications import EventFilter
 
     wanted = EventFilter(task, read_since(since), undelivered)
     anyio.run(show, config.load(data_dir), wanted, follow, as_json)

@@ -20,7 +20,7 @@ from carillon.notifications.events import (
     speaker_search_event,
     voice_tone_event,
 )
-from carillon.notifications.outbox import Outbox
+from carillon.notifications.outbox import EventFilter, Outbox
 from carillon.notifications.sending import EventRefused, Sender, SendFailed
 from carillon.notifications.settings import NotificationSettings
 from carillon.notifications.sinks import SINKS, open_senders
@@ -33,6 +33,7 @@ __all__ = [
     "ElementStatus",
     "Event",
     "EventContext",
+    "EventFilter",
     "EventRefused",
     "NotificationSettings",
     "Outbox",

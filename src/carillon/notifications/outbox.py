@@ -4,9 +4,10 @@ An event that was posted survives a crash, and one whose transaction failed was 
 still be read back, in order, for as long as it is kept.
 """
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import anyio
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from carillon.clock import Clock
 from carillon.concurrency import Notifier
 from carillon.notifications.deliveries import Deliveries, SinkTarget, event_from
 from carillon.notifications.events import Event
+from carillon.notifications.following import FollowCursor
 from carillon.notifications.settings import NotificationSettings
 from carillon.notifications.tables import deliveries, events
 from carillon.storage import Database
@@ -24,6 +26,20 @@ from carillon.telemetry import get_logger
 log = get_logger()
 
 _SWEPT_AT_ONCE: Final = 1_000  # more would keep other writers waiting
+_FOLLOWED_AT_ONCE: Final = 200
+_LOOKED_SECONDS: Final = 0.5  # for what other processes post
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events a reader wants."""
+
+    task_id: str | None = None
+    """Only those of this task."""
+    since: datetime | None = None
+    """Only those of this time, or later."""
+    undelivered: bool = False
+    """Only those that some target does not have."""
 
 
 class Outbox:
@@ -75,30 +91,59 @@ class Outbox:
         self,
         after: int = 0,
         limit: int = 100,
-        *,
-        task_id: str | None = None,
-        since: datetime | None = None,
-        undelivered: bool = False,
+        wanted: EventFilter = EventFilter(),
     ) -> list[tuple[int, Event]]:
         """Return up to `limit` events with their sequence numbers, oldest first, from the first after `after`.
 
         Args:
             after: a sequence number; 0 for the beginning.
             limit: at most so many.
-            task_id: only those of this task.
-            since: only those of this time, or later.
-            undelivered: only those that some target does not have.
+            wanted: only these.
         """
-        query = sa.select(events).where(events.c.sequence > after).order_by(events.c.sequence).limit(limit)
-        if task_id is not None:
-            query = query.where(events.c.task_id == task_id)
-        if since is not None:
-            query = query.where(events.c.at >= since)
-        if undelivered:
-            query = query.where(events.c.sequence.in_(self.deliveries.undelivered()))
         async with self._database.reading() as connection:
-            rows = (await connection.execute(query)).all()
-        return [(row.sequence, event_from(row)) for row in rows]
+            return await self._read(connection, self._select(wanted).where(events.c.sequence > after).limit(limit))
+
+    async def follow(
+        self, after: int = 0, wanted: EventFilter = EventFilter()
+    ) -> AsyncGenerator[list[tuple[int, Event]]]:
+        """Yield events with their sequence numbers, first those that are there, then others as they are posted.
+
+        Each comes once, none is missed, whoever posts it: also one that becomes visible after others with higher
+        numbers, since numbers that were passed over are looked for again (`following.py`). Within a batch events are
+        in the order of their numbers; a late one comes in a later batch. It never ends.
+
+        Args:
+            after: a sequence number; 0 for the beginning.
+            wanted: only these.
+        """
+        cursor = FollowCursor(after)
+        while True:
+            posted = self.next_post()
+            numbered = sa.select(events.c.sequence, events.c.posted_at).where(cursor.wants(events.c.sequence))
+            numbered = numbered.order_by(events.c.sequence).limit(_FOLLOWED_AT_ONCE)
+            async with self._database.reading() as connection:
+                seen = [(row.sequence, row.posted_at) for row in await connection.execute(numbered)]
+                numbers = [number for number, _ in seen]
+                found = await self._read(connection, self._select(wanted).where(events.c.sequence.in_(numbers)))
+            cursor = cursor.advanced(seen)
+            if found:
+                yield found
+            if len(seen) < _FOLLOWED_AT_ONCE:
+                with anyio.move_on_after(_LOOKED_SECONDS):
+                    await posted.wait()
+
+    def _select(self, wanted: EventFilter) -> sa.Select[Any]:
+        query = sa.select(events).order_by(events.c.sequence)
+        if wanted.task_id is not None:
+            query = query.where(events.c.task_id == wanted.task_id)
+        if wanted.since is not None:
+            query = query.where(events.c.at >= wanted.since)
+        if wanted.undelivered:
+            query = query.where(events.c.sequence.in_(self.deliveries.undelivered()))
+        return query
+
+    async def _read(self, connection: AsyncConnection, query: sa.Select[Any]) -> list[tuple[int, Event]]:
+        return [(row.sequence, event_from(row)) for row in await connection.execute(query)]
 
     async def sweep(self) -> int:
         """Set aside deliveries that are too old, delete events that were kept long enough; return how many events."""
