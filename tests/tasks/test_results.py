@@ -140,8 +140,22 @@ async def test_results_go_with_their_task(quick_room: Any) -> None:
         ends_as = TaskState.FAILED if task is old else None
         await room.store.commit(pipeline, task, TaskOutcome((found(room, task),)), None, lease, ends_as=ends_as)
     room.clock.advance(timedelta(days=7))
-    async with room.database.transaction() as connection:
-        await room.store.sweep(connection, timedelta(days=7))
+    await room.store.sweep(timedelta(days=7))
     async with room.database.reading() as connection:
         rows = await connection.exec_driver_sql("SELECT task_id FROM task_results")
         assert rows.scalars().all() == [young.id]
+
+
+async def test_a_sweep_of_many_tasks_goes_on_to_the_end(quick_room: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    room = quick_room
+    monkeypatch.setattr("carillon.tasks.store._SWEPT_AT_ONCE", 2)
+    pipeline = await room.pipeline(channels=5)
+    lease = await room.lease(pipeline)
+    for channel in range(5):
+        task = await room.search(pipeline, channel=channel)
+        outcome = TaskOutcome((found(room, task),))
+        await room.store.commit(pipeline, task, outcome, None, lease, ends_as=TaskState.FAILED)
+    await room.store.sweep(timedelta(0))
+    async with room.database.reading() as connection:
+        for table in ("tasks", "task_results"):
+            assert (await connection.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar_one() == 0

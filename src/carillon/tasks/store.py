@@ -19,12 +19,14 @@ from carillon.notifications import Event, Outbox, SinkTarget
 from carillon.pipelines import Leg, Pipeline, is_visible
 from carillon.profiles import Profiles, Voiceprint
 from carillon.storage import Database, Timestamp, Vault, metadata
+from carillon.storage.sqlite import LONG
 from carillon.tasks.identification import Identification
 from carillon.tasks.leases import Lease
 from carillon.tasks.model import ACTIVE, ENDED, TRANSITIONS, Checkpoint, Task, TaskKind, TaskNotFound, TaskState
 from carillon.tasks.results import PublishedResult, TaskResults, keep_result
 
 _LONGEST_MESSAGE: Final = 1024
+_SWEPT_AT_ONCE: Final = 50  # each with some hundred results; more would keep other writers waiting
 
 _tasks: Final = sa.Table(
     "tasks",
@@ -292,9 +294,15 @@ class TaskStore:
             )
         )
 
-    async def sweep(self, connection: AsyncConnection, kept: timedelta) -> None:
+    async def sweep(self, kept: timedelta) -> None:
         """Delete tasks that ended longer ago than they are kept, with their results."""
-        await connection.execute(_tasks.delete().where(_tasks.c.ended_at <= self._clock.now() - kept))
+        old = sa.select(_tasks.c.id).where(_tasks.c.ended_at <= self._clock.now() - kept).limit(_SWEPT_AT_ONCE)
+        deletion = _tasks.delete().where(_tasks.c.id.in_(old)).execution_options(**LONG)
+        while True:
+            async with self._database.transaction() as connection:
+                deleted = await connection.execute(deletion)
+            if deleted.rowcount < _SWEPT_AT_ONCE:
+                return
 
 
 async def tasks_of(connection: AsyncConnection, pipeline_ids: Collection[str]) -> list[Task]:

@@ -205,8 +205,8 @@ class Supervisor:
                 await self._stop(pipeline)
 
     async def _forget_old(self) -> None:
+        await self._store.sweep(timedelta(days=self._settings.kept_days))
         async with self._database.transaction() as connection:
-            await self._store.sweep(connection, timedelta(days=self._settings.kept_days))
             await self._leases.sweep(connection)
             await self._pipelines.sweep(connection)
 
