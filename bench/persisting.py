@@ -88,7 +88,14 @@ async def running(folder: Path, settings: StreamSettings) -> AsyncIterator[Strea
     async with database.transaction() as connection:
         await connection.run_sync(metadata.create_all)
     vault = Vault(os.urandom(32))
-    async with Streams(database, vault, AwsAccount(), SystemClock(), folder / "streams", settings) as streams:
+    async with Streams(
+        database=database,
+        vault=vault,
+        account=AwsAccount(),
+        clock=SystemClock(),
+        directory=folder / "streams",
+        settings=settings,
+    ) as streams:
         yield streams
     await database.close()
 

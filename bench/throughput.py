@@ -245,8 +245,8 @@ def cpu_seconds(pid: int) -> float:
 def serve_unverified(data_dir: Path) -> None:
     """Serve as `carillon serve` does, but let everybody in."""
 
-    def unverified(services: object, _verifier: object, *rest: object, **more: object) -> Api:
-        return Api(services, None, *rest, **more)  # type: ignore[arg-type]  # handed through as they came
+    def unverified(**given: object) -> Api:
+        return Api(**{**given, "verifier": None})  # type: ignore[arg-type]  # handed through as they came
 
     configure_logging("warning", "json")  # To stderr: nobody reads what a server says after its first line.
     app.Api = unverified  # type: ignore[assignment,misc]  # the one place that makes it

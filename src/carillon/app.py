@@ -141,16 +141,16 @@ async def assembled(settings: Settings, own_url: str, clock: Clock | None = None
         connect = source or kinesis_video.EmbeddedMedia(streams)
         supervisor = _supervisor(settings, data_folder, clock, rooms, lifecycle, connect)
         tasks = Tasks(
-            data_folder.database,
-            rooms.pipelines,
-            rooms.profiles,
-            rooms.store,
-            _enrollment(settings, rooms),
-            lifecycle,
-            supervisor,
-            settings.account,
-            clock,
-            settings.tasks,
+            database=data_folder.database,
+            pipelines=rooms.pipelines,
+            profiles=rooms.profiles,
+            store=rooms.store,
+            enrollment=_enrollment(settings, rooms),
+            lifecycle=lifecycle,
+            supervisor=supervisor,
+            account=settings.account,
+            clock=clock,
+            settings=settings.tasks,
             newest_position=streams.newest_position if source is None else None,
         )
         keys = WatchedKeys(settings.data_dir / CREDENTIALS_FILE, clock)
@@ -158,9 +158,26 @@ async def assembled(settings: Settings, own_url: str, clock: Clock | None = None
         verifier = SignatureVerifier(keys, settings.account.region, clock)
         guard = PolicyAuthorizer(keys, names, settings.account, Throttle(settings.rates, clock))
         tokens = IngestTokens(data_folder.vault.derive(KEY_PURPOSE), settings.ingest.generation)
-        ingest = WebSocketIngest(streams, tokens, keys, verifier, guard, trail, clock, settings.ingest)
+        ingest = WebSocketIngest(
+            streams=streams,
+            tokens=tokens,
+            keys=keys,
+            verifier=verifier,
+            guard=guard,
+            auditor=trail,
+            clock=clock,
+            settings=settings.ingest,
+        )
         services = _services(settings, data_folder, rooms, streams, tasks, own_url)
-        api = Api(services, verifier, settings.api, guard, trail, ingest, keys)
+        api = Api(
+            services=services,
+            verifier=verifier,
+            settings=settings.api,
+            guard=guard,
+            auditor=trail,
+            websockets=ingest,
+            keys=keys,
+        )
 
         async def drain() -> None:
             await streams.drain()
@@ -220,7 +237,14 @@ async def _rooms(
         yield _Rooms(
             models=Models(settings.inference),
             profiles=profiles,
-            pipelines=Pipelines(database, vault, account, clock, directory, settings.pipelines),
+            pipelines=Pipelines(
+                database=database,
+                vault=vault,
+                account=account,
+                clock=clock,
+                streams=directory,
+                settings=settings.pipelines,
+            ),
             outbox=outbox,
             store=TaskStore(database, vault, clock, outbox, profiles, _explained(settings)),
         )
@@ -228,7 +252,14 @@ async def _rooms(
 
 def _streams(settings: Settings, data_folder: DataFolder, clock: Clock) -> Streams:
     folder = settings.data_dir / STREAMS_FOLDER
-    return Streams(data_folder.database, data_folder.vault, settings.account, clock, folder, settings.streams)
+    return Streams(
+        database=data_folder.database,
+        vault=data_folder.vault,
+        account=settings.account,
+        clock=clock,
+        directory=folder,
+        settings=settings.streams,
+    )
 
 
 @asynccontextmanager
@@ -254,14 +285,14 @@ def _enrollment(settings: Settings, rooms: _Rooms) -> Enrollment:
 
 def _lifecycle(settings: Settings, data_folder: DataFolder, clock: Clock, rooms: _Rooms) -> Lifecycle:
     return Lifecycle(
-        data_folder.database,
-        rooms.pipelines,
-        rooms.store,
-        rooms.profiles,
-        rooms.outbox,
-        settings.account,
-        clock,
-        settings.notifications.event_bus_arn,
+        database=data_folder.database,
+        pipelines=rooms.pipelines,
+        store=rooms.store,
+        profiles=rooms.profiles,
+        outbox=rooms.outbox,
+        account=settings.account,
+        clock=clock,
+        event_bus_arn=settings.notifications.event_bus_arn,
     )
 
 
@@ -278,17 +309,27 @@ def _supervisor(
 
     ready = settings.notifications.voiceprint_ready
     return Supervisor(
-        data_folder.database,
-        rooms.pipelines,
-        rooms.profiles,
-        rooms.store,
-        lifecycle,
-        Leases(data_folder.database, Owner(settings.data_dir / OWNERS_FOLDER), settings.tasks.lease_seconds, clock),
-        rooms.outbox,
-        open_stream,
-        Analyses(rooms.models, rooms.profiles, settings.account, clock, settings.tasks, settings.analysis, ready),
-        clock,
-        settings.tasks,
+        database=data_folder.database,
+        pipelines=rooms.pipelines,
+        profiles=rooms.profiles,
+        store=rooms.store,
+        lifecycle=lifecycle,
+        leases=Leases(
+            data_folder.database, Owner(settings.data_dir / OWNERS_FOLDER), settings.tasks.lease_seconds, clock
+        ),
+        outbox=rooms.outbox,
+        open_stream=open_stream,
+        analyses=Analyses(
+            models=rooms.models,
+            profiles=rooms.profiles,
+            account=settings.account,
+            clock=clock,
+            settings=settings.tasks,
+            analysis=settings.analysis,
+            voiceprint_ready=ready,
+        ),
+        clock=clock,
+        settings=settings.tasks,
     )
 
 

@@ -257,9 +257,19 @@ async def carillon_url(anyio_backend: str, tmp_path_factory: pytest.TempPathFact
         await connection.run_sync(metadata.create_all)
     clock, account = SystemClock(), AwsAccount()
     listener, url = _listener()
-    kept = Streams(database, Vault(bytes(32)), account, clock, folder / "streams", StreamSettings(end_seconds=0.1))
+    kept = Streams(
+        database=database,
+        vault=Vault(bytes(32)),
+        account=account,
+        clock=clock,
+        directory=folder / "streams",
+        settings=StreamSettings(end_seconds=0.1),
+    )
     async with kept as streams:
-        api = Api(kinesis_video.services(streams, url), SignatureVerifier(KeyRing([KEY]), account.region, clock))
+        api = Api(
+            services=kinesis_video.services(streams, url),
+            verifier=SignatureVerifier(KeyRing([KEY]), account.region, clock),
+        )
         async with listening(api, listener):
             yield url
     await database.close()

@@ -49,7 +49,7 @@ class OneStream:
 
 @pytest.fixture
 def pipelines(database: Database, vault: Vault, clock: ManualClock) -> Pipelines:
-    return Pipelines(database, vault, PLACE, clock, OneStream())
+    return Pipelines(database=database, vault=vault, account=PLACE, clock=clock, streams=OneStream())
 
 
 async def made(pipelines: Pipelines, claim: IdempotencyToken | None = None, stream_arn: str = STREAM) -> Pipeline:

@@ -83,7 +83,14 @@ def make_streams(
     """Make the room, as often as a test restarts it."""
 
     def make(settings: StreamSettings) -> Streams:
-        return Streams(database, vault, AwsAccount(), clock, tmp_path / "streams", settings)
+        return Streams(
+            database=database,
+            vault=vault,
+            account=AwsAccount(),
+            clock=clock,
+            directory=tmp_path / "streams",
+            settings=settings,
+        )
 
     return make
 

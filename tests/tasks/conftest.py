@@ -254,27 +254,43 @@ class Room:
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.database, self.clock)
         self.profiles = Profiles(self.database, self.vault, PLACE, self.clock)
-        self.pipelines = Pipelines(self.database, self.vault, PLACE, self.clock, _BothStreams())
+        self.pipelines = Pipelines(
+            database=self.database, vault=self.vault, account=PLACE, clock=self.clock, streams=_BothStreams()
+        )
         explained = Explanations(PLACE)
         self.store = TaskStore(self.database, self.vault, self.clock, self.outbox, self.profiles, explained)
         self.lifecycle = Lifecycle(
-            self.database, self.pipelines, self.store, self.profiles, self.outbox, PLACE, self.clock, "arn:bus"
+            database=self.database,
+            pipelines=self.pipelines,
+            store=self.store,
+            profiles=self.profiles,
+            outbox=self.outbox,
+            account=PLACE,
+            clock=self.clock,
+            event_bus_arn="arn:bus",
         )
 
     @cached_property
     def supervisor(self) -> Supervisor:
         return Supervisor(
-            self.database,
-            self.pipelines,
-            self.profiles,
-            self.store,
-            self.lifecycle,
-            self.leases,
-            self.outbox,
-            self.open_stream,
-            Analyses(self.models, self.profiles, PLACE, self.clock, self.settings, self.analysis),
-            self.clock,
-            self.settings,
+            database=self.database,
+            pipelines=self.pipelines,
+            profiles=self.profiles,
+            store=self.store,
+            lifecycle=self.lifecycle,
+            leases=self.leases,
+            outbox=self.outbox,
+            open_stream=self.open_stream,
+            analyses=Analyses(
+                models=self.models,
+                profiles=self.profiles,
+                account=PLACE,
+                clock=self.clock,
+                settings=self.settings,
+                analysis=self.analysis,
+            ),
+            clock=self.clock,
+            settings=self.settings,
         )
 
     @cached_property
@@ -291,8 +307,18 @@ class Room:
     def tasks(self) -> Tasks:
         identifier = Identifier(self.profiles, self.models.speaker, self.settings)
         enrollment = Enrollment(self.profiles, lambda: identifier, self.store, self.settings)
-        parts = (self.database, self.pipelines, self.profiles, self.store, enrollment, self.lifecycle)
-        return Tasks(*parts, self.supervisor, PLACE, self.clock, newest_position=self.newest_position)
+        return Tasks(
+            database=self.database,
+            pipelines=self.pipelines,
+            profiles=self.profiles,
+            store=self.store,
+            enrollment=enrollment,
+            lifecycle=self.lifecycle,
+            supervisor=self.supervisor,
+            account=PLACE,
+            clock=self.clock,
+            newest_position=self.newest_position,
+        )
 
     def again(self, **changes: Any) -> "Room":
         """A new process over the same database."""

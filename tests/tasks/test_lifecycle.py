@@ -241,8 +241,15 @@ async def test_a_pipeline_that_is_gone_is_nothing_to_end(room: Any) -> None:
 
 
 async def test_without_an_event_bus_state_changes_can_still_be_read_back(room: Any) -> None:
-    parts = (room.database, room.pipelines, room.store, room.profiles, room.outbox)
-    lifecycle = Lifecycle(*parts, room.lifecycle._account, room.clock)
+    lifecycle = Lifecycle(
+        database=room.database,
+        pipelines=room.pipelines,
+        store=room.store,
+        profiles=room.profiles,
+        outbox=room.outbox,
+        account=room.lifecycle._account,
+        clock=room.clock,
+    )
     pipeline = await room.pipeline()
     await room.set_state(pipeline, PipelineState.STOPPING)
     assert await lifecycle.end_if_over(pipeline, await room.lease(pipeline))

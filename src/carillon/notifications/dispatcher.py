@@ -105,14 +105,14 @@ class Dispatcher:
             queue.wake()
             return
         queue = TargetQueue(
-            target,
-            senders.get(target.kind),
-            self._deliveries,
-            self._outcome_writer,
-            self._limiter,
-            self._clock,
-            self._settings,
-            self._jitter,
+            target=target,
+            sender=senders.get(target.kind),
+            deliveries=self._deliveries,
+            outcome_writer=self._outcome_writer,
+            limiter=self._limiter,
+            clock=self._clock,
+            settings=self._settings,
+            jitter=self._jitter,
         )
         self._queues[target] = queue
         group.start_soon(self._run_queue, target, queue)

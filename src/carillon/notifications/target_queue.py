@@ -51,6 +51,7 @@ class TargetQueue:
 
     def __init__(
         self,
+        *,
         target: SinkTarget,
         sender: Sender | None,
         deliveries: Deliveries,

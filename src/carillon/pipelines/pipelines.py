@@ -86,6 +86,7 @@ class Pipelines:
 
     def __init__(
         self,
+        *,
         database: Database,
         vault: Vault,
         account: AwsAccount,

@@ -46,6 +46,7 @@ class Streams:
 
     def __init__(
         self,
+        *,
         database: Database,
         vault: Vault,
         account: AwsAccount,

@@ -30,6 +30,7 @@ class Analyses:
 
     def __init__(
         self,
+        *,
         models: Models,
         profiles: Profiles,
         account: AwsAccount,
@@ -76,7 +77,14 @@ class Analyses:
         )
         early_confidence = self._analysis.early_confidence
         return SpeakerSearch(
-            task, context, analyzer, model, self._profiles, self._clock, self._settings, early_confidence
+            task=task,
+            context=context,
+            analyzer=analyzer,
+            model=model,
+            profiles=self._profiles,
+            clock=self._clock,
+            settings=self._settings,
+            early_confidence=early_confidence,
         )
 
     def _voice_tone(self, task: Task, context: EventContext, remembered: bytes | None) -> VoiceTone:

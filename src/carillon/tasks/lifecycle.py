@@ -37,6 +37,7 @@ class Lifecycle:
 
     def __init__(
         self,
+        *,
         database: Database,
         pipelines: Pipelines,
         store: TaskStore,

@@ -40,6 +40,7 @@ class Runner:
 
     def __init__(
         self,
+        *,
         pipeline: Pipeline,
         database: Database,
         pipelines: Pipelines,

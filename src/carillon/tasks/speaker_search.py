@@ -62,6 +62,7 @@ class SpeakerSearch:
 
     def __init__(
         self,
+        *,
         task: Task,
         context: EventContext,
         analyzer: SpeakerAnalyzer,

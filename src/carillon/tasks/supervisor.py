@@ -37,6 +37,7 @@ class Supervisor:
 
     def __init__(
         self,
+        *,
         database: Database,
         pipelines: Pipelines,
         profiles: Profiles,
@@ -105,16 +106,16 @@ class Supervisor:
             return
         self._age(pipeline.id, pipeline.created_at)
         runner = Runner(
-            pipeline,
-            self._database,
-            self._pipelines,
-            self._store,
-            self._lifecycle,
-            self._open_stream,
-            self._make_worker,
-            self._clock,
-            self._settings,
-            self._stalls,
+            pipeline=pipeline,
+            database=self._database,
+            pipelines=self._pipelines,
+            store=self._store,
+            lifecycle=self._lifecycle,
+            open_stream=self._open_stream,
+            make_worker=self._make_worker,
+            clock=self._clock,
+            settings=self._settings,
+            stalls=self._stalls,
         )
         self._runners[pipeline.id] = runner
         self._group.start_soon(self._run, pipeline, runner, is_resumed)
@@ -179,9 +180,18 @@ class Supervisor:
     def _make_worker(
         self, task: Task, pipeline: Pipeline, lease: Lease, checkpoint: Checkpoint | None
     ) -> Worker[object]:
-        analysis = self._analyses.make(task, pipeline, checkpoint)
-        parts = (self._store, self._lifecycle, self._limiter, self._lag, self._settings)
-        return Worker(task, pipeline, lease, analysis, checkpoint, *parts)
+        return Worker(
+            task=task,
+            pipeline=pipeline,
+            lease=lease,
+            analysis=self._analyses.make(task, pipeline, checkpoint),
+            checkpoint=checkpoint,
+            store=self._store,
+            lifecycle=self._lifecycle,
+            limiter=self._limiter,
+            lag=self._lag,
+            settings=self._settings,
+        )
 
     async def _keep_house(self) -> None:
         while True:

@@ -67,6 +67,7 @@ class Tasks:
 
     def __init__(
         self,
+        *,
         database: Database,
         pipelines: Pipelines,
         profiles: Profiles,

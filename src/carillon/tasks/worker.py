@@ -95,6 +95,7 @@ class Worker(Generic[_Finding]):
 
     def __init__(
         self,
+        *,
         task: Task,
         pipeline: Pipeline,
         lease: Lease,

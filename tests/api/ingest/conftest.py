@@ -177,15 +177,31 @@ def serve(tmp_path: Path, database: Database, vault: Vault) -> Serve:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.setblocking(False)
             port = listener.getsockname()[1]
-            async with Streams(database, vault, account, clock, tmp_path / "streams", streams) as opened:
+            async with Streams(
+                database=database,
+                vault=vault,
+                account=account,
+                clock=clock,
+                directory=tmp_path / "streams",
+                settings=streams,
+            ) as opened:
                 keys = KeyRing([KEY, WRITER, DISABLED])
                 verifier = SignatureVerifier(keys, account.region, clock)
                 guard = PolicyAuthorizer(keys, _NoNames(opened), account)
                 tokens = IngestTokens(vault.derive("ingest urls"), chosen.generation)
                 notes = Notes([])
-                ingest = WebSocketIngest(opened, tokens, keys, verifier, guard, notes, clock, chosen)
+                ingest = WebSocketIngest(
+                    streams=opened,
+                    tokens=tokens,
+                    keys=keys,
+                    verifier=verifier,
+                    guard=guard,
+                    auditor=notes,
+                    clock=clock,
+                    settings=chosen,
+                )
                 services = kinesis_video.services(opened, f"http://127.0.0.1:{port}")
-                api = Api(services, verifier, websockets=ingest)
+                api = Api(services=services, verifier=verifier, websockets=ingest)
                 server = Listener(api, max_message_bytes=chosen.max_message_bytes)
                 async with create_task_group() as group:
                     group.start_soon(partial(server.serve, [listener]))

@@ -196,9 +196,16 @@ def serving(folder: Path, settings: StreamSettings, patience: kinesis_video.PutM
         async with database.transaction() as connection:
             await connection.run_sync(metadata.create_all)
         clock = SystemClock()
-        async with Streams(database, Vault(bytes(32)), AwsAccount(), clock, folder / "streams", settings) as streams:
+        async with Streams(
+            database=database,
+            vault=Vault(bytes(32)),
+            account=AwsAccount(),
+            clock=clock,
+            directory=folder / "streams",
+            settings=settings,
+        ) as streams:
             services = kinesis_video.services(streams, f"http://127.0.0.1:{port}", patience)
-            api = Api(services, SignatureVerifier(KeyRing([KEY]), "us-east-1", clock))
+            api = Api(services=services, verifier=SignatureVerifier(KeyRing([KEY]), "us-east-1", clock))
             config = uvicorn.Config(api, ws="none", lifespan="off", log_level="critical", timeout_graceful_shutdown=1)
             servers.append(uvicorn.Server(config))
             is_ready.set()

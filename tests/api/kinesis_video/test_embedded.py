@@ -23,7 +23,12 @@ async def streams(tmp_path: Path) -> AsyncIterator[Streams]:
         await connection.run_sync(metadata.create_all)
     settings = StreamSettings(end_seconds=0.05, max_readers=1)
     async with Streams(
-        database, Vault(bytes(32)), AwsAccount(), SystemClock(), tmp_path / "streams", settings
+        database=database,
+        vault=Vault(bytes(32)),
+        account=AwsAccount(),
+        clock=SystemClock(),
+        directory=tmp_path / "streams",
+        settings=settings,
     ) as opened:
         yield opened
     await database.close()

@@ -22,7 +22,14 @@ HEADERS = {"x-amzn-stream-name": "call", "x-amzn-fragment-timecode-type": "ABSOL
 @pytest.fixture
 async def streams(database: Database, vault: Vault, clock: ManualClock, tmp_path: Path) -> AsyncIterator[Streams]:
     settings = StreamSettings(end_seconds=0.05, finalize_seconds=0.01)
-    async with Streams(database, vault, AwsAccount(), clock, tmp_path / "streams", settings) as running:
+    async with Streams(
+        database=database,
+        vault=vault,
+        account=AwsAccount(),
+        clock=clock,
+        directory=tmp_path / "streams",
+        settings=settings,
+    ) as running:
         await running.catalog.create("call")
         yield running
 

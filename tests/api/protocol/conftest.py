@@ -244,7 +244,7 @@ def serving(api: Any) -> Iterator[int]:
 def serving_toys(settings: RequestSettings) -> Iterator[Served]:
     toys = Toys(ToyTasks(), ToyDomains(), ToyStreams(), ToyMedia())
     verifier = SignatureVerifier(KeyRing([KEY]), "us-east-1", SystemClock())
-    with serving(Api(toys.services(), verifier, settings)) as port:
+    with serving(Api(services=toys.services(), verifier=verifier, settings=settings)) as port:
         yield Served(port, toys)
 
 

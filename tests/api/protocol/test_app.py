@@ -289,13 +289,13 @@ def test_a_mark_that_its_service_does_not_know_is_found_at_start() -> None:
         (Service("kinesisvideo", [Elsewhere()]), "/putMedia is a route of kinesis-video-media"),
     ]:
         with pytest.raises(ValueError, match=problem):
-            Api([service], None)
+            Api(services=[service], verifier=None)
     with pytest.raises(ValueError, match="twice"):
-        Api([Service("kinesisvideo", []), Service("kinesisvideo", [])], None)
+        Api(services=[Service("kinesisvideo", []), Service("kinesisvideo", [])], verifier=None)
 
 
 def test_an_api_knows_what_it_covers(served: Any) -> None:
-    covered = Api(served.toys.services(), None).covered
+    covered = Api(services=served.toys.services(), verifier=None).covered
     assert covered["chime-sdk-voice"] == (
         "CreateVoiceProfileDomain",
         "ListTagsForResource",

@@ -21,9 +21,9 @@ async def test_a_server_may_start_and_stop_it() -> None:
     async def send(message: Any) -> None:
         sent.append(message["type"])
 
-    await Api([], None)({"type": "lifespan"}, receive, send)
+    await Api(services=[], verifier=None)({"type": "lifespan"}, receive, send)
     assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
-    await Api([], None)({"type": "websocket"}, receive, send)
+    await Api(services=[], verifier=None)({"type": "websocket"}, receive, send)
     assert sent[2:] == ["websocket.close"]
 
 
@@ -40,7 +40,7 @@ async def answer_of(handler: object, scope: dict[str, Any]) -> list[Any]:
     async def send(message: Any) -> None:
         sent.append(message)
 
-    await Api([Service("kinesisvideo", [handler])], None)(scope, receive, send)
+    await Api(services=[Service("kinesisvideo", [handler])], verifier=None)(scope, receive, send)
     return sent
 
 
@@ -104,7 +104,11 @@ async def test_a_reader_that_takes_nothing_is_not_waited_for() -> None:
         if message["type"] == "http.response.body":
             await anyio.sleep_forever()
 
-    api = Api([Service("kinesis-video-media", [Endless()])], None, RequestSettings(write_seconds=0.01))
+    api = Api(
+        services=[Service("kinesis-video-media", [Endless()])],
+        verifier=None,
+        settings=RequestSettings(write_seconds=0.01),
+    )
     body = b'{"StreamName":"s","StartSelector":{"StartSelectorType":"NOW"}}'
     messages = [{"type": "http.request", "body": body}]
 

@@ -49,8 +49,14 @@ async def listen(recording):
 
 async def main():
     database = Database(f"sqlite:///{folder / 'carillon.db'}")
-    parts = database, Vault(bytes(32)), AwsAccount(), SystemClock()
-    async with Streams(*parts, folder / "streams", settings) as streams:
+    async with Streams(
+        database=database,
+        vault=Vault(bytes(32)),
+        account=AwsAccount(),
+        clock=SystemClock(),
+        directory=folder / "streams",
+        settings=settings,
+    ) as streams:
         async with anyio.create_task_group() as group:
             for name in ("one", "two", "three", "four"):
                 group.start_soon(produce, streams, name)
@@ -75,7 +81,14 @@ async def test_what_was_persisted_is_there_in_order_after_every_kill(
     storage: StreamSettings, producer: Any, database: Database, tmp_path: Path, stored_names: Callable[[], list[str]]
 ) -> None:
     def start() -> Streams:
-        return Streams(database, Vault(bytes(32)), AwsAccount(), SystemClock(), tmp_path / "streams", storage)
+        return Streams(
+            database=database,
+            vault=Vault(bytes(32)),
+            account=AwsAccount(),
+            clock=SystemClock(),
+            directory=tmp_path / "streams",
+            settings=storage,
+        )
 
     (tmp_path / "header").write_bytes(producer.header)
     (tmp_path / "clusters").write_bytes(b"".join(producer.fragment(index, blocks=2) for index in range(200)))

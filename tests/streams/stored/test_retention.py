@@ -353,7 +353,14 @@ async def test_several_servers_share_a_bucket(
     shared = replace(settings, cache_bytes=0, **bucket.settings)
 
     def node(folder: str) -> Streams:
-        return Streams(database, vault, AwsAccount(), clock, tmp_path / folder, shared)
+        return Streams(
+            database=database,
+            vault=vault,
+            account=AwsAccount(),
+            clock=clock,
+            directory=tmp_path / folder,
+            settings=shared,
+        )
 
     async with node("one") as one, node("two") as two:
         stream = await one.catalog.create("call", retention_hours=1)
@@ -386,8 +393,22 @@ async def test_two_databases_do_not_take_each_others_objects_for_strays(
     other = Database(f"sqlite:///{tmp_path / 'other.db'}")
     async with other.transaction() as connection:
         await connection.run_sync(tables.streams.metadata.create_all)
-    mine = Streams(database, Vault(bytes(32)), AwsAccount(), clock, tmp_path, shared)
-    theirs = Streams(other, Vault(bytes([1] * 32)), AwsAccount(), clock, tmp_path, shared)
+    mine = Streams(
+        database=database,
+        vault=Vault(bytes(32)),
+        account=AwsAccount(),
+        clock=clock,
+        directory=tmp_path,
+        settings=shared,
+    )
+    theirs = Streams(
+        database=other,
+        vault=Vault(bytes([1] * 32)),
+        account=AwsAccount(),
+        clock=clock,
+        directory=tmp_path,
+        settings=shared,
+    )
     async with mine, theirs:
         stream = await theirs.catalog.create("call", retention_hours=1)
         await write(theirs, stream, producer.body(1))

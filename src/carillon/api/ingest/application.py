@@ -58,6 +58,7 @@ class WebSocketIngest:
 
     def __init__(
         self,
+        *,
         streams: Streams,
         tokens: IngestTokens,
         keys: AccessKeys,

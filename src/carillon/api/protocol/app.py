@@ -44,6 +44,7 @@ class Api:
 
     def __init__(
         self,
+        *,
         services: Sequence[Service],
         verifier: SignatureVerifier | None,
         settings: RequestSettings | None = None,

@@ -66,6 +66,7 @@ class PutMediaSession:
 
     def __init__(
         self,
+        *,
         live: LiveStream,
         lock: ProducerLock,
         store: Store,
@@ -270,7 +271,15 @@ async def open_session(
     async with live.producing(settings) as lock:
         numbers = await ReservedNumbers.reserve(live, catalog, random)
         parser = PutMediaParser(numbers.source, producer_start, settings)
-        with PutMediaSession(live, lock, store, parser, numbers, clock, settings) as session:
+        with PutMediaSession(
+            live=live,
+            lock=lock,
+            store=store,
+            parser=parser,
+            numbers=numbers,
+            clock=clock,
+            settings=settings,
+        ) as session:
             log = _log.bind(stream_arn=live.stream.arn)
             log.info("streams.producer_connected", first_sequence=numbers.source.used + 1)
             try:
