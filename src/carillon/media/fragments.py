@@ -15,6 +15,7 @@ from typing import Final
 
 from carillon.clock import from_millis
 from carillon.errors import CarillonError, InvalidRequest, LimitExceeded, NotFound, Transient
+from carillon.fragment_tags import BEHIND, ERROR_CODE, ERROR_ID, NUMBER, PREFIX, PRODUCER_AT, SERVER_AT, TOKEN
 from carillon.matroska import (
     BlockRead,
     ClusterTimecode,
@@ -26,15 +27,6 @@ from carillon.matroska import (
     Track,
     TracksRead,
 )
-
-_PREFIX: Final = "AWS_KINESISVIDEO_"
-_NUMBER: Final = f"{_PREFIX}FRAGMENT_NUMBER"
-_SERVER_AT: Final = f"{_PREFIX}SERVER_TIMESTAMP"
-_PRODUCER_AT: Final = f"{_PREFIX}PRODUCER_TIMESTAMP"
-_BEHIND: Final = f"{_PREFIX}MILLIS_BEHIND_NOW"
-_TOKEN: Final = f"{_PREFIX}CONTINUATION_TOKEN"
-_ERROR_ID: Final = f"{_PREFIX}ERROR_ID"
-_ERROR_CODE: Final = f"{_PREFIX}ERROR_CODE"
 
 # AWS: the guide says 4000; real answers of the media operations say 3000 and FRAGMENT_NOT_FOUND (aws-sdk-js #3217).
 _FRAGMENT_NOT_FOUND: Final = frozenset({3000, 4000})
@@ -196,10 +188,10 @@ class FragmentParser:
         for name, text in tags:
             self._weigh(len(name) + len(text))
             known[name] = text
-        if _ERROR_ID in known or _ERROR_CODE in known:
+        if ERROR_ID in known or ERROR_CODE in known:
             self._document = _Document()
             return _reported(known)
-        if self._document.timecode_ms is None or _BEHIND not in known or _TOKEN not in known:
+        if self._document.timecode_ms is None or BEHIND not in known or TOKEN not in known:
             return None
         fragment = _fragment(self._document, self._document.timecode_ms)
         self._document = _Document()
@@ -214,14 +206,14 @@ class FragmentParser:
 def _fragment(document: _Document, timecode_ms: int) -> Fragment:
     tags = document.tags
     return Fragment(
-        number=_tag(tags, _NUMBER, _DIGITS),
-        server_at=_time(tags, _SERVER_AT),
-        producer_at=_time(tags, _PRODUCER_AT),
+        number=_tag(tags, NUMBER, _DIGITS),
+        server_at=_time(tags, SERVER_AT),
+        producer_at=_time(tags, PRODUCER_AT),
         tracks=document.tracks,
         blocks=tuple(document.blocks),
-        tags={name: text for name, text in tags.items() if not name.startswith(_PREFIX)},
+        tags={name: text for name, text in tags.items() if not name.startswith(PREFIX)},
         timecode_ms=timecode_ms,
-        behind_ms=int(_tag(tags, _BEHIND, _MILLIS)),
+        behind_ms=int(_tag(tags, BEHIND, _MILLIS)),
     )
 
 
@@ -244,7 +236,7 @@ def _reported(tags: dict[str, str]) -> UnreadableFragment:
 
     Source: Kinesis Video Streams Developer Guide, "GetMedia": error codes that are embedded in the output.
     """
-    number, error_id, code = tags.get(_NUMBER, ""), tags.get(_ERROR_ID, ""), tags.get(_ERROR_CODE, "no code")[:80]
+    number, error_id, code = tags.get(NUMBER, ""), tags.get(ERROR_ID, ""), tags.get(ERROR_CODE, "no code")[:80]
     known_id = int(error_id) if _MILLIS.fullmatch(error_id) else 0
     if known_id in _FRAGMENT_NOT_FOUND or code == _FRAGMENT_NOT_FOUND_CODE:
         raise FragmentNotFound(number[:128] or "that it was asked for")

@@ -1,36 +1,20 @@
-"""A fragment as it is kept, and the Matroska document that GetMedia makes of it.
+"""A fragment while it arrives, and as it is kept.
 
-A fragment is kept as two byte strings: what stands before the Cluster (`head`: EBML header, Segment, Info, Tracks,
-whatever else the producer sent, and tags that came early) and the rest (`body`: the Cluster as sent, and tags that came
-late). GetMedia puts its own tags between the two and at the end. Those at the end say that the fragment is complete, so
-a consumer may be given the rest of it while it arrives.
+It is kept as two byte strings: what stands before the Cluster (`head`: EBML header, Segment, Info, Tracks, whatever
+else the producer sent, and tags that came early) and the rest (`body`: the Cluster as sent, and tags that came late).
 """
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
-from carillon.clock import to_millis
-from carillon.matroska import UNKNOWN_SIZE_SEGMENT, tags_element
-
-NUMBER_TAG: Final = "AWS_KINESISVIDEO_FRAGMENT_NUMBER"
-SERVER_TIME_TAG: Final = "AWS_KINESISVIDEO_SERVER_TIMESTAMP"
-PRODUCER_TIME_TAG: Final = "AWS_KINESISVIDEO_PRODUCER_TIMESTAMP"
-BEHIND_TAG: Final = "AWS_KINESISVIDEO_MILLIS_BEHIND_NOW"
-TOKEN_TAG: Final = "AWS_KINESISVIDEO_CONTINUATION_TOKEN"  # noqa: S105 - a tag's name
-ERROR_TEXT_TAG: Final = "AWS_KINESISVIDEO_ERROR_CODE"
-ERROR_ID_TAG: Final = "AWS_KINESISVIDEO_ERROR_ID"
-
-_PIECE_BYTES: Final = 256 * 1024
-_EBML_HEADER: Final = bytes.fromhex(  # of a document that reports an error and therefore has no producer's header
-    "1A45DFA3 A3 4286 81 01 42F7 81 01 42F2 81 04 42F3 81 08 4282 88 6D6174726F736B61 4287 81 04 4285 81 02"
-)
+PIECE_BYTES: Final = 256 * 1024
+"""As much as a slow connection can take at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class ReceivedFragment:
-    """One complete fragment."""
+class FragmentInfo:
+    """All about a complete fragment but its bytes."""
 
     number: str
     server_at: datetime
@@ -42,6 +26,29 @@ class ReceivedFragment:
     """Of its Cluster, since the Segment's zero."""
     duration_ms: int
     """From the Cluster's timecode to the end of the last frame, as far as that can be told."""
+
+    @property
+    def info(self) -> tuple[str, datetime, datetime, datetime, int, int]:
+        """Return these fields, in order, for another form of the same fragment."""
+        return (
+            self.number,
+            self.server_at,
+            self.producer_at,
+            self.received_at,
+            self.timecode_ms,
+            self.duration_ms,
+        )
+
+    @property
+    def duration(self) -> timedelta:
+        """How long it is."""
+        return timedelta(milliseconds=self.duration_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedFragment(FragmentInfo):
+    """One complete fragment."""
+
     head: bytes = field(repr=False)
     body: bytes = field(repr=False)
 
@@ -49,11 +56,6 @@ class ReceivedFragment:
     def size(self) -> int:
         """How many bytes it takes in memory and on disk."""
         return len(self.head) + len(self.body)
-
-    @property
-    def seconds(self) -> float:
-        """How long it is."""
-        return self.duration_ms / 1000
 
 
 class ArrivingFragment:
@@ -110,65 +112,5 @@ class ArrivingFragment:
 
     def read(self, since: int) -> bytes:
         """Return what may be read behind the first `since` bytes, as much as a slow connection can take at once."""
-        end = min(self._shown, since + _PIECE_BYTES)
+        end = min(self._shown, since + PIECE_BYTES)
         return bytes(memoryview(self._data)[since:end]) if since < end else b""
-
-
-def opening(fragment: ReceivedFragment | ArrivingFragment) -> bytes:
-    """Return the document up to the Cluster."""
-    tags = (
-        (NUMBER_TAG, fragment.number),
-        (SERVER_TIME_TAG, seconds_text(fragment.server_at)),
-        (PRODUCER_TIME_TAG, seconds_text(fragment.producer_at)),
-    )
-    return fragment.head + tags_element(tags)
-
-
-def closing(fragment: ReceivedFragment, newest_at: datetime) -> bytes:
-    """Return what follows the body. `newest_at` is the server time of the stream's newest fragment."""
-    behind_ms = max(0, to_millis(newest_at) - to_millis(fragment.server_at))
-    return tags_element(((BEHIND_TAG, str(behind_ms)), (TOKEN_TAG, fragment.number)))
-
-
-def document(fragment: ReceivedFragment, newest_at: datetime) -> Iterator[bytes]:
-    """Yield the whole document, in pieces that a slow connection can take one by one."""
-    return rest(opening(fragment), fragment, 0, newest_at)
-
-
-def rest(unsent: bytes, fragment: ReceivedFragment, sent: int, newest_at: datetime) -> Iterator[bytes]:
-    """Yield the end of a document, likewise.
-
-    Args:
-        unsent: what else is still to be sent before it.
-        fragment: whose document.
-        sent: how much of the body was sent before that.
-        newest_at: the server time of the stream's newest fragment.
-    """
-    return pieces(unsent, fragment, sent, closing(fragment, newest_at))
-
-
-def pieces(before: bytes, fragment: ReceivedFragment, sent: int, after: bytes) -> Iterator[bytes]:
-    """Yield what a fragment's body is between, and what of the body was not sent before, not too much at a time."""
-    if len(fragment.body) - sent <= _PIECE_BYTES:
-        yield before + fragment.body[sent:] + after
-        return
-    yield before
-    for start in range(sent, len(fragment.body), _PIECE_BYTES):
-        yield fragment.body[start : start + _PIECE_BYTES]
-    yield after
-
-
-def error_document(number: str, error_id: int, text: str) -> bytes:
-    """Return a document without a Cluster that says why a fragment is not there."""
-    return tags_document(((NUMBER_TAG, number), (ERROR_TEXT_TAG, text), (ERROR_ID_TAG, str(error_id))))
-
-
-def tags_document(tags: Sequence[tuple[str, str]]) -> bytes:
-    """Return a document that has nothing but tags."""
-    return _EBML_HEADER + UNKNOWN_SIZE_SEGMENT + tags_element(tags)
-
-
-def seconds_text(at: datetime) -> str:
-    """Return epoch seconds with exactly three decimals."""
-    seconds, millis = divmod(to_millis(at), 1000)
-    return f"{seconds}.{millis:03d}"

@@ -180,10 +180,9 @@ class LiveStream:
         """Add the next fragment, at a monotonic time, and wake everyone who waits for it."""
         self._ring.append(_CachedFragment(fragment, future, now))
         self.cached_bytes += fragment.size
-        arriving = min(max(0.0, (fragment.received_at - fragment.server_at).total_seconds()), fragment.seconds)
-        self.newest = NewestFragment(
-            fragment.number, fragment.server_at, fragment.received_at, fragment.seconds - arriving, now
-        )
+        seconds = fragment.duration_ms / 1000
+        arriving = min(max(0.0, (fragment.received_at - fragment.server_at).total_seconds()), seconds)
+        self.newest = NewestFragment(fragment.number, fragment.server_at, fragment.received_at, seconds - arriving, now)
         self.wake()
 
     def show(self, arriving: ArrivingFragment | None) -> None:

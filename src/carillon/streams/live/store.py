@@ -11,7 +11,7 @@ from carillon.clock import Clock
 from carillon.streams.catalog.catalog import Stream
 from carillon.streams.errors import FragmentUnreadable
 from carillon.streams.fragment_numbers import BEFORE_ALL, just_before
-from carillon.streams.fragments import ReceivedFragment
+from carillon.streams.fragments import FragmentInfo, ReceivedFragment
 from carillon.streams.live.live_stream import LiveStream, NewestFragment
 from carillon.streams.settings import StreamSettings
 from carillon.streams.stored.archive import Archive, StoredFragment
@@ -126,19 +126,19 @@ class Store:
     async def before_server_time(self, live: LiveStream, at: datetime) -> Cursor:
         """Return the place before the fragment that was arriving at a time, or else before the next one."""
         held = [fragment for fragment in live.fragments() if fragment.server_at <= at]
-        latest: ReceivedFragment | StoredFragment | None = held[-1] if held else None
+        latest: FragmentInfo | None = held[-1] if held else None
         if latest is None:
             latest = await self._archive.latest_before(live.stream, at)
         if latest is None:
             return Cursor(BEFORE_ALL)
-        ends_at = max(latest.received_at, latest.server_at + timedelta(milliseconds=latest.duration_ms))
+        ends_at = max(latest.received_at, latest.server_at + latest.duration)
         return Cursor(just_before(latest.number) if at < ends_at else latest.number)
 
     async def before_producer_time(self, live: LiveStream, at: datetime) -> Cursor:
         """Return the place before the fragment that was recorded at a time, or else before the one recorded next."""
         longest = timedelta(seconds=2 * self._settings.max_fragment_seconds)
-        found: ReceivedFragment | StoredFragment | None = await self._archive.recorded_at(live.stream, at, longest)
-        held = [f for f in live.fragments() if f.producer_at + timedelta(milliseconds=f.duration_ms) > at]
+        found: FragmentInfo | None = await self._archive.recorded_at(live.stream, at, longest)
+        held = [f for f in live.fragments() if f.producer_at + f.duration > at]
         if held and (found is None or found.producer_at > at):
             found = next((f for f in held if f.producer_at <= at), min(held, key=lambda f: (f.producer_at, f.number)))
         if found is None:

@@ -16,8 +16,9 @@ from typing import Final
 import anyio
 
 from carillon.clock import Clock
+from carillon.streams.documents import document, error_document, opening, rest
 from carillon.streams.errors import FragmentUnreadable, StreamThrottled
-from carillon.streams.fragments import ArrivingFragment, ReceivedFragment, document, error_document, opening, rest
+from carillon.streams.fragments import ArrivingFragment, ReceivedFragment
 from carillon.streams.live import starts
 from carillon.streams.live.live_stream import LiveStream
 from carillon.streams.live.rates import RateLimiter

@@ -13,7 +13,7 @@ from carillon.storage import Database, SealBroken
 from carillon.streams import tables
 from carillon.streams.catalog.catalog import Stream
 from carillon.streams.errors import FragmentUnreadable, StreamNotFound
-from carillon.streams.fragments import ReceivedFragment
+from carillon.streams.fragments import FragmentInfo, ReceivedFragment
 from carillon.streams.stored.sealing import ADDED_BYTES, FragmentSealing
 from carillon.streams.stored.segments import Segment, Segments, StorageFailed
 
@@ -22,15 +22,9 @@ _LOOK_AHEAD: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class StoredFragment:
-    """A row of the index: everything about a fragment but its bytes."""
+class StoredFragment(FragmentInfo):
+    """A row of the index: a fragment, and where its bytes lie, sealed."""
 
-    number: str
-    server_at: datetime
-    producer_at: datetime
-    received_at: datetime
-    timecode_ms: int
-    duration_ms: int
     head_bytes: int
     segment: str
     offset: int
@@ -38,19 +32,8 @@ class StoredFragment:
 
     @classmethod
     def of(cls, fragment: ReceivedFragment, segment: str, offset: int, size: int) -> Self:
-        """Return the row of a fragment that lies, sealed, in this place."""
-        return cls(
-            number=fragment.number,
-            server_at=fragment.server_at,
-            producer_at=fragment.producer_at,
-            received_at=fragment.received_at,
-            timecode_ms=fragment.timecode_ms,
-            duration_ms=fragment.duration_ms,
-            head_bytes=len(fragment.head),
-            segment=segment,
-            offset=offset,
-            size=size,
-        )
+        """Return the row of a fragment that lies in this place."""
+        return cls(*fragment.info, len(fragment.head), segment, offset, size)
 
     @property
     def media_bytes(self) -> int:
@@ -164,7 +147,7 @@ class Archive:
         """
         began = _row.producer_at.between(producer_at - longest, producer_at)
         for row in await self._select(_of(stream).where(began).order_by(_row.number).limit(_LOOK_AHEAD)):
-            if producer_at < row.producer_at + timedelta(milliseconds=row.duration_ms):
+            if producer_at < row.producer_at + row.duration:
                 return row
         later = _of(stream).where(_row.producer_at > producer_at).order_by(_row.producer_at, _row.number).limit(1)
         found = await self._select(later)
@@ -181,16 +164,7 @@ class Archive:
             plain = await self._sealing.unseal(stream, row.number, sealed)
         except (StorageFailed, SealBroken) as error:
             raise FragmentUnreadable(row.number) from error
-        return ReceivedFragment(
-            number=row.number,
-            server_at=row.server_at,
-            producer_at=row.producer_at,
-            received_at=row.received_at,
-            timecode_ms=row.timecode_ms,
-            duration_ms=row.duration_ms,
-            head=plain[: row.head_bytes],
-            body=plain[row.head_bytes :],
-        )
+        return ReceivedFragment(*row.info, plain[: row.head_bytes], plain[row.head_bytes :])
 
     async def _select(self, query: sa.Select[tuple[object, ...]]) -> Sequence[StoredFragment]:
         async with self._database.reading() as connection:

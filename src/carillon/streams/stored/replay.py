@@ -4,24 +4,18 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from typing import Final
 from weakref import WeakSet
 
+from carillon.fragment_tags import ERROR_CODE, ERROR_ID, NUMBER, PREFIX, seconds_text
 from carillon.matroska import tags_element
 from carillon.streams.catalog.catalog import Stream
+from carillon.streams.documents import pieces, tags_document
 from carillon.streams.errors import FragmentUnreadable, TooManyReplays
 from carillon.streams.fragment_numbers import FragmentNumber
-from carillon.streams.fragments import (
-    ERROR_ID_TAG,
-    ERROR_TEXT_TAG,
-    NUMBER_TAG,
-    ReceivedFragment,
-    pieces,
-    seconds_text,
-    tags_document,
-)
+from carillon.streams.fragments import ReceivedFragment
 from carillon.streams.stored.archive import Archive, StoredFragment
 
 # Source: Kinesis Video Streams Developer Guide, "GetMediaForFragmentList". AWS: GetMedia has other names for the same.
-_SERVER_TIME_TAG: Final = "AWS_KINESISVIDEO_SERVER_SIDE_TIMESTAMP"
-_PRODUCER_TIME_TAG: Final = "AWS_KINESISVIDEO_PRODUCER_SIDE_TIMESTAMP"
+_SERVER_TIME_TAG: Final = f"{PREFIX}SERVER_SIDE_TIMESTAMP"
+_PRODUCER_TIME_TAG: Final = f"{PREFIX}PRODUCER_SIDE_TIMESTAMP"
 
 # AWS: the guide has other names for the tags of errors, and no codes; these are what the real one was seen to write
 # (aws-sdk-js #3217), in this order.
@@ -101,7 +95,7 @@ class Replays:
 
 def _document(fragment: ReceivedFragment) -> Iterator[bytes]:
     tags = (
-        (NUMBER_TAG, fragment.number),
+        (NUMBER, fragment.number),
         (_SERVER_TIME_TAG, seconds_text(fragment.server_at)),
         (_PRODUCER_TIME_TAG, seconds_text(fragment.producer_at)),
     )
@@ -109,4 +103,4 @@ def _document(fragment: ReceivedFragment) -> Iterator[bytes]:
 
 
 def _failure(number: str, code: int, text: str) -> Iterator[bytes]:
-    yield tags_document(((ERROR_TEXT_TAG, text), (ERROR_ID_TAG, str(code)), (NUMBER_TAG, number)))
+    yield tags_document(((ERROR_CODE, text), (ERROR_ID, str(code)), (NUMBER, number)))
