@@ -27,8 +27,8 @@ import anyio
 import soundfile
 
 from carillon import config
-from carillon.app import opened
 from carillon.clock import SystemClock
+from carillon.data_folder import opened
 from carillon.environment import exports
 from carillon.media import KinesisVideoClient, as_live, put_media, read_recording
 from carillon.notifications import Outbox

@@ -21,7 +21,7 @@ import boto3
 from websockets.asyncio.client import connect
 
 from carillon import config
-from carillon.app import prepare
+from carillon.data_folder import prepare
 from carillon.demo.process import running_server
 from carillon.environment import exports
 from carillon.ingest_url import ingest_url

@@ -23,9 +23,9 @@ from anyio import create_task_group
 
 from carillon import config
 from carillon.analysis.speaker import IdentificationReady, SpeakerAnalyzer
-from carillon.app import prepare
 from carillon.audio import Pcm
 from carillon.clock import SystemClock
+from carillon.data_folder import prepare
 from carillon.demo import CALLS, SPEED
 from carillon.demo.process import running_server
 from carillon.demo.receiver import receiving

@@ -24,8 +24,9 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
-from carillon import app, config
+from carillon import config
 from carillon.clock import SystemClock
+from carillon.data_folder import DataFolder, opened
 from carillon.profiles import BulkProfiles, OpenVoice, Profiles, ProfileSettings
 from carillon.profiles.enrolled_voices import sealed_row
 from carillon.profiles.sealing import seal
@@ -66,7 +67,7 @@ async def measure(size: int, searches: int, int8_above: int) -> bool:
     probes = unit(voices[generator.integers(size, size=searches)] + 0.05 * generator.standard_normal((searches, 256)))
     with tempfile.TemporaryDirectory() as folder:
         settings = config.load(Path(folder), environment={})
-        async with app.opened(settings) as data_folder:
+        async with opened(settings) as data_folder:
             chosen = replace(settings.profiles, int8_above=int8_above)
             parts = (data_folder.database, data_folder.vault, settings.account, SystemClock(), chosen)
             async with Profiles(*parts) as profiles:
@@ -105,7 +106,7 @@ async def unnoted(*_: object) -> None:
     """Write no audit row: nobody's voice is enrolled."""
 
 
-async def fill(data_folder: app.DataFolder, domain_id: str, voices: Vectors) -> None:
+async def fill(data_folder: DataFolder, domain_id: str, voices: Vectors) -> None:
     """Write sealed rows, without the speech behind them."""
     async with data_folder.database.reading() as connection:
         key = (await connection.execute(domains.select())).one().data_key

@@ -30,11 +30,12 @@ import faiss
 import numpy as np
 import soundfile
 
-from carillon import app, config
+from carillon import config
 from carillon.analysis import IdentificationReady, SpeakerAnalyzer, SpeakerFinding, SpeechGate
 from carillon.analysis.speech import Resampler
 from carillon.audio import Embedding, to_pcm16
 from carillon.clock import SystemClock, to_millis
+from carillon.data_folder import opened
 from carillon.inference import Models
 from carillon.matroska import AUDIO, Block, Muxer, Track, tags_element
 from carillon.media import ChannelDecoder, ChannelSource, Chunk, Fragment, FragmentParser
@@ -73,7 +74,7 @@ async def measure(rounds: int) -> int:
     calls = [get_media(path) for path in sorted(RECORDINGS.glob("*.flac"))]
     with tempfile.TemporaryDirectory() as folder:
         settings = config.load(Path(folder), environment={})
-        async with app.opened(settings) as data_folder:
+        async with opened(settings) as data_folder:
             parts = (data_folder.database, data_folder.vault, settings.account, SystemClock(), settings.profiles)
             async with Profiles(*parts) as profiles:
                 domain_id = (await profiles.create_domain("bench", None, KEY_ARN)).id

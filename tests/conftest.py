@@ -24,9 +24,9 @@ from botocore.config import Config
 
 from asked import answering
 from carillon import config
-from carillon.app import opened
 from carillon.audio import Embedding, Pcm
 from carillon.clock import ManualClock, SystemClock
+from carillon.data_folder import opened
 from carillon.environment import exports
 from carillon.inference.speaker import SpeakerEncoder
 from carillon.media import Acknowledgement, AcknowledgementType, KinesisVideoClient, as_live, read_recording, send_media

@@ -11,8 +11,8 @@ from typing import Any, get_args
 import pytest
 import typer
 
-from carillon.app import prepare
 from carillon.cli import app
+from carillon.data_folder import prepare
 from carillon.media.splicer import SampleFormat
 
 HEAVY = ("numpy", "onnxruntime", "botocore", "boto3", "aiobotocore", "sqlalchemy", "alembic", "anyio", "uvicorn")

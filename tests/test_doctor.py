@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from carillon import config
-from carillon.app import CREDENTIALS_FILE, DATABASE_FILE, ROOT_KEY_FILE, opened
 from carillon.config import Settings
+from carillon.data_folder import CREDENTIALS_FILE, DATABASE_FILE, ROOT_KEY_FILE, opened
 from carillon.doctor import CheckResult, examine, show
 from carillon.inference import ModelSettings as InferenceSettings
 from carillon.storage import Database, NewerDatabase

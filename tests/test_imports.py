@@ -32,6 +32,7 @@ ROWS: tuple[frozenset[str], ...] = (
     ),  # What a command does, each in a module.
     frozenset({"server"}),
     frozenset({"app"}),
+    frozenset({"data_folder"}),
     frozenset({"config"}),
     frozenset({"training"}),
     frozenset({"api", "console", "cluster", "evaluation"}),

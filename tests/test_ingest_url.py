@@ -12,8 +12,8 @@ from carillon.access import KeyRing
 from carillon.api.ingest import KEY_PURPOSE, IngestTokens
 from carillon.api.ingest.errors import MalformedMessage
 from carillon.api.ingest.urls import read_path
-from carillon.app import ROOT_KEY_FILE, prepare
 from carillon.clock import ManualClock, SystemClock
+from carillon.data_folder import ROOT_KEY_FILE, prepare
 from carillon.ingest_url import KeyUnusable, SpanUnreadable, ingest_url
 from carillon.server.running import held
 from carillon.storage import Vault

@@ -17,8 +17,9 @@ from anyio.from_thread import start_blocking_portal
 from botocore.config import Config
 
 from carillon import config
-from carillon.app import assembled, prepare
+from carillon.app import assembled
 from carillon.clock import SystemClock
+from carillon.data_folder import prepare
 from carillon.server.listener import Listener
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]

@@ -11,8 +11,8 @@ import anyio
 import pytest
 
 from carillon import config
-from carillon.app import opened
 from carillon.cli import main
+from carillon.data_folder import opened
 from carillon.telemetry import configure_logging
 
 NO_AUDIO = __file__

@@ -4,18 +4,15 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
 
 from anyio import create_task_group, to_thread
 
 from carillon.access import (
     AuditTrail,
     Explanations,
-    KeyRing,
     PolicyAuthorizer,
     StoredNames,
     WatchedKeys,
-    credentials,
     recording,
 )
 from carillon.access.request_counter import RequestCounter
@@ -27,84 +24,14 @@ from carillon.api.protocol import Api, Service, SignatureVerifier
 from carillon.api.tags import TagOperations
 from carillon.clock import Clock, SystemClock
 from carillon.config import Settings
-from carillon.errors import CarillonError
+from carillon.data_folder import CREDENTIALS_FILE, OWNERS_FOLDER, STREAMS_FOLDER, DataFolder, opened
 from carillon.inference import Models
 from carillon.media import Connect, FragmentReader, KinesisVideoClient, Position
 from carillon.notifications import Dispatcher, Outbox
 from carillon.pipelines import Pipelines, StreamDirectory
 from carillon.profiles import Profiles
-from carillon.storage import Database, Vault, migrate, unlock
-from carillon.storage.files import make_data_folder
 from carillon.streams import Streams
 from carillon.tasks import Analyses, Enrollment, Identifier, Leases, Lifecycle, Owner, Supervisor, Tasks, TaskStore
-
-DATABASE_FILE: Final = "carillon.db"
-ROOT_KEY_FILE: Final = "root.key"
-CREDENTIALS_FILE: Final = "credentials.json"
-STREAMS_FOLDER: Final = "streams"
-OWNERS_FOLDER: Final = "owners"
-
-
-@dataclass(frozen=True, slots=True)
-class DataFolder:
-    """An open data folder: its database, vault and keys."""
-
-    database: Database
-    vault: Vault
-    keys: KeyRing
-
-
-class NoDataFolder(CarillonError):
-    """Nothing of carillon is in the folder that should be its data folder."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(
-            f"{folder} is no data folder of carillon: no server has run there. Name another with --data-dir or "
-            f"CARILLON_DATA_DIR, or make it: carillon serve --data-dir {folder}"
-        )
-
-
-def prepare(data_dir: Path) -> KeyRing:
-    """Make the data folder, readable by this user alone, with its access keys; return them.
-
-    Raises:
-        FolderUnusable: the operating system does not let us.
-    """
-    make_data_folder(data_dir)
-    return credentials.load_or_create(data_dir / CREDENTIALS_FILE)
-
-
-def keys_of(data_dir: Path) -> KeyRing:
-    """Return the access keys of a data folder that was made before.
-
-    Raises:
-        NoDataFolder: it was not.
-    """
-    if not any((data_dir / name).exists() for name in (CREDENTIALS_FILE, DATABASE_FILE)):
-        raise NoDataFolder(data_dir)
-    return credentials.load_or_create(data_dir / CREDENTIALS_FILE)
-
-
-@asynccontextmanager
-async def opened(settings: Settings, *, must_exist: bool = False) -> AsyncIterator[DataFolder]:
-    """Open the data folder, and bring its tables up to date.
-
-    Args:
-        settings: of the server.
-        must_exist: whether a folder that was not made before is refused; else it is made.
-
-    Raises:
-        NoDataFolder: it does not exist, and must.
-        FolderUnusable: it cannot be made.
-    """
-    keys = keys_of(settings.data_dir) if must_exist else prepare(settings.data_dir)
-    url = settings.storage.url or f"sqlite:///{settings.data_dir / DATABASE_FILE}"
-    database = Database(url, settings.storage)
-    try:
-        await migrate(database)
-        yield DataFolder(database, await unlock(database, settings.data_dir / ROOT_KEY_FILE), keys)
-    finally:
-        await database.close()
 
 
 @dataclass(frozen=True, slots=True)

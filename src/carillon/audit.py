@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from carillon.access import COMMAND, TASK, AuditRow, read_trail
-from carillon.app import opened
 from carillon.config import Settings
+from carillon.data_folder import opened
 from carillon.terminal import print_json
 
 _WHO: Final = {TASK: "carillon", COMMAND: "a command"}

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 import typer
 
 from carillon import __version__
-from carillon.app import CREDENTIALS_FILE, DATABASE_FILE, ROOT_KEY_FILE, STREAMS_FOLDER
 from carillon.config import FILE_NAME, Settings
+from carillon.data_folder import CREDENTIALS_FILE, DATABASE_FILE, ROOT_KEY_FILE, STREAMS_FOLDER
 from carillon.errors import CarillonError
 from carillon.inference import Manifest, Models
 from carillon.server.running import ADDRESS_FILE, LOCK_FILE, running

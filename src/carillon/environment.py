@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Final
 
-from carillon.app import keys_of
 from carillon.config import Settings
+from carillon.data_folder import keys_of
 from carillon.server.running import reached
 
 SERVED: Final = (

@@ -10,9 +10,9 @@ from typing import Final
 from rich.console import Console
 from rich.markup import escape
 
-from carillon.app import opened
 from carillon.clock import SystemClock
 from carillon.config import Settings
+from carillon.data_folder import opened
 from carillon.notifications import DeliveryReport, Event, EventFilter, Outbox, ToneWindow
 from carillon.tasks import SearchResult, TaskResult, TaskResults, ToneResult
 from carillon.terminal import print_json

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from carillon.api.ingest import KEY_PURPOSE, IngestTokens, websocket_url
-from carillon.app import opened
 from carillon.config import Settings
+from carillon.data_folder import opened
 from carillon.errors import InvalidRequest, NotFound
 from carillon.server.running import running
 

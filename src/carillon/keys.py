@@ -15,8 +15,8 @@ import msgspec
 
 from carillon.access import AuditRow, Policy, write_trail
 from carillon.access.credentials import AccessKey, change
-from carillon.app import CREDENTIALS_FILE, keys_of, opened, prepare
 from carillon.config import Settings
+from carillon.data_folder import CREDENTIALS_FILE, keys_of, opened, prepare
 from carillon.errors import InvalidRequest, NotFound
 from carillon.terminal import Table, print_json
 

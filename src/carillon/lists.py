@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
-from carillon.app import opened
 from carillon.arns import Arn
 from carillon.clock import SystemClock
 from carillon.config import Settings
+from carillon.data_folder import opened
 from carillon.pipelines import ACTIVE, Pipeline, find_kept
 from carillon.profiles import Domain, Profile, Profiles
 from carillon.tasks import Task, tasks_of

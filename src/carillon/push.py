@@ -15,9 +15,9 @@ from anyio.abc import TaskStatus
 from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
-from carillon.app import keys_of
 from carillon.concurrency import beside
 from carillon.config import Settings
+from carillon.data_folder import keys_of
 from carillon.errors import InvalidRequest
 from carillon.media import Acknowledgement, AcknowledgementType, KinesisVideoClient, as_live, read_recording, send_media
 from carillon.media.pipe import read_pipe

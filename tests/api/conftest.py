@@ -17,8 +17,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 from botocore.config import Config
 
 from carillon import config
-from carillon.app import assembled, opened, prepare
+from carillon.app import assembled
 from carillon.clock import ManualClock
+from carillon.data_folder import opened, prepare
 from carillon.profiles import Profiles, Voiceprint
 from carillon.server.listener import Listener
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from carillon import config
-from carillon.app import prepare
+from carillon.data_folder import prepare
 from carillon.server.running import ADDRESS_FILE, LOCK_FILE, FolderInUse, held, reached, running
 from carillon.storage.files import FolderUnusable
 

@@ -16,7 +16,7 @@ from botocore.exceptions import SSLError
 from cryptography import x509
 
 from carillon import config
-from carillon.app import prepare
+from carillon.data_folder import prepare
 from carillon.environment import exports
 from carillon.server.tls import BUNDLE, FOLDER, TlsUnusable, certificate_of
 

@@ -25,7 +25,7 @@ FIRST_START = """
 import asyncio, sys
 from pathlib import Path
 from carillon import config
-from carillon.app import opened
+from carillon.data_folder import opened
 
 async def start():
     async with opened(config.load(Path(sys.argv[1]), environment={})) as ground:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from carillon import config
-from carillon.app import opened
+from carillon.data_folder import opened
 from carillon.errors import InvalidRequest
 from carillon.profiles import KnownVoice, OpenVoice, Profile, TooManyProfiles
 from carillon.voices import work

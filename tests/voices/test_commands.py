@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from carillon import config
-from carillon.app import prepare
 from carillon.cli import app
 from carillon.commands.voices import PASSPHRASE_VARIABLE, PassphraseWeak
+from carillon.data_folder import prepare
 from carillon.voices.archive import ArchiveBroken
 from carillon.voices.tools import open_tools
 

@@ -17,8 +17,8 @@ from anyio import to_thread
 from rich.console import Console
 
 from carillon import config
-from carillon.app import opened
 from carillon.clock import SystemClock
+from carillon.data_folder import opened
 from carillon.demo.display import Display, show_summary
 from carillon.demo.process import running_server
 from carillon.demo.receiver import Notification, receiving

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from carillon.analysis import embed_speech, narrowband_embedding
-from carillon.app import opened
 from carillon.arns import Arn
 from carillon.audio import Embedding
 from carillon.clock import SystemClock
 from carillon.config import Settings
+from carillon.data_folder import opened
 from carillon.inference import Models
 from carillon.profiles import BulkProfiles, Domain, KnownVoice, OpenVoice, Profiles
 from carillon.storage import Database

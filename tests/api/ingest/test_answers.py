@@ -9,8 +9,8 @@ from anyio import fail_after, sleep
 from websockets.asyncio.client import connect
 
 from carillon import config
-from carillon.app import opened
 from carillon.clock import SystemClock
+from carillon.data_folder import opened
 from carillon.notifications import Outbox
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
