@@ -1,9 +1,10 @@
 """The one place where the parts are joined."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from anyio import create_task_group, to_thread
 
@@ -32,6 +33,7 @@ from carillon.pipelines import Pipelines, StreamDirectory
 from carillon.profiles import Profiles
 from carillon.streams import Streams
 from carillon.tasks import Analyses, Enrollment, Identifier, Leases, Lifecycle, Owner, Supervisor, Tasks, TaskStore
+from carillon.tasks.tasks import NewestPosition
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,47 +66,13 @@ async def assembled(settings: Settings, own_url: str, clock: Clock | None = None
         _streams(settings, data_folder, clock) as streams,
         _rooms(settings, data_folder, clock, source or streams) as rooms,
     ):
-        lifecycle = _lifecycle(settings, data_folder, clock, rooms)
-        connect = source or kinesis_video.EmbeddedMedia(streams)
-        supervisor = _supervisor(settings, data_folder, clock, rooms, lifecycle, connect)
-        tasks = Tasks(
-            database=data_folder.database,
-            pipelines=rooms.pipelines,
-            profiles=rooms.profiles,
-            store=rooms.store,
-            enrollment=_enrollment(settings, rooms),
-            lifecycle=lifecycle,
-            supervisor=supervisor,
-            account=settings.account,
-            clock=clock,
-            settings=settings.tasks,
-            newest_position=streams.newest_position if source is None else None,
-        )
-        keys = WatchedKeys(settings.data_dir / CREDENTIALS_FILE, clock)
-        names = StoredNames(streams, rooms.pipelines.configurations, rooms.store)
-        verifier = SignatureVerifier(keys, settings.account.region, clock)
-        guard = PolicyAuthorizer(keys, names, settings.account, Throttle(settings.rates, clock))
-        tokens = IngestTokens(data_folder.vault.derive(KEY_PURPOSE), settings.ingest.generation)
-        ingest = WebSocketIngest(
-            streams=streams,
-            tokens=tokens,
-            keys=keys,
-            verifier=verifier,
-            guard=guard,
-            auditor=trail,
-            clock=clock,
-            settings=settings.ingest,
-        )
-        services = _services(settings, data_folder, rooms, streams, tasks, own_url)
-        api = Api(
-            services=services,
-            verifier=verifier,
-            settings=settings.api,
-            guard=guard,
-            auditor=trail,
-            websockets=ingest,
-            keys=keys,
-        )
+        lifecycle = _lifecycle(rooms)
+        supervisor = _supervisor(rooms, lifecycle, source or kinesis_video.EmbeddedMedia(streams))
+        newest_position = streams.newest_position if source is None else None
+        tasks = _tasks(rooms, lifecycle, supervisor, newest_position)
+        edge = _Edge.of(rooms, streams, trail)
+        ingest = edge.websockets(streams)
+        api = edge.api(_services(rooms, streams, tasks, own_url), ingest)
 
         async def drain() -> None:
             await streams.drain()
@@ -137,16 +105,16 @@ async def assembled_worker(
     ):
         source = elsewhere or of_server
         async with _rooms(settings, data_folder, clock, source) as rooms:
-            supervisor = _supervisor(
-                settings, data_folder, clock, rooms, _lifecycle(settings, data_folder, clock, rooms), source
-            )
-            yield _working(supervisor, rooms.models)
+            yield _working(_supervisor(rooms, _lifecycle(rooms), source), rooms.models)
 
 
 @dataclass(frozen=True, slots=True)
 class _Rooms:
-    """The rooms that keep things, open."""
+    """The rooms that keep things, open; and what they were opened with."""
 
+    settings: Settings
+    data_folder: DataFolder
+    clock: Clock
     models: Models
     profiles: Profiles
     pipelines: Pipelines
@@ -162,6 +130,9 @@ async def _rooms(
     async with Profiles(database, vault, account, clock, settings.profiles) as profiles:
         outbox = Outbox(database, clock, settings.notifications)
         yield _Rooms(
+            settings=settings,
+            data_folder=data_folder,
+            clock=clock,
             models=Models(settings.inference),
             profiles=profiles,
             pipelines=Pipelines(
@@ -203,47 +174,40 @@ def _explained(settings: Settings) -> Explanations | None:
     return Explanations(settings.account) if settings.audit.is_on else None
 
 
-def _enrollment(settings: Settings, rooms: _Rooms) -> Enrollment:
+def _enrollment(rooms: _Rooms) -> Enrollment:
     def identifier() -> Identifier:
-        return Identifier(rooms.profiles, rooms.models.speaker, settings.tasks)
+        return Identifier(rooms.profiles, rooms.models.speaker, rooms.settings.tasks)
 
-    return Enrollment(rooms.profiles, identifier, rooms.store, settings.tasks)
+    return Enrollment(rooms.profiles, identifier, rooms.store, rooms.settings.tasks)
 
 
-def _lifecycle(settings: Settings, data_folder: DataFolder, clock: Clock, rooms: _Rooms) -> Lifecycle:
+def _lifecycle(rooms: _Rooms) -> Lifecycle:
     return Lifecycle(
-        database=data_folder.database,
+        database=rooms.data_folder.database,
         pipelines=rooms.pipelines,
         store=rooms.store,
         profiles=rooms.profiles,
         outbox=rooms.outbox,
-        account=settings.account,
-        clock=clock,
-        event_bus_arn=settings.notifications.event_bus_arn,
+        account=rooms.settings.account,
+        clock=rooms.clock,
+        event_bus_arn=rooms.settings.notifications.event_bus_arn,
     )
 
 
-def _supervisor(
-    settings: Settings,
-    data_folder: DataFolder,
-    clock: Clock,
-    rooms: _Rooms,
-    lifecycle: Lifecycle,
-    connect: Connect,
-) -> Supervisor:
+def _supervisor(rooms: _Rooms, lifecycle: Lifecycle, connect: Connect) -> Supervisor:
+    settings, clock, database = rooms.settings, rooms.clock, rooms.data_folder.database
+
     def open_stream(stream_arn: str, position: Position) -> FragmentReader:
         return FragmentReader(stream_arn, position, connect, settings.media, clock=clock)
 
-    ready = settings.notifications.voiceprint_ready
+    owner = Owner(settings.data_dir / OWNERS_FOLDER)
     return Supervisor(
-        database=data_folder.database,
+        database=database,
         pipelines=rooms.pipelines,
         profiles=rooms.profiles,
         store=rooms.store,
         lifecycle=lifecycle,
-        leases=Leases(
-            data_folder.database, Owner(settings.data_dir / OWNERS_FOLDER), settings.tasks.lease_seconds, clock
-        ),
+        leases=Leases(database, owner, settings.tasks.lease_seconds, clock),
         outbox=rooms.outbox,
         open_stream=open_stream,
         analyses=Analyses(
@@ -253,47 +217,111 @@ def _supervisor(
             clock=clock,
             settings=settings.tasks,
             analysis=settings.analysis,
-            voiceprint_ready=ready,
+            voiceprint_ready=settings.notifications.voiceprint_ready,
         ),
         clock=clock,
         settings=settings.tasks,
     )
 
 
-def _services(
-    settings: Settings, data_folder: DataFolder, rooms: _Rooms, streams: Streams, tasks: Tasks, own_url: str
-) -> list[Service]:
-    tokens = PageTokens(data_folder.vault.derive("page tokens"))
+def _tasks(
+    rooms: _Rooms, lifecycle: Lifecycle, supervisor: Supervisor, newest_position: NewestPosition | None
+) -> Tasks:
+    return Tasks(
+        database=rooms.data_folder.database,
+        pipelines=rooms.pipelines,
+        profiles=rooms.profiles,
+        store=rooms.store,
+        enrollment=_enrollment(rooms),
+        lifecycle=lifecycle,
+        supervisor=supervisor,
+        account=rooms.settings.account,
+        clock=rooms.clock,
+        settings=rooms.settings.tasks,
+        newest_position=newest_position,
+    )
+
+
+def _services(rooms: _Rooms, streams: Streams, tasks: Tasks, own_url: str) -> list[Service]:
+    settings = rooms.settings
+    tokens = PageTokens(rooms.data_folder.vault.derive("page tokens"))
     pages = Pages(tokens)
     calls = RequestCounter(settings.rates.concurrent_calls)
     return [
-        _media_pipelines(settings, data_folder, rooms, tasks, pages, calls),
-        _voice(data_folder, rooms, tasks, pages, calls),
+        _media_pipelines(rooms, tasks, pages, calls),
+        _voice(rooms, tasks, pages, calls),
         *kinesis_video.services(streams, own_url, settings.putmedia, tokens, settings.server.public_url),
     ]
 
 
-def _media_pipelines(
-    settings: Settings, data_folder: DataFolder, rooms: _Rooms, tasks: Tasks, pages: Pages, calls: RequestCounter
-) -> Service:
+def _media_pipelines(rooms: _Rooms, tasks: Tasks, pages: Pages, calls: RequestCounter) -> Service:
     operations = [
         media_pipelines.SpeakerSearchOperations(tasks, calls),
         media_pipelines.VoiceToneAnalysisOperations(tasks, calls),
         media_pipelines.ConfigurationOperations(rooms.pipelines.configurations, pages),
         media_pipelines.PipelineOperations(rooms.pipelines, tasks, pages),
-        TagOperations(data_folder.database, rooms.pipelines.lock_taggable),
+        TagOperations(rooms.data_folder.database, rooms.pipelines.lock_taggable),
     ]
-    return Service("chime-sdk-media-pipelines", operations, {media_pipelines.TONE_LANGUAGES: settings.tasks.languages})
+    languages = rooms.settings.tasks.languages
+    return Service("chime-sdk-media-pipelines", operations, {media_pipelines.TONE_LANGUAGES: languages})
 
 
-def _voice(data_folder: DataFolder, rooms: _Rooms, tasks: Tasks, pages: Pages, calls: RequestCounter) -> Service:
+def _voice(rooms: _Rooms, tasks: Tasks, pages: Pages, calls: RequestCounter) -> Service:
     operations = [
         voice.VoiceProfileDomainOperations(rooms.profiles, tasks, pages, calls),
         voice.VoiceProfileOperations(rooms.profiles, tasks, pages, calls),
         voice.TaskResultOperations(tasks, rooms.store.results),
-        TagOperations(data_folder.database, rooms.profiles.lock_domain_of_arn),
+        TagOperations(rooms.data_folder.database, rooms.profiles.lock_domain_of_arn),
     ]
     return Service("chime-sdk-voice", operations)
+
+
+@dataclass(frozen=True, slots=True)
+class _Edge:
+    """What every door asks: who it is, what it may do, and where that is written down."""
+
+    rooms: _Rooms
+    keys: WatchedKeys
+    verifier: SignatureVerifier
+    guard: PolicyAuthorizer
+    trail: AuditTrail | None
+
+    @classmethod
+    def of(cls, rooms: _Rooms, streams: Streams, trail: AuditTrail | None) -> Self:
+        settings, clock = rooms.settings, rooms.clock
+        keys = WatchedKeys(settings.data_dir / CREDENTIALS_FILE, clock)
+        names = StoredNames(streams, rooms.pipelines.configurations, rooms.store)
+        return cls(
+            rooms=rooms,
+            keys=keys,
+            verifier=SignatureVerifier(keys, settings.account.region, clock),
+            guard=PolicyAuthorizer(keys, names, settings.account, Throttle(settings.rates, clock)),
+            trail=trail,
+        )
+
+    def api(self, services: Sequence[Service], websockets: WebSocketIngest) -> Api:
+        return Api(
+            services=services,
+            verifier=self.verifier,
+            settings=self.rooms.settings.api,
+            guard=self.guard,
+            auditor=self.trail,
+            websockets=websockets,
+            keys=self.keys,
+        )
+
+    def websockets(self, streams: Streams) -> WebSocketIngest:
+        settings, vault = self.rooms.settings.ingest, self.rooms.data_folder.vault
+        return WebSocketIngest(
+            streams=streams,
+            tokens=IngestTokens(vault.derive(KEY_PURPOSE), settings.generation),
+            keys=self.keys,
+            verifier=self.verifier,
+            guard=self.guard,
+            auditor=self.trail,
+            clock=self.rooms.clock,
+            settings=settings,
+        )
 
 
 @asynccontextmanager
