@@ -5,7 +5,7 @@ audio is for. Start reading at `streams.py`, the one object that others use. Beh
 are for: `catalog/` (streams as things), `ingest/` (PutMedia), `live/` (memory and GetMedia) and `stored/` (what stays).
 """
 
-from carillon.streams.catalog.catalog import Stream
+from carillon.streams.catalog.stream import Stream
 from carillon.streams.errors import (
     InvalidPage,
     InvalidRetention,

@@ -11,7 +11,8 @@ from carillon.arns import AwsAccount
 from carillon.clock import Clock
 from carillon.concurrency import beside
 from carillon.storage import Database, Vault
-from carillon.streams.catalog.catalog import Stream, StreamCatalog
+from carillon.streams.catalog.catalog import StreamCatalog
+from carillon.streams.catalog.stream import Stream
 from carillon.streams.errors import StreamNotFound
 from carillon.streams.ingest.session import PutMediaSession, open_session, random_bits
 from carillon.streams.live.starts import StartSelector, before_current_speech

@@ -217,6 +217,45 @@ def test_no_bytes_whatsoever_bring_it_down(cuts: list[int], flips: list[tuple[in
     assert errors in ([], outcomes[-1:])
 
 
+def test_each_part_of_a_body_leads_to_its_state(producer: Any) -> None:
+    ingest = new_ingest()
+    header, end = producer.header, tags_element([("AWS_KINESISVIDEO_END_OF_FRAGMENT", "")])
+    segment = header.index(UNKNOWN_SIZE_SEGMENT)
+    first, second = producer.fragment(0), producer.fragment(1)
+    states = [ingest._state]
+    for piece in (
+        header[:segment],
+        UNKNOWN_SIZE_SEGMENT,
+        header[segment + len(UNKNOWN_SIZE_SEGMENT) :],
+        first[:8],
+        first[8:20],
+        first[20:],
+        end,
+        second[:8],
+        second[8:],
+    ):
+        ingest.feed(piece, NOW)
+        states.append(ingest._state)
+    ingest.finalize(NOW)
+    states.append(ingest._state)
+    ingest.end(NOW)
+    states.append(ingest._state)
+    assert [state.name for state in states] == [
+        "EMPTY",
+        "DOCUMENT",
+        "HEAD",
+        "READY",
+        "CLUSTER",
+        "FRAMES",
+        "WHOLE",
+        "BETWEEN",
+        "CLUSTER",
+        "WHOLE",
+        "BETWEEN",
+        "ENDED",
+    ]
+
+
 def test_header_tags_stand_in_the_head_and_late_tags_in_the_body(make_producer: Any) -> None:
     first, second, third, _ = [
         o for o in run(bodies(make_producer)[RICH], 1_000_000) if isinstance(o, ReceivedFragment)

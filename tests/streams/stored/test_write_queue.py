@@ -2,7 +2,7 @@ import math
 from types import SimpleNamespace
 from typing import Any, cast
 
-from carillon.streams.catalog.catalog import Stream
+from carillon.streams.catalog.stream import Stream
 from carillon.streams.stored.segments import BatchLimits
 from carillon.streams.stored.write_queue import WriteBatch, WriteFuture, WriteQueue
 

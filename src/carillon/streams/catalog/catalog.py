@@ -4,9 +4,8 @@ import base64
 import binascii
 import secrets
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import sqlalchemy as sa
@@ -15,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.arns import AwsAccount
 from carillon.clock import Clock, to_millis
-from carillon.storage import Database, Vault, WrappedKey
+from carillon.storage import Database, Vault
 from carillon.streams import tables
+from carillon.streams.catalog.stream import Stream, StreamPage
 from carillon.streams.errors import (
     InvalidPage,
     InvalidRetention,
@@ -31,32 +31,6 @@ from carillon.telemetry import get_logger
 _log: Final = get_logger()
 
 MAX_RETENTION_HOURS: Final = 87_600
-
-
-@dataclass(frozen=True, slots=True)
-class Stream:
-    """One stream as it was when it was read."""
-
-    id: str
-    name: str
-    arn: str
-    version: str
-    created_at: datetime
-    retention_hours: int
-    """0 keeps fragments in memory for a few minutes only."""
-    device_name: str | None
-    media_type: str | None
-    kms_key_id: str | None
-    tags: Mapping[str, str]
-    data_key: WrappedKey = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class StreamPage:
-    """Some of the streams, by name, and how to ask for the rest."""
-
-    streams: Sequence[Stream]
-    next_token: str | None
 
 
 class StreamCatalog:

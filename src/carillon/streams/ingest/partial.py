@@ -82,15 +82,6 @@ class PartialFragment:
         if producer_tags.exceed(tags, self.tags, self.settings):
             raise BodyRefused(AckErrorCode.FRAGMENT_METADATA_LIMIT_REACHED)
 
-    def check_end(self, end: int) -> None:
-        """Check that it may reach up to here.
-
-        Raises:
-            BodyRefused: it is too large.
-        """
-        if end - self.start > self.settings.max_fragment_bytes:
-            raise BodyRefused(AckErrorCode.MAX_FRAGMENT_SIZE_REACHED)
-
     def completed(self, body: bytes, at: datetime, paces: TrackPaces) -> ReceivedFragment:
         """Return the fragment, whose last byte arrived at this time.
 

@@ -11,7 +11,7 @@ from weakref import WeakSet
 import anyio
 
 from carillon.concurrency import Notifier
-from carillon.streams.catalog.catalog import Stream
+from carillon.streams.catalog.stream import Stream
 from carillon.streams.errors import ProducerConnected, TooManyReaders
 from carillon.streams.fragment_numbers import last_of
 from carillon.streams.fragments import ArrivingFragment, ReceivedFragment

@@ -8,7 +8,7 @@ from typing import Final
 import anyio
 
 from carillon.clock import Clock
-from carillon.streams.catalog.catalog import Stream
+from carillon.streams.catalog.stream import Stream
 from carillon.streams.errors import FragmentUnreadable
 from carillon.streams.fragment_numbers import BEFORE_ALL, just_before
 from carillon.streams.fragments import FragmentInfo, ReceivedFragment

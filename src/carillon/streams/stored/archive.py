@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.storage import Database, SealBroken
 from carillon.streams import tables
-from carillon.streams.catalog.catalog import Stream
+from carillon.streams.catalog.stream import Stream
 from carillon.streams.errors import FragmentUnreadable, StreamNotFound
 from carillon.streams.fragments import FragmentInfo, ReceivedFragment
 from carillon.streams.stored.sealing import ADDED_BYTES, FragmentSealing

@@ -6,7 +6,7 @@ from weakref import WeakSet
 
 from carillon.fragment_tags import ERROR_CODE, ERROR_ID, NUMBER, PREFIX, seconds_text
 from carillon.matroska import tags_element
-from carillon.streams.catalog.catalog import Stream
+from carillon.streams.catalog.stream import Stream
 from carillon.streams.documents import pieces, tags_document
 from carillon.streams.errors import FragmentUnreadable, TooManyReplays
 from carillon.streams.fragment_numbers import FragmentNumber

@@ -18,7 +18,7 @@ from carillon.clock import Clock
 from carillon.storage import Database
 from carillon.storage.sqlite import LONG
 from carillon.streams import tables
-from carillon.streams.catalog.catalog import Stream
+from carillon.streams.catalog.stream import Stream
 from carillon.streams.settings import StreamSettings
 from carillon.streams.stored.segments import Segment, Segments, StorageFailed
 from carillon.streams.stored.writer import Writer

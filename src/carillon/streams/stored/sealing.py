@@ -6,7 +6,7 @@ from typing import Final
 from anyio import to_thread
 
 from carillon.storage import Vault
-from carillon.streams.catalog.catalog import Stream
+from carillon.streams.catalog.stream import Stream
 from carillon.streams.fragments import ReceivedFragment
 
 ADDED_BYTES: Final = 28

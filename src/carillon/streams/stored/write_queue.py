@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from carillon.streams.catalog.catalog import Stream
+from carillon.streams.catalog.stream import Stream
 from carillon.streams.fragments import ReceivedFragment
 from carillon.streams.stored.segments import BatchLimits
 

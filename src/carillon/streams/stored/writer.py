@@ -28,7 +28,7 @@ from typing import Final
 import anyio
 
 from carillon.concurrency import Notifier
-from carillon.streams.catalog.catalog import Stream
+from carillon.streams.catalog.stream import Stream
 from carillon.streams.fragments import ReceivedFragment
 from carillon.streams.settings import StreamSettings
 from carillon.streams.stored.archive import Archive, StoredFragment
