@@ -167,4 +167,4 @@ def test_no_command_hides_in_a_block_that_is_not_looked_at() -> None:
         hidden = re.findall(r"^(?: {4}|\$ )(?:carillon|aws|python|make|pip|curl) .*$", text, re.MULTILINE)
         assert hidden == [], page.name
         languages = set(re.findall(r"^```(\w+)$", text, re.MULTILINE))
-        assert languages <= {"text", "toml", "json", "python", "js", "ini", "xml", "yaml"}, page.name
+        assert languages <= {"text", "toml", "json", "mermaid", "python", "js", "ini", "xml", "yaml"}, page.name
