@@ -40,7 +40,8 @@ ROWS: tuple[frozenset[str], ...] = (
     frozenset({"tasks"}),
     frozenset({"pipelines", "streams", "media", "analysis", "profiles", "notifications"}),
     frozenset({"matroska", "inference", "storage", "fragment_tags"}),
-    frozenset({"audio", "arns", "clock", "concurrency", "telemetry", "terminal"}),
+    frozenset({"concurrency"}),
+    frozenset({"audio", "arns", "clock", "telemetry", "terminal"}),
     frozenset({"bounds"}),
     frozenset({"errors"}),  # A word of its own row, since the other words raise errors too.
 )

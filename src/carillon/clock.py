@@ -1,6 +1,14 @@
-"""Time as a value that is handed in, so that tests own it."""
+"""Time as a value that is handed in, so that tests own it: what it is, and that it passes.
 
+What is a promise in seconds or years (a retry, a silence, an expiry, the next look) waits on a `Clock`. How long a peer
+on a socket or a disk is given is the event loop's own time: no test can make a network hurry.
+"""
+
+import asyncio
 import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -11,7 +19,7 @@ _STALL_SECONDS: Final = 2.0
 
 
 class Clock(Protocol):
-    """What time it is. Waiting is anyio's affair; this only tells."""
+    """What time it is, and waiting for a later one."""
 
     def now(self) -> datetime:
         """Return the wall time, aware, in UTC."""
@@ -19,6 +27,14 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds from an arbitrary start that never run backwards."""
+        ...
+
+    def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope]:
+        """Cancel what is in the block, and go on behind it, once so much monotonic time has passed."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until so much monotonic time has passed."""
         ...
 
 
@@ -33,13 +49,39 @@ class SystemClock:
         """Return seconds from an arbitrary start that never run backwards."""
         return time.monotonic()
 
+    def move_on_after(self, seconds: float) -> AbstractContextManager[anyio.CancelScope]:
+        """Cancel what is in the block, and go on behind it, once so much monotonic time has passed."""
+        return anyio.move_on_after(seconds)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until so much monotonic time has passed."""
+        await anyio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Alarm:
+    """Somebody who waits on a manual clock."""
+
+    due_at: float
+    """Monotonic time."""
+    loop: asyncio.AbstractEventLoop
+    scope: anyio.CancelScope
+
+    def ring(self) -> None:
+        """End the wait; the clock may be advanced from another thread."""
+        self.loop.call_soon_threadsafe(self.scope.cancel)
+
 
 class ManualClock:
-    """A clock that stands still until `advance`: for tests and replays."""
+    """A clock that stands still until `advance`: for tests and replays.
+
+    Who waits on it waits until it is advanced far enough, and then a moment at most, be it for 3 years.
+    """
 
     def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
         self._now = start
         self._monotonic = 0.0
+        self._alarms: list[_Alarm] = []
 
     def now(self) -> datetime:
         """Return the wall time, aware, in UTC."""
@@ -49,10 +91,31 @@ class ManualClock:
         """Return seconds from an arbitrary start that never run backwards."""
         return self._monotonic
 
+    @contextmanager
+    def move_on_after(self, seconds: float) -> Iterator[anyio.CancelScope]:
+        """Cancel what is in the block, and go on behind it, once the clock was advanced so far."""
+        with anyio.CancelScope() as scope:
+            alarm = _Alarm(self._monotonic + seconds, asyncio.get_running_loop(), scope)
+            self._alarms.append(alarm)
+            if seconds <= 0:
+                scope.cancel()
+            try:
+                yield scope
+            finally:
+                self._alarms.remove(alarm)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait until the clock was advanced so far."""
+        with self.move_on_after(seconds):
+            await anyio.sleep_forever()
+
     def advance(self, by: timedelta) -> None:
-        """Move both wall and monotonic time forward."""
+        """Move both wall and monotonic time forward, and wake who waited for that."""
         self._now += by
         self._monotonic += by.total_seconds()
+        for alarm in tuple(self._alarms):
+            if alarm.due_at <= self._monotonic:
+                alarm.ring()
 
     def set(self, by: timedelta) -> None:
         """Set the wall clock forward or, by less than nothing, back; monotonic time goes on as it did."""

@@ -2,13 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from anyio import Event, create_task_group
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
+
+from carillon.clock import Clock
+from carillon.telemetry import get_logger
+
+log = get_logger()
 
 _LONGEST_TURN_SECONDS: Final = 0.004
 _SMALLEST_PIECE_BYTES: Final = 2_048
@@ -71,6 +76,28 @@ def unwrapped(error: Exception) -> Exception:
 def backoff_seconds(first: float, last: float, failures: int) -> float:
     """Return how long to wait after so many failures in a row, 1 or more: doubling from the first wait to the last."""
     return min(first * 2.0 ** min(failures - 1, _MOST_DOUBLINGS), last)
+
+
+async def repeatedly(
+    act: Callable[[], Awaitable[object]], seconds: float, clock: Clock, failed: str, *, at_once: bool = False
+) -> None:
+    """Do a chore every so many seconds, until canceled.
+
+    Args:
+        act: the chore. Its failure is its own, be it a full disk or a busy database: there is a next time.
+        seconds: from the end of one time to the beginning of the next.
+        clock: measures them.
+        failed: event of the log that says that it failed.
+        at_once: whether the first time is now, and not after so many seconds.
+    """
+    if not at_once:
+        await clock.sleep(seconds)
+    while True:
+        try:
+            await act()
+        except Exception as error:
+            log.error(failed, error=type(error).__name__, exc_info=True)
+        await clock.sleep(seconds)
 
 
 def is_missed(deadline: asyncio.TimerHandle | None) -> bool:

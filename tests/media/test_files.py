@@ -20,6 +20,7 @@ from carillon.matroska import BlockRead, ClusterTimecode, Demuxer, TracksRead
 from carillon.media import BadFragmentLength, Recording, UnreadableRecording, as_live, read_recording
 from carillon.media import sound as sound_module
 from carillon.media.pcm import to_pcm
+from clocks import RecordingClock
 
 pytestmark = pytest.mark.anyio
 
@@ -27,13 +28,9 @@ Write = Callable[..., tuple[Path, npt.NDArray[np.int16]]]
 STARTED_MS = 1_767_225_600_000  # where a ManualClock begins
 
 
-async def no_wait(_: float) -> None:
-    return
-
-
 async def play(recording: Recording, **parameters: Any) -> list[bytes]:
     """The header, and then the fragments."""
-    live = as_live(recording, 0, **{"clock": ManualClock(), "wait": no_wait, **parameters})
+    live = as_live(recording, 0, **{"clock": RecordingClock(), **parameters})
     return [piece async for piece in live]
 
 
@@ -116,14 +113,14 @@ async def test_timecodes_are_wall_time(a_call: Write) -> None:
 
 
 async def test_a_fragment_is_sent_when_its_last_sample_would_have_been_spoken(a_call: Write) -> None:
-    clock, told = ManualClock(), list[float]()
+    class Jumping(ManualClock):
+        async def sleep(self, seconds: float) -> None:
+            self.advance(timedelta(seconds=seconds))
+
+    clock, told = Jumping(), list[float]()
     sent_at = []
-
-    async def wait(seconds: float) -> None:
-        clock.advance(timedelta(seconds=seconds))
-
     recording = read_recording(a_call(3.5)[0])
-    async with aclosing(as_live(recording, 2.0, on_sent=told.append, clock=clock, wait=wait)) as live:
+    async with aclosing(as_live(recording, 2.0, on_sent=told.append, clock=clock)) as live:
         async for _ in live:
             sent_at.append(clock.monotonic())
             clock.advance(timedelta(seconds=0.25))  # the network is slow, the pace is kept
@@ -132,15 +129,11 @@ async def test_a_fragment_is_sent_when_its_last_sample_would_have_been_spoken(a_
 
 
 async def test_who_falls_behind_does_not_wait(a_call: Write) -> None:
-    clock, waits = ManualClock(), list[float]()
-
-    async def wait(seconds: float) -> None:
-        waits.append(seconds)
-
-    async with aclosing(as_live(read_recording(a_call(3.0)[0]), 1.0, clock=clock, wait=wait)) as live:
+    clock = RecordingClock()
+    async with aclosing(as_live(read_recording(a_call(3.0)[0]), 1.0, clock=clock)) as live:
         async for _ in live:
             clock.advance(timedelta(seconds=5))
-    assert waits == [0.0, 0.0, 0.0]
+    assert clock.pauses == [0.0, 0.0, 0.0]
 
 
 async def test_progress_ends_with_the_whole_recording_at_any_rate(a_call: Write) -> None:
@@ -218,7 +211,7 @@ async def test_files_are_read_in_threads_and_closed(a_call: Write, readers: list
     path, _ = a_call(3.0, name=name)
     recording = await anyio.to_thread.run_sync(read_recording, path)
     await play(recording)
-    async with aclosing(as_live(recording, 0, wait=no_wait)) as live:
+    async with aclosing(as_live(recording, 0)) as live:
         for _ in range(2):
             await anext(live)
         assert open_files(path) == 1
@@ -231,12 +224,13 @@ async def test_being_stopped_closes_the_file(a_call: Write) -> None:
     path, _ = a_call(3.0)
     started = anyio.Event()
 
-    async def wait(_: float) -> None:
-        started.set()
-        await anyio.sleep_forever()
+    class Watched(ManualClock):
+        async def sleep(self, seconds: float) -> None:
+            started.set()
+            await super().sleep(seconds)
 
     async def listen() -> None:
-        async with aclosing(as_live(read_recording(path), 1, wait=wait)) as live:
+        async with aclosing(as_live(read_recording(path), 1, clock=Watched())) as live:
             async for _ in live:
                 pass
 
@@ -264,5 +258,5 @@ async def test_memory_does_not_grow_with_the_recording(tmp_path: Path) -> None:
 
 
 async def _played(recording: Recording) -> AsyncIterator[bytes]:
-    async for piece in as_live(recording, 0, clock=ManualClock(), wait=no_wait):
+    async for piece in as_live(recording, 0, clock=ManualClock()):
         yield piece

@@ -44,6 +44,7 @@ from carillon.media import (
 )
 from carillon.media.codecs import codec_of
 from carillon.media.packets import PacketDecoder
+from clocks import RecordingClock
 
 pytestmark = pytest.mark.anyio
 
@@ -71,9 +72,8 @@ class Tape:
     """Connections to play one after the other, then a stream that is gone."""
 
     connections: list[Connection]
-    clock: ManualClock = field(default_factory=ManualClock)
+    clock: RecordingClock = field(default_factory=RecordingClock)
     selectors: list[Mapping[str, Any]] = field(default_factory=list)
-    pauses: list[float] = field(default_factory=list)
 
     @asynccontextmanager
     async def get_media(self, stream_arn: str, selector: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[bytes]]:
@@ -95,13 +95,9 @@ class Tape:
         if connection.failure is not None:
             raise connection.failure
 
-    async def wait(self, seconds: float) -> None:
-        self.pauses.append(seconds)
-        await checkpoint()
-
     async def read(self, start: Position = NEWEST, settings: MediaSettings | None = None) -> list[Any]:
         """The fragments that a reader makes of it, until the stream is gone."""
-        reader = FragmentReader(ARN, start, self, settings, clock=self.clock, wait=self.wait)
+        reader = FragmentReader(ARN, start, self, settings, clock=self.clock)
         *found, end = await collect(reader)
         assert end is RemoteStreamNotFound
         return found
@@ -159,10 +155,11 @@ async def test_it_tells_while_nobody_can_say_whether_there_are_fragments(media: 
     tape = Tape([refused, Connection(media.fragments(1, 2), StreamUnavailable(ARN, "cut")), refused, Connection()])
     told: list[bool] = []
 
-    async def wait(_: float) -> None:
-        told.append(reader.is_unreachable)
+    class Watching(ManualClock):
+        async def sleep(self, seconds: float) -> None:
+            told.append(reader.is_unreachable)
 
-    reader = FragmentReader(ARN, NEWEST, tape, wait=wait)
+    reader = FragmentReader(ARN, NEWEST, tape, clock=Watching())
     assert await collect(reader) == [1, 2, RemoteStreamNotFound]
     assert told[:3] == [True, False, True]
 
@@ -211,25 +208,25 @@ async def test_any_cuts_give_every_fragment_once_and_in_order(
 async def test_an_endpoint_that_ends_at_once_is_asked_ever_less_often() -> None:
     tape = Tape([Connection() for _ in range(6)])
     assert await tape.read() == []
-    assert tape.pauses == [0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
+    assert tape.clock.pauses == [0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
 
 
 async def test_an_endpoint_that_repeats_itself_counts_as_one_that_sends_nothing(media: Any) -> None:
     tape = Tape([Connection(media.fragment(1)) for _ in range(4)])
     assert await tape.read() == [1]
-    assert tape.pauses == [0.2, 0.4, 0.8]
+    assert tape.clock.pauses == [0.2, 0.4, 0.8]
 
 
 async def test_the_proper_end_of_a_silent_stream_costs_no_pause() -> None:
     tape = Tape([Connection(lasts_seconds=3) for _ in range(4)])
     assert await tape.read() == []
-    assert tape.pauses == []
+    assert tape.clock.pauses == []
 
 
 async def test_a_connection_that_gave_something_is_followed_at_once(media: Any) -> None:
     tape = Tape([Connection(media.fragment(index)) for index in (1, 2, 3)])
     assert await tape.read() == [1, 2, 3]
-    assert tape.pauses == []
+    assert tape.clock.pauses == []
 
 
 async def test_pauses_begin_anew_once_something_was_read(media: Any) -> None:
@@ -237,13 +234,13 @@ async def test_pauses_begin_anew_once_something_was_read(media: Any) -> None:
     quiet = Connection(lasts_seconds=3)
     tape = Tape([down, down, Connection(media.fragment(1)), down, down, quiet, down])
     assert await tape.read() == [1]
-    assert tape.pauses == [0.2, 0.4, 0.2, 0.4, 0.2]
+    assert tape.clock.pauses == [0.2, 0.4, 0.2, 0.4, 0.2]
 
 
 async def test_a_thousand_failures_are_survived() -> None:
     tape = Tape([Connection(failure=StreamUnavailable(ARN, "down")) for _ in range(1_100)])
     assert await tape.read() == []
-    assert set(tape.pauses[3:]) == {1.0}
+    assert set(tape.clock.pauses[3:]) == {1.0}
 
 
 # What the endpoint has lost.
@@ -259,7 +256,7 @@ async def test_a_fragment_that_the_endpoint_can_never_read_is_left_out(media: An
     with structlog.testing.capture_logs() as logs:
         assert await tape.read() == [1, 2, 4, 5]
     assert tape.selectors[1:4] == [after(media, 2), after(media, 2), after(media, 3)]
-    assert tape.pauses == [0.2, 0.4]
+    assert tape.clock.pauses == [0.2, 0.4]
     left_out = [entry for entry in logs if entry["event"] == "stream.fragment_left_out"]
     assert [entry["fragment_number"] for entry in left_out] == [media.number(3)]
 
@@ -271,7 +268,7 @@ async def test_of_fragments_that_cannot_be_read_one_after_the_other_only_the_fir
     tape = Tape([*broken, Connection(media.fragment(4))])
     assert await tape.read() == [4]
     assert tape.selectors[3:6] == [after(media, 1), after(media, 2), after(media, 3)]
-    assert tape.pauses == [0.2, 0.4]
+    assert tape.clock.pauses == [0.2, 0.4]
 
 
 async def test_an_endpoint_that_goes_on_behind_what_it_cannot_read_is_not_asked_again(media: Any) -> None:
@@ -310,7 +307,7 @@ async def test_an_endpoint_that_lost_our_place_is_asked_for_the_time_and_gives_w
     assert await tape.read(After(media.number(0))) == [1, 2, 6, 7]
     then = datetime(1970, 1, 1, 0, 0, 2, 500_000, UTC)
     assert tape.selectors[1:3] == [after(media, 2), {"StartSelectorType": "SERVER_TIMESTAMP", "StartTimestamp": then}]
-    assert tape.pauses == [0.2]
+    assert tape.clock.pauses == [0.2]
 
 
 async def test_an_endpoint_that_lost_even_the_time_is_asked_for_what_is_new(media: Any) -> None:
@@ -323,7 +320,7 @@ async def test_an_endpoint_that_lost_even_the_time_is_asked_for_what_is_new(medi
 
 async def test_a_place_to_begin_that_is_not_there_is_an_error(media: Any) -> None:
     tape = Tape([Connection(media.error(4000, 5))])
-    reader = FragmentReader(ARN, After(media.number(5)), tape, clock=tape.clock, wait=tape.wait)
+    reader = FragmentReader(ARN, After(media.number(5)), tape, clock=tape.clock)
     assert await collect(reader) == [FragmentNotFound]
 
 
@@ -335,7 +332,7 @@ async def test_how_late_fragments_are_is_measured(media: Any) -> None:
 
     count, total = lag("count"), lag("sum")
     at = datetime(1970, 1, 1, 0, 0, 10, tzinfo=UTC)
-    tape = Tape([Connection(media.fragments(1, 2)), Connection(media.fragment(30))], clock=ManualClock(at))
+    tape = Tape([Connection(media.fragments(1, 2)), Connection(media.fragment(30))], clock=RecordingClock(at))
     assert await tape.read() == [1, 2, 30]
     assert lag("count") - count == 3
     assert lag("sum") - total == pytest.approx(8.5 + 7.5)
@@ -354,7 +351,7 @@ async def test_a_reader_that_is_closed_closes_its_connection(media: Any) -> None
                 closed.append(selector)
 
     tape = Watched([Connection(media.fragments(1, 3))])
-    reader = FragmentReader(ARN, NEWEST, tape, clock=tape.clock, wait=tape.wait)
+    reader = FragmentReader(ARN, NEWEST, tape, clock=tape.clock)
     assert await collect(reader, 2) == [1, 2]
     assert len(closed) == 1
 

@@ -53,6 +53,7 @@ from carillon.tasks import (
 )
 from carillon.tasks.leases import Lease, Leases, Owner
 from carillon.tasks.model import TaskState
+from clocks import RestlessClock
 
 PLACE = AwsAccount()
 STREAM = "arn:aws:kinesisvideo:us-east-1:111122223333:stream/call/1732270000000"
@@ -173,6 +174,12 @@ def logged() -> Iterator[list[Any]]:
     with capture_logs() as entries:
         yield entries
     assert all(isinstance(value, str | int | float | None) for entry in entries for value in entry.values())
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """A clock that moves only when the test says so; a runner looks at the database every now and then all the same."""
+    return RestlessClock()
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ async def test_the_leases_of_pipelines_that_have_ended_are_deleted(room: Any, ta
         await room.tasks.delete_pipeline(pipeline.id)
         await room.until_ended(pipeline)
         assert task
-    await room.supervisor.keep_house_once()
+    await room.supervisor.keep_house()
     async with room.database.reading() as connection:
         rows = (await connection.exec_driver_sql("SELECT pipeline_id FROM pipeline_leases")).all()
     assert rows == []

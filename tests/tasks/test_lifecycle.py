@@ -88,10 +88,10 @@ async def test_a_pipeline_is_stopped_eight_hours_after_its_creation(
     await room.set_state(pipeline, state)
     async with room.running():
         clock.advance(timedelta(hours=7.99))
-        await room.supervisor.keep_house_once()
+        await room.supervisor.keep_house()
         assert (await room.pipelines.find(pipeline.id)).state is state
         clock.advance(timedelta(hours=0.02))
-        await room.supervisor.keep_house_once()
+        await room.supervisor.keep_house()
         assert (await room.until_ended(pipeline)).state is PipelineState.STOPPED
     if task:
         assert await room.told(task) == ["VoiceToneAnalysisFailure"]
@@ -104,10 +104,10 @@ async def test_a_pipeline_that_was_paused_for_two_hours_is_stopped(room: Any, cl
         await room.pipelines.move(connection, pipeline, PipelineState.PAUSED)
     async with room.running():
         clock.advance(timedelta(hours=1.99))
-        await room.supervisor.keep_house_once()
+        await room.supervisor.keep_house()
         assert (await room.pipelines.find(pipeline.id)).state is PipelineState.PAUSED
         clock.advance(timedelta(hours=0.02))
-        await room.supervisor.keep_house_once()
+        await room.supervisor.keep_house()
         assert (await room.until_ended(pipeline)).state is PipelineState.STOPPED
 
 
@@ -120,12 +120,12 @@ async def test_an_ended_task_can_be_read_for_seven_days(room: Any, clock: Manual
         await room.tasks.delete_pipeline(pipeline.id)
         await room.until_ended(pipeline)
         clock.advance(timedelta(days=6.99))
-        await room.supervisor.keep_house_once()
+        await room.supervisor.keep_house()
         assert (await room.tasks.find(task.kind, pipeline.id, task.id)).id == task.id
         clock.advance(timedelta(days=0.02))
         with pytest.raises(PipelineNotFound):
             await room.tasks.find(task.kind, pipeline.id, task.id)
-        await room.supervisor.keep_house_once()
+        await room.supervisor.keep_house()
     with pytest.raises(TaskNotFound):
         await room.store.current(task.id)
 
@@ -151,7 +151,7 @@ async def test_every_pipeline_has_one_runner_however_it_is_woken(room: Any, tape
             async with room.running():
                 tape.play(noise[: 17 * SECOND])
                 await room.until_told(task, "VoiceToneAnalysisSuccessful")
-                await room.supervisor.keep_house_once()
+                await room.supervisor.keep_house()
                 room.supervisor.wake(pipeline)
                 await room.tasks.delete_pipeline(pipeline.id)
                 await room.until_ended(pipeline)
@@ -202,7 +202,7 @@ async def test_a_runner_that_could_not_even_be_abandoned_is_replaced_by_housekee
             task = await room.tone(pipeline)
             await room.until(lambda: _is_idle(room))
             broken.undo()
-            await room.supervisor.keep_house_once()
+            await room.supervisor.keep_house()
             tape.play(noise[: 17 * SECOND])
             await room.until_told(task, "VoiceToneAnalysisSuccessful")
 
@@ -226,7 +226,7 @@ async def test_one_chore_that_fails_keeps_no_other_from_being_done(
     monkeypatch.setattr(Supervisor, "_stop_overdue", busy)
     monkeypatch.setattr(Outbox, "sweep", sweep)
     for _ in range(2):
-        await room.supervisor.keep_house_once()
+        await room.supervisor.keep_house()
     assert len(swept) == 2
     assert [entry["chore"] for entry in logged if entry["log_level"] == "error"] == [busy.__qualname__] * 2
 
@@ -263,7 +263,7 @@ async def test_a_pause_does_not_lengthen_the_eight_hours(room: Any, clock: Manua
         await room.pipelines.move(connection, pipeline, PipelineState.PAUSED)
     clock.advance(timedelta(hours=1))
     async with room.running():
-        await room.supervisor.keep_house_once()
+        await room.supervisor.keep_house()
         assert (await room.until_ended(pipeline)).state is PipelineState.STOPPED
 
 

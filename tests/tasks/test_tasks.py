@@ -255,7 +255,7 @@ async def test_a_voiceprint_outlives_its_task_until_a_day_after_the_call(
     async with room.running():
         await room.until_ended(pipeline)
     clock.advance(timedelta(hours=23.9))
-    await room.supervisor.keep_house_once()
+    await room.supervisor.keep_house()
     kept = await room.tasks.enroll(search.id)
     await room.profiles.delete_profile(kept.id)
     with pytest.raises(VoiceprintNotFound):  # who opts out is not kept for the rest of the day
@@ -273,7 +273,7 @@ async def test_a_day_after_the_call_a_voiceprint_has_expired(room: Any, clock: M
     for _ in range(2):
         with pytest.raises(VoiceprintExpired):
             await room.tasks.enroll(search.id)
-        await room.supervisor.keep_house_once()
+        await room.supervisor.keep_house()
 
 
 @pytest.mark.parametrize("known_voices", ["add", "refuse"])

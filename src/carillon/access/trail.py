@@ -20,7 +20,7 @@ from carillon.access.resources import canonical, required_permissions
 from carillon.arns import AwsAccount
 from carillon.bounds import Count, OptionalSeconds
 from carillon.clock import Clock
-from carillon.concurrency import Notifier
+from carillon.concurrency import Notifier, repeatedly
 from carillon.storage import Database, Timestamp, metadata
 from carillon.telemetry import get_logger
 
@@ -209,12 +209,7 @@ class AuditTrail:
 
     async def keep_sweeping(self) -> None:
         """Remove old rows every now and then, until cancelled."""
-        while True:
-            try:
-                await self.sweep()
-            except Exception as error:  # this child's failure is its own: tried again in an hour
-                log.error("audit.not_swept", error=type(error).__name__)
-            await sleep(_SWEEP_SECONDS)
+        await repeatedly(self.sweep, _SWEEP_SECONDS, self._clock, "audit.not_swept", at_once=True)
 
     async def close(self) -> None:
         """Write what is left, also while being cancelled, for as long as a stop may take."""

@@ -4,7 +4,7 @@ A recording is read, resampled and written while it plays, a fragment at a time 
 nor its format matters to memory or to the event loop.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from anyio import sleep, to_thread
+from anyio import to_thread
 
 from carillon.audio import to_pcm16
 from carillon.clock import Clock, SystemClock, to_millis
@@ -84,7 +84,6 @@ async def as_live(
     *,
     on_sent: Callable[[float], None] = lambda _: None,
     clock: Clock | None = None,
-    wait: Callable[[float], Awaitable[None]] = sleep,
     fragment_seconds: float = FRAGMENT_SECONDS,
 ) -> AsyncGenerator[bytes]:
     """Yield a recording as Matroska with absolute timecodes, each fragment when its last sample would have been spoken.
@@ -94,7 +93,6 @@ async def as_live(
         speed: 1 is natural; 8 is eight times as fast; 0 does not wait at all.
         on_sent: called with the seconds of the recording that were yielded so far; at the end, how long it lasts.
         clock: gives the time of the first sample, and the pace.
-        wait: sleeps.
         fragment_seconds: how long each fragment is, 0.02 to 20; the last may be shorter.
 
     Raises:
@@ -110,7 +108,7 @@ async def as_live(
         while (made := await to_thread.run_sync(_next, clusters)) is not None:
             cluster, seconds = made
             if speed > 0:
-                await wait(max(0.0, seconds / speed - (clock.monotonic() - began)))
+                await clock.sleep(max(0.0, seconds / speed - (clock.monotonic() - began)))
             yield cluster
             on_sent(min(seconds, recording.seconds))
     on_sent(recording.seconds)

@@ -8,13 +8,12 @@ Fragments may be lost at the endpoint: one cannot be read, or its retention is o
 end by that, so the reader leaves out what it has tried often enough, and goes on with the oldest fragment that is left.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from anyio import sleep
 from prometheus_client import Histogram
 
 from carillon.clock import Clock, SystemClock
@@ -88,8 +87,7 @@ class FragmentReader:
         start: where to begin.
         connect: opens the stream, as often as need be.
         settings: pauses and limits.
-        clock: tells how long a connection lasted, and how late fragments are.
-        wait: sleeps.
+        clock: tells how long a connection lasted and how late fragments are; times the pauses between connections.
     """
 
     def __init__(
@@ -100,14 +98,12 @@ class FragmentReader:
         settings: MediaSettings | None = None,
         *,
         clock: Clock | None = None,
-        wait: Callable[[float], Awaitable[None]] = sleep,
     ) -> None:
         self._stream_arn = stream_arn
         self._position: Position | _At = start
         self._connect = connect
         self._settings = settings or MediaSettings()
         self._clock = clock or SystemClock()
-        self._wait = wait
         self._passed = int(start.fragment_number) if isinstance(start, After) else -1  # all up to here are done with
         self._last_at = start.server_at if isinstance(start, After) else None  # when the endpoint received the last one
         self._failures = 0  # in a row
@@ -222,8 +218,8 @@ class FragmentReader:
         if self._failures == 0:
             log.warning("stream.interrupted", stream_arn=self._stream_arn, reason=reason)
         self._failures += 1
-        settings = self._settings
-        await self._wait(backoff_seconds(settings.retry_first_seconds, settings.retry_last_seconds, self._failures))
+        first, last = self._settings.retry_first_seconds, self._settings.retry_last_seconds
+        await self._clock.sleep(backoff_seconds(first, last, self._failures))
 
 
 def _selector(position: Position | _At) -> Mapping[str, Any]:

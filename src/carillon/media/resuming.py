@@ -18,7 +18,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from anyio import EndOfStream, create_memory_object_stream, sleep
+from anyio import EndOfStream, create_memory_object_stream
 
 from carillon.clock import Clock, SystemClock
 from carillon.concurrency import Notifier, backoff_seconds, beside
@@ -194,8 +194,8 @@ class _Sending:
                     log.warning("push.interrupted", stream=self._stream_name, reason=str(error))
             else:
                 return
-            settings = self._settings
-            await sleep(backoff_seconds(settings.retry_first_seconds, settings.retry_last_seconds, failures))
+            first, last = self._settings.retry_first_seconds, self._settings.retry_last_seconds
+            await self._clock.sleep(backoff_seconds(first, last, failures))
 
     async def _connect(self) -> None:
         if not self._unconfirmed.head and await self._stores_nothing():

@@ -10,7 +10,7 @@ from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
-from anyio import TASK_STATUS_IGNORED, CapacityLimiter, create_task_group, current_time, move_on_after, sleep
+from anyio import TASK_STATUS_IGNORED, CapacityLimiter, create_task_group, current_time
 from anyio.abc import TaskGroup, TaskStatus
 from anyio.from_thread import BlockingPortal
 from prometheus_client import Gauge
@@ -57,7 +57,7 @@ class Dispatcher:
         self._settings = settings or NotificationSettings()
         self._senders = senders
         self._jitter = jitter
-        self._outcome_writer = OutcomeWriter(self._deliveries, self._settings)
+        self._outcome_writer = OutcomeWriter(self._deliveries, clock, self._settings)
         self._limiter = CapacityLimiter(self._settings.sends)
         self._queues: dict[SinkTarget, TargetQueue] = {}
 
@@ -92,11 +92,11 @@ class Dispatcher:
                 seen = newest
             except DATABASE_TROUBLE as error:
                 log.warning("outbox.not_read", reason=type(error).__name__)
-                await sleep(self._settings.first_retry_seconds)
+                await self._clock.sleep(self._settings.first_retry_seconds)
                 continue
             for target in targets:
                 self._serve(group, target, senders)
-            with move_on_after(self._settings.poll_seconds):
+            with self._clock.move_on_after(self._settings.poll_seconds):
                 await posted.wait()
 
     def _serve(self, group: TaskGroup, target: SinkTarget, senders: Mapping[str, Sender]) -> None:

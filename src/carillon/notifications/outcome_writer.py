@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import anyio
 from anyio import fail_after
 
+from carillon.clock import Clock
 from carillon.notifications.deliveries import DATABASE_TROUBLE, Deliveries, DeliveryOutcome
 from carillon.notifications.settings import NotificationSettings
 from carillon.telemetry import get_logger
@@ -15,8 +16,9 @@ log = get_logger()
 class OutcomeWriter:
     """Gathers outcomes while a commit is under way and writes them with the next. Queues wait for it."""
 
-    def __init__(self, deliveries: Deliveries, settings: NotificationSettings) -> None:
+    def __init__(self, deliveries: Deliveries, clock: Clock, settings: NotificationSettings) -> None:
         self._deliveries = deliveries
+        self._clock = clock
         self._settings = settings
         self._waiting: list[DeliveryOutcome] = []
         self._wanted = anyio.Event()
@@ -46,6 +48,6 @@ class OutcomeWriter:
                     await self._deliveries.record(outcomes)
             except (TimeoutError, *DATABASE_TROUBLE) as error:
                 log.warning("deliveries.not_recorded", count=len(outcomes), reason=type(error).__name__)
-                await anyio.sleep(self._settings.first_retry_seconds)
+                await self._clock.sleep(self._settings.first_retry_seconds)
             else:
                 return

@@ -89,7 +89,7 @@ class TargetQueue:
                     return
             except DATABASE_TROUBLE as error:
                 self._log.warning("deliveries.not_read", reason=type(error).__name__)
-                await anyio.sleep(self._settings.first_retry_seconds)
+                await self._clock.sleep(self._settings.first_retry_seconds)
 
     async def _step(self) -> bool:
         """Deliver what is due, or wait until something is; return whether there is more to do."""
@@ -102,7 +102,7 @@ class TargetQueue:
         due_in = await self._deliveries.next_due_in(self._target)
         if due_in is None:
             return posted.is_set()
-        with move_on_after(max(due_in.total_seconds(), _SHORTEST_WAIT_SECONDS)):
+        with self._clock.move_on_after(max(due_in.total_seconds(), _SHORTEST_WAIT_SECONDS)):
             await posted.wait()
         return True
 
@@ -195,8 +195,8 @@ class TargetQueue:
             self._log.warning("sink.fails", reason=outcomes[0].reason)
         if is_silent:
             self._failures += 1
-            with move_on_after(self._pause(self._failures).total_seconds()):
-                await anyio.sleep(self._settings.first_retry_seconds)
+            with self._clock.move_on_after(self._pause(self._failures).total_seconds()):
+                await self._clock.sleep(self._settings.first_retry_seconds)
                 await self._posted.wait()
 
     def _pause(self, failures: int) -> timedelta:

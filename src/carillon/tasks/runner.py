@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
-from anyio import Event, create_task_group, move_on_after
+from anyio import Event, create_task_group
 from anyio.abc import TaskGroup
 
 from carillon.clock import Clock, StallDetector
@@ -59,6 +59,7 @@ class Runner:
         self._store = store
         self._lifecycle = lifecycle
         self._make_worker = make_worker
+        self._clock = clock
         self._settings = settings
         self._readings: Mapping[str, StreamReading] = {
             source.stream_arn: StreamReading(source.stream_arn, open_stream, clock, stalls, settings.queued_fragments)
@@ -69,7 +70,6 @@ class Runner:
         ] = {}  # of every task that a worker runs; None until it listens
         self._wake = Event()
         self.is_over = False
-        self._is_in_progress = False  # when last looked at
         self._log = log.bind(pipeline_id=pipeline.id)
 
     def wake(self) -> None:
@@ -123,10 +123,9 @@ class Runner:
     async def _rest(self) -> None:
         """Wait to be woken, for a stream to fall silent, or until it is time to look again anyway."""
         for _ in range(_TICKS_BETWEEN_LOOKS):
-            with move_on_after(self._settings.silence_seconds / 10):
+            with self._clock.move_on_after(self._settings.silence_seconds / 10):
                 await self._wake.wait()
-                return
-            if self._is_in_progress and self._silent_streams():
+            if self._wake.is_set() or self._silent_streams():
                 return
 
     async def _is_finished(self, group: TaskGroup) -> bool:
@@ -200,8 +199,7 @@ class Runner:
 
     async def _stop_if_silent(self, pipeline: Pipeline) -> None:
         """Stop a pipeline in progress when a stream has sent nothing for too long: the call is over."""
-        self._is_in_progress = pipeline.state is PipelineState.IN_PROGRESS
-        if not self._is_in_progress:
+        if pipeline.state is not PipelineState.IN_PROGRESS:
             return
         if self._settings.watch_unused_streams:
             for reading in self._readings.values():

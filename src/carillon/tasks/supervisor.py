@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
-from anyio import CancelScope, CapacityLimiter, create_task_group, sleep
+from anyio import CancelScope, CapacityLimiter, create_task_group
 from anyio.abc import TaskGroup
 
 from carillon.clock import Clock, StallDetector
+from carillon.concurrency import repeatedly
 from carillon.errors import CarillonError, Transient
 from carillon.notifications import Outbox
 from carillon.pipelines import Pipeline, PipelineNotFound, Pipelines, PipelineState, WrongPipelineState
@@ -77,8 +78,11 @@ class Supervisor:
                 self._group = group
                 group.start_soon(self._stalls.run)
                 await self._take_up()
-                group.start_soon(self._keep_leases)
-                group.start_soon(self._keep_house)
+                for act, seconds, failed in (
+                    (self._keep_leases, self._settings.lease_seconds / 3, "leases.not_renewed"),
+                    (self.keep_house, self._settings.housekeeping_seconds, "housekeeping.failed"),
+                ):
+                    group.start_soon(repeatedly, act, seconds, self._clock, failed)
                 try:
                     yield
                 finally:
@@ -167,15 +171,10 @@ class Supervisor:
                 log.warning("pipeline.lease_kept", pipeline_id=lease.pipeline_id, reason=str(error))
 
     async def _keep_leases(self) -> None:
-        while True:
-            await sleep(self._settings.lease_seconds / 3)
-            try:
-                for lost in await self._leases.renew(tuple(self._held)):
-                    if (scope := self._held.get(lost)) is not None:
-                        scope.cancel()
-                await self._take_up()
-            except CarillonError as error:
-                log.warning("leases.not_renewed", reason=str(error))
+        for lost in await self._leases.renew(tuple(self._held)):
+            if (scope := self._held.get(lost)) is not None:
+                scope.cancel()
+        await self._take_up()
 
     def _make_worker(
         self, task: Task, pipeline: Pipeline, lease: Lease, checkpoint: Checkpoint | None
@@ -193,12 +192,7 @@ class Supervisor:
             settings=self._settings,
         )
 
-    async def _keep_house(self) -> None:
-        while True:
-            await sleep(self._settings.housekeeping_seconds)
-            await self.keep_house_once()
-
-    async def keep_house_once(self) -> None:
+    async def keep_house(self) -> None:
         """Stop what has run or paused for too long; delete what has been kept for long enough."""
         for chore in (self._stop_overdue, self._take_up, self._forget_old, self._profiles.sweep, self._outbox.sweep):
             try:

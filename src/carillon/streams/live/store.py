@@ -8,6 +8,7 @@ from typing import Final
 import anyio
 
 from carillon.clock import Clock
+from carillon.concurrency import repeatedly
 from carillon.streams.catalog.stream import Stream
 from carillon.streams.errors import FragmentUnreadable
 from carillon.streams.fragment_numbers import BEFORE_ALL, just_before
@@ -172,12 +173,7 @@ class Store:
 
     async def run(self) -> None:
         """Sweep from time to time, for ever."""
-        while True:
-            await anyio.sleep(self._settings.sweep_seconds)
-            try:
-                await self.sweep()
-            except Exception:  # a full disk or a busy database now does not mean that there is no next time
-                _log.exception("streams.sweep_failed")
+        await repeatedly(self.sweep, self._settings.sweep_seconds, self._clock, "streams.sweep_failed")
 
     def _shrink(self) -> None:
         while self._cached_bytes > self._settings.memory_bytes:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.clock import Clock
+from carillon.concurrency import repeatedly
 from carillon.storage import Database
 from carillon.storage.sqlite import LONG
 from carillon.streams import tables
@@ -89,14 +90,8 @@ class Retention:
 
     async def run(self) -> None:
         """Look for orphaned segments from time to time, for ever."""
-        pause = self._settings.orphan_seconds if self._segments.is_ours_alone else 0.0
-        while True:
-            await anyio.sleep(pause)
-            pause = self._settings.orphan_seconds
-            try:
-                await self.delete_orphans()
-            except Exception:  # this time; there is a next
-                _log.exception("streams.orphan_search_failed")
+        seconds, at_once = self._settings.orphan_seconds, not self._segments.is_ours_alone
+        await repeatedly(self.delete_orphans, seconds, self._clock, "streams.orphan_search_failed", at_once=at_once)
 
     async def delete_orphans(self, *, at_once: bool = False) -> None:
         """Delete orphaned segments, which no row names.
