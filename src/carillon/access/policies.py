@@ -1,5 +1,8 @@
 """IAM policy documents: parsed and checked once, evaluated deny-first.
 
+Why our own: AWS evaluates policies only as a service, and engines elsewhere (Cedar, OPA) have languages of their own.
+What an operator knows and copies is a policy of IAM, of which a server needs few elements; any other is refused.
+
 Source: AWS Identity and Access Management User Guide, "IAM JSON policy elements reference", "Policy evaluation logic".
 """
 

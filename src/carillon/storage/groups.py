@@ -3,6 +3,10 @@
 SQLite has one writer, and each commit waits for the disk. So a transaction is a savepoint here: whoever has finished
 goes to the end of the line, and who comes to its head first commits for all. None returns before that
 commit, and if it fails, it has failed for every one of them. Who is alone commits at once.
+
+Why our own: SQLite has no group commit, and neither SQLAlchemy nor its drivers add one; PostgreSQL has it built in
+(`commit_delay`), so there this module is not used. Without it, every task of every call would wait for a sync of its
+own.
 """
 
 import sqlite3

@@ -1,4 +1,20 @@
-"""Who is it? From cosines to the probability of each candidate, with what it was made from."""
+"""Who is it? From cosines to the probability of each candidate, with what it was made from.
+
+How it works. Each cosine becomes evidence: how much likelier it is of one voice than of two, by the tables of its model
+for this channel and this much speech. A profile that is known by several voices counts by the one that speaks most for
+it. Then Bayes' rule: the hypotheses are the persons of the domain and "somebody else"; before anything is heard, a
+caller is in the domain with `known_callers`, and each person of it is as likely as any other.
+
+The invariant. The hypotheses exclude each other, so the confidences of all persons sum to less than 1, and evidence for
+one is evidence against the others. That is why somebody who was enrolled twice must be one hypothesis: as two, they
+would halve each other's confidence, and the best of candidates would never be a match. All profiles of a person have
+the confidence of the person.
+
+What was decided against. A threshold on the cosine: the same cosine says much in a small domain, over a good line,
+after 20 s, and little in a large one after 2. Adding up the evidence of a profile's voices: they are of one person,
+often of one recording, and so not independent. To join profiles that are merely like each other: in a large domain
+somebody sounds like nearly everybody, so the caller must be like both as well (`_persons`).
+"""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,11 +1,24 @@
 """Which part of a call is speech. Every "N seconds" of the product is counted here.
 
-The call is cut into frames of 32 ms, and each is judged once. Speech begins at one probability and goes on down to a
-lower one, and for a moment after that (hysteresis and hangover), so that the short closures in words do not tear it.
+How it works. The call is cut into frames of 32 ms, and each is judged once. Speech begins at one probability and goes
+on down to a lower one, and for a moment after that (hysteresis and hangover), so that the short closures in words do
+not tear it:
+
+    silence --probability >= start--> speech --probability < keep--> hangover --used up--> silence
+                                      hangover --probability >= keep--> speech        any --a key--> silence
+
 The tones of a keypad are never speech, and end it: the detector hears neither them nor the click behind them (one
 frame), and then listens afresh. Nor is it asked about a line that has been idle for a second, and remembers what it
 knew when it was asked last.
-Frames are kept as 16-bit integers, which is all that a telephone holds: what is remembered stays small and exact.
+
+The invariant. `state` is all that is remembered, and it is a function of the samples so far: not of how they were
+split, of the clock, or of other calls. A frame, once judged, is never judged again, so "10 s of speech" are the same
+frames to whoever counts them. Frames are kept as 16-bit integers, which is all that a telephone holds: what is
+remembered stays small and exact.
+
+What was decided against. A threshold of energy: hold music and traffic have it. To look ahead, and begin speech some
+frames earlier: what was said would change after it was told. Elapsed time instead of speech: AWS counts speech, and an
+embedding of pauses is nobody's.
 """
 
 from collections.abc import Sequence

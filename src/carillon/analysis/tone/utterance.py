@@ -1,7 +1,20 @@
 """What is said in one breath: speech up to a pause, cut where a report is due, understood as a whole at its end.
 
-How it sounds is judged a segment at a time, so that a report need not wait for somebody to finish; what is said is
-understood once, when it is over, since half a sentence may say the opposite of the whole. Each is judged exactly once.
+How it works. An utterance grows by frames of speech and ends with the first pause of 0.4 s behind a second of speech,
+or at 10 s of speech without one. How it sounds is judged a segment at a time, so that a report need not wait for
+somebody to finish; what is said is understood once, when it is over, since half a sentence may say the opposite of the
+whole:
+
+    growing --a report is due, or the end--> its unjudged speech is a segment --the end--> words fused into all segments
+
+The invariant. Each frame of speech belongs to one segment, and each segment to one utterance; both are judged exactly
+once. Where an utterance ends follows from the judgments of its frames alone, never from how many come in one push: so
+any split of a call, and any restart, gives the same segments.
+
+What was decided against. Windows of a fixed length: they cut words apart, and an overlap judges speech twice. To
+understand words as they come: it costs several times as much, and takes back what it said. To wait for the pause with
+the sound, too: who talks for 10 s would be told of late. To judge a rest of under half a second: it says little, so it
+sounds as what came before it.
 """
 
 from collections.abc import Iterator, Sequence

@@ -5,6 +5,9 @@ A request is judged in two steps, so that one without proper credentials is refu
 
 As with AWS, a request may be repeated while its signature is fresh: nothing remembers signatures, and what must not
 happen twice carries a ClientRequestToken.
+
+Why our own: libraries sign, botocore above all, but none that is maintained verifies, and to sign anew and compare
+would build a request of botocore's for each of ours. The tests have botocore sign everything that is verified here.
 """
 
 import hashlib

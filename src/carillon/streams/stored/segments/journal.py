@@ -19,6 +19,9 @@ What was decided against. One large file for all streams: what is deleted would 
 and here whole files go. Synchronous writes to each file: a sync for each stream again. Trusting a second sync after one
 that failed: the system may have dropped what it could not write, and say so only once. So `fold` writes the part to the
 files again first. A journal in the database: audio would pass through its log, and stay there after it was deleted.
+
+Why our own: write-ahead logs come inside of databases (SQLite, RocksDB, LMDB), each with files in its own format and
+compaction, and none as a library that makes other files durable.
 """
 
 import os
