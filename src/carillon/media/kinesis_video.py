@@ -1,7 +1,7 @@
 """A client of Kinesis Video Streams: the embedded one, the real one, or anything that speaks like them."""
 
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,25 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
 from anyio import fail_after
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-from botocore.parsers import ResponseParserError
 
-from carillon import __version__
+from carillon.aws_clients import AwsClients, Client, ClientLimits, Peer, call
 from carillon.clock import Clock, SystemClock
-from carillon.media.clients import ClientPool, MediaClient, Peer
-from carillon.media.refusals import (
-    NotAuthorized,
-    RemoteStreamNotFound,
-    RequestRefused,
-    StreamBusy,
-    StreamUnavailable,
-    translated,
-)
+from carillon.media.refusals import RemoteStreamNotFound, StreamBusy, StreamUnavailable, translated
 from carillon.media.settings import MediaSettings
 
 ApiName = Literal["GET_MEDIA", "PUT_MEDIA"]
@@ -35,9 +21,6 @@ ApiName = Literal["GET_MEDIA", "PUT_MEDIA"]
 _CHUNK_BYTES: Final = 65_536
 _CONNECTIONS: Final = 10_000  # botocore's default of 10 would let the eleventh stream wait for ever
 _MOST_REMEMBERED: Final = 10_000
-
-# botocore's parsers trust the peer, and break on what is not UTF-8, not an object, not of the service's shape.
-_UNPARSED: Final = (ResponseParserError, ValueError, LookupError, TypeError, AttributeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,28 +52,25 @@ class KinesisVideoClient:
         data_endpoint_url: str | None = None,
         ca_bundle: Path | None = None,
     ) -> None:
-        if (access_key_id is None) != (secret_access_key is None):
+        access_key = None
+        if access_key_id is not None and secret_access_key is not None:
+            access_key = (access_key_id, secret_access_key)
+        elif access_key_id is not secret_access_key:
             raise ValueError("An access key is an id and a secret; give both or neither.")
         settings = settings or MediaSettings()
         self._endpoint_url = endpoint_url
         self._data_endpoint_url = data_endpoint_url
         self._region = region
-        self._ca_bundle = ca_bundle
         self._clock = clock or SystemClock()
         self._answer_seconds = settings.answer_seconds
         self._remembered = timedelta(minutes=settings.endpoint_minutes).total_seconds()
-        self._session = get_session()
-        if access_key_id is not None:
-            self._session.set_credentials(access_key_id, secret_access_key)
-        self._config = AioConfig(
-            connect_timeout=settings.connect_seconds,
-            read_timeout=settings.read_seconds,
-            max_pool_connections=_CONNECTIONS,
-            retries={"total_max_attempts": 1},  # the reader retries, and knows where to go on
-            user_agent_extra=f"carillon/{__version__}",
-            warm_up_loader_caches=True,  # reads the service's model in a thread, not in the event loop
+        # The reader tries again itself, and knows where to go on.
+        self._clients = AwsClients(
+            ClientLimits(settings.connect_seconds, settings.read_seconds, _CONNECTIONS),
+            most=settings.most_endpoints,
+            access_key=access_key,
+            ca_bundle=ca_bundle,
         )
-        self._clients = ClientPool(self._made, settings.most_endpoints)
         self._endpoints: dict[tuple[str, ApiName], _Endpoint] = {}  # the first to expire first
 
     def __repr__(self) -> str:
@@ -113,9 +93,7 @@ class KinesisVideoClient:
             NotAuthorized, RequestRefused, StreamUnavailable: nobody could say.
         """
         try:
-            async with self._client(stream_arn, "kinesisvideo", self._endpoint_url) as control:
-                opening = control.describe_stream(StreamARN=stream_arn)
-                await self._answer(stream_arn, self._endpoint_url, opening, "StreamInfo")
+            await self._ask(stream_arn, "describe_stream", "StreamInfo", StreamARN=stream_arn)
         except RemoteStreamNotFound:
             return False
         return True
@@ -126,9 +104,7 @@ class KinesisVideoClient:
         Raises:
             RemoteStreamNotFound, NotAuthorized, RequestRefused, StreamUnavailable: as the endpoint answered.
         """
-        async with self._client(stream_name, "kinesisvideo", self._endpoint_url) as control:
-            asking = control.describe_stream(StreamName=stream_name)
-            found = await self._answer(stream_name, self._endpoint_url, asking, "StreamInfo")
+        found = await self._ask(stream_name, "describe_stream", "StreamInfo", StreamName=stream_name)
         return int(found.get("DataRetentionInHours", 0))
 
     async def data_endpoint(self, stream: str, api: ApiName) -> str:
@@ -143,9 +119,7 @@ class KinesisVideoClient:
         if known is not None and known.expires_at > self._clock.monotonic():
             return known.url
         address = {"StreamARN": stream} if stream.startswith("arn:") else {"StreamName": stream}
-        async with self._client(stream, "kinesisvideo", self._endpoint_url) as control:
-            asking = control.get_data_endpoint(APIName=api, **address)
-            found = await self._answer(stream, self._endpoint_url, asking, "DataEndpoint")
+        found = await self._ask(stream, "get_data_endpoint", "DataEndpoint", APIName=api, **address)
         url = str(found).rstrip("/")
         self._remember(stream, api, url)
         return url
@@ -165,20 +139,20 @@ class KinesisVideoClient:
         url = await self.data_endpoint(stream_arn, "GET_MEDIA")
         async with self._client(stream_arn, "kinesis-video-media", url) as media:
             try:
-                opening = media.get_media(StreamARN=stream_arn, StartSelector=dict(selector))
-                payload = await self._answer(stream_arn, url, opening, "Payload")
+                with translated(stream_arn, url), fail_after(self._answer_seconds):
+                    opening = {"StreamARN": stream_arn, "StartSelector": dict(selector)}
+                    opened = await call(media, "get_media", opening, "Payload")
             except StreamBusy:
                 raise
             except (RemoteStreamNotFound, StreamUnavailable):
                 self.forget_endpoint(stream_arn, "GET_MEDIA")
                 raise
-            async with payload as body, aclosing(_pieces(stream_arn, body)) as pieces:
+            async with opened["Payload"] as body, aclosing(_pieces(stream_arn, body)) as pieces:
                 yield pieces
 
     def trust(self) -> ssl.SSLContext:
         """Return by which authorities an https endpoint is trusted."""
-        bundle = self._ca_bundle or self._session.get_config_variable("ca_bundle")
-        return ssl.create_default_context(cafile=None if bundle is None else str(bundle))
+        return self._clients.trust()
 
     async def sign(self, method: str, url: str, headers: Mapping[str, str]) -> Mapping[str, str]:
         """Return the headers of a request with a body that is not hashed, signed.
@@ -186,18 +160,8 @@ class KinesisVideoClient:
         Raises:
             NotAuthorized, StreamUnavailable: there are no credentials to sign with, or they cannot be had now.
         """
-        stream = headers.get("x-amzn-stream-name", url)
-        with translated(stream), fail_after(self._answer_seconds):
-            credentials = await self._session.get_credentials()
-            if credentials is None:
-                raise _no_credentials(stream)
-            frozen = await credentials.get_frozen_credentials()
-        request = AWSRequest(method, url, headers={**headers, "x-amz-content-sha256": "UNSIGNED-PAYLOAD"})
-        signer = SigV4Auth(
-            Credentials(frozen.access_key, frozen.secret_key, frozen.token), "kinesisvideo", self._region
-        )
-        signer.add_auth(request)
-        return dict(request.headers.items())
+        with translated(headers.get("x-amzn-stream-name", url)), fail_after(self._answer_seconds):
+            return await self._clients.sign(method, url, headers, Peer("kinesisvideo", self._region))
 
     def _remember(self, stream: str, api: ApiName, url: str) -> None:
         self.forget_endpoint(stream, api)
@@ -205,41 +169,19 @@ class KinesisVideoClient:
         if len(self._endpoints) > _MOST_REMEMBERED:
             del self._endpoints[next(iter(self._endpoints))]
 
-    async def _answer(self, stream: str, url: str | None, call: Awaitable[Mapping[str, Any]], member: str) -> Any:  # noqa: ANN401 - botocore has no types
-        """Return a member that every true answer has: a wrong endpoint may well answer 200."""
-        with translated(stream, url):
-            try:
-                with fail_after(self._answer_seconds):
-                    return (await call)[member]
-            except _UNPARSED as error:
-                raise StreamUnavailable(stream, "what answers is not Kinesis Video Streams") from error
+    async def _ask(self, stream: str, operation: str, member: str, **parameters: object) -> Any:  # noqa: ANN401 - botocore has no types
+        """Return a member that every true answer of the control plane has."""
+        url = self._endpoint_url
+        async with self._client(stream, "kinesisvideo", url) as control:
+            with translated(stream, url), fail_after(self._answer_seconds):
+                return (await call(control, operation, parameters, member))[member]
 
     @asynccontextmanager
-    async def _client(self, stream: str, service: str, endpoint_url: str | None) -> AsyncIterator[MediaClient]:
+    async def _client(self, stream: str, service: str, url: str | None) -> AsyncIterator[Client]:
         async with AsyncExitStack() as stack:
             with translated(stream), fail_after(self._answer_seconds):
-                if await self._session.get_credentials() is None:  # a client would remember that there were none
-                    raise _no_credentials(stream)
-                try:
-                    client = await stack.enter_async_context(self._clients.use(Peer(service, endpoint_url)))
-                except ValueError as error:
-                    raise RequestRefused(stream, "a bad endpoint", str(error)) from error
+                client = await stack.enter_async_context(self._clients.use(Peer(service, self._region, url)))
             yield client
-
-    @asynccontextmanager
-    async def _made(self, peer: Peer) -> AsyncIterator[MediaClient]:
-        async with self._session.create_client(
-            peer.service,
-            region_name=self._region,
-            endpoint_url=peer.endpoint_url,
-            verify=None if self._ca_bundle is None else str(self._ca_bundle),
-            config=self._config,
-        ) as client:
-            yield client
-
-
-def _no_credentials(stream: str) -> NotAuthorized:
-    return NotAuthorized(stream, "no credentials in the AWS environment")
 
 
 async def _pieces(stream: str, body: Any) -> AsyncGenerator[bytes]:  # noqa: ANN401 - botocore has no types

@@ -8,65 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from aiohttp import ClientError as AiohttpError
-from botocore import exceptions as botocore_errors
-from botocore.exceptions import BotoCoreError, ClientError
-
+from carillon import aws_clients
+from carillon.aws_clients import AwsCallFailed, FailureKind
 from carillon.errors import CarillonError, InvalidRequest, NotFound, Transient
 
-_LONGEST_CODE: Final = 100
 _LONGEST_MESSAGE: Final = 300
-
-_DENIED: Final = frozenset(
-    {
-        "AccessDenied",
-        "AuthFailure",
-        "ExpiredToken",
-        "IncompleteSignature",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidSignature",
-        "InvalidToken",
-        "MissingAuthenticationToken",
-        "NotAuthorized",
-        "OptInRequired",
-        "RequestExpired",
-        "SignatureDoesNotMatch",
-        "UnauthorizedOperation",
-        "UnrecognizedClient",
-    }
-)
-_LIMITS: Final = (
-    "BandwidthLimitExceeded",
-    "ClientLimitExceeded",
-    "ConnectionLimitExceeded",
-    "LimitExceeded",
-    "ProvisionedThroughputExceeded",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "SlowDown",
-    "Throttl",  # ...ed, ...ing, each with and without Exception
-    "TooManyRequests",
-)
-_NO_CREDENTIALS: Final = (
-    botocore_errors.LoginError,
-    botocore_errors.NoAuthTokenError,
-    botocore_errors.NoCredentialsError,
-    botocore_errors.PartialCredentialsError,
-    botocore_errors.ProfileNotFound,
-    botocore_errors.SSOError,
-    botocore_errors.UnknownCredentialError,
-)
-_NETWORK: Final = (
-    AiohttpError,
-    OSError,
-    botocore_errors.ConnectionError,
-    botocore_errors.CredentialRetrievalError,
-    botocore_errors.HTTPClientError,
-    botocore_errors.IncompleteReadError,
-    botocore_errors.MetadataRetrievalError,
-    botocore_errors.TokenRetrievalError,
-)
 
 
 class RemoteStreamNotFound(NotFound):
@@ -109,27 +55,17 @@ class EndpointMoved(StreamUnavailable):
 
 @contextmanager
 def translated(stream: str, url: str | None = None) -> Iterator[None]:
-    """Turn what botocore, aiohttp and the operating system raise into the words above.
+    """Raise what goes wrong between us and an endpoint in the words above.
 
     Args:
         stream: name or ARN.
         url: of the endpoint, to name one that cannot be reached.
     """
-    at = f" at {url}" if url else ""
     try:
-        yield
-    except ClientError as error:
-        said = error.response.get("Error", {})
-        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        raise refusal(stream, str(said.get("Code", "")), status, str(said.get("Message", ""))) from error
-    except _NO_CREDENTIALS as error:
-        raise NotAuthorized(stream, type(error).__name__) from error
-    except TimeoutError as error:
-        raise StreamUnavailable(stream, f"nothing came in time{at}") from error
-    except _NETWORK as error:
-        raise StreamUnavailable(stream, f"{type(error).__name__}{at}") from error
-    except BotoCoreError as error:  # parameters or settings that botocore itself refuses
-        raise RequestRefused(stream, type(error).__name__, str(error)) from error
+        with aws_clients.translated():
+            yield
+    except AwsCallFailed as failed:
+        raise _meaning(stream, failed, f" at {url}" if url and failed.status is None else "") from failed
 
 
 def refusal(stream: str, code: str, status: int, message: str = "") -> CarillonError:
@@ -140,19 +76,25 @@ def refusal(stream: str, code: str, status: int, message: str = "") -> CarillonE
         code: AWS's word, perhaps with a namespace or a URL around it; may be empty.
         status: of HTTP.
         message: of the peer, for people.
-
-    Source: "Common Errors" and the operations' own lists in the Kinesis Video Streams API reference.
     """
-    code = code.partition(":")[0].rpartition("#")[2][:_LONGEST_CODE] or f"HTTP status {status}"
-    word = code.removesuffix("Exception")
-    if word == "ResourceNotFound":
-        return RemoteStreamNotFound(stream)
-    if word == "InvalidEndpoint":
-        return EndpointMoved(stream, code)
-    if word.startswith(_LIMITS) or status == 429:
-        return StreamBusy(stream, code)
-    if word in _DENIED or status in {401, 403}:
-        return NotAuthorized(stream, code)
-    if status >= 500 or status == 408:
-        return StreamUnavailable(stream, code)
-    return RequestRefused(stream, code, message)
+    return _meaning(stream, aws_clients.answered(code, message, status))
+
+
+def _meaning(stream: str, failed: AwsCallFailed, at: str = "") -> CarillonError:
+    if failed.code.removesuffix("Exception") == "InvalidEndpoint":
+        return EndpointMoved(stream, failed.code)
+    match failed.kind:
+        case FailureKind.NOT_FOUND:
+            return RemoteStreamNotFound(stream)
+        case FailureKind.THROTTLED:
+            return StreamBusy(stream, failed.code)
+        case FailureKind.DENIED:
+            return NotAuthorized(stream, failed.code)
+        case FailureKind.UNREACHABLE:
+            return StreamUnavailable(stream, f"{failed.code}{at}")
+        case FailureKind.TIMED_OUT:
+            return StreamUnavailable(stream, f"nothing came in time{at}")
+        case FailureKind.UNINTELLIGIBLE:
+            return StreamUnavailable(stream, "what answers is not Kinesis Video Streams")
+        case FailureKind.REFUSED:
+            return RequestRefused(stream, failed.code, failed.message)

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 import pytest
 
 from carillon.notifications import SINKS, Event, NotificationSettings, SendFailed, SinkTarget, open_senders
-from carillon.notifications.sinks.aws import AwsClients
+from carillon.notifications.sinks.aws import SinkClients
 
 pytestmark = pytest.mark.anyio
 
@@ -146,6 +146,6 @@ async def test_aws_itself_is_called_at_the_endpoint_of_the_arns_region(
 ) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    async with AwsClients(PATIENT) as clients:
+    async with SinkClients(PATIENT) as clients:
         assert await clients.endpoint("sqs", "eu-west-1") == "https://sqs.eu-west-1.amazonaws.com"
         assert await clients.endpoint("sqs", "cn-north-1") == "https://sqs.cn-north-1.amazonaws.com.cn"

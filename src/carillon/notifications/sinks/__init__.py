@@ -12,9 +12,9 @@ from typing import Final
 from carillon.notifications.sending import Sender
 from carillon.notifications.settings import NotificationSettings
 from carillon.notifications.sinks import eventbridge, kinesis, lambda_, sns, sqs
-from carillon.notifications.sinks.aws import AwsClients
+from carillon.notifications.sinks.aws import SinkClients
 
-SINKS: Final[Mapping[str, Callable[[AwsClients, NotificationSettings], Sender]]] = {
+SINKS: Final[Mapping[str, Callable[[SinkClients, NotificationSettings], Sender]]] = {
     "EventBridge": eventbridge.connect,
     "KinesisDataStreamSink": kinesis.connect,
     "LambdaFunctionSink": lambda_.connect,
@@ -27,7 +27,7 @@ SINKS: Final[Mapping[str, Callable[[AwsClients, NotificationSettings], Sender]]]
 @asynccontextmanager
 async def open_senders(settings: NotificationSettings) -> AsyncIterator[Mapping[str, Sender]]:
     """Yield a sender for every kind of target; connections are made at first use and closed at the end."""
-    async with AwsClients(settings) as clients:
+    async with SinkClients(settings) as clients:
         yield {kind: connect(clients, settings) for kind, connect in SINKS.items()}
 
 

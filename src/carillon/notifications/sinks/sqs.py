@@ -7,13 +7,13 @@ from carillon.notifications.deliveries import SinkTarget
 from carillon.notifications.events import Event
 from carillon.notifications.sending import Sender
 from carillon.notifications.settings import NotificationSettings
-from carillon.notifications.sinks.aws import AwsClients, parsed
+from carillon.notifications.sinks.aws import SinkClients, parsed
 
 
 class _Queues:
     """Sends to queues by ARN."""
 
-    def __init__(self, clients: AwsClients) -> None:
+    def __init__(self, clients: SinkClients) -> None:
         self._clients = clients
 
     async def send(self, target: SinkTarget, event: Event) -> None:
@@ -29,6 +29,6 @@ class _Queues:
         )
 
 
-def connect(clients: AwsClients, settings: NotificationSettings) -> Sender:  # noqa: ARG001 - the same for every sink
+def connect(clients: SinkClients, settings: NotificationSettings) -> Sender:  # noqa: ARG001 - the same for every sink
     """Return a sender to SQS queues."""
     return _Queues(clients)

@@ -7,37 +7,37 @@ the next fragment, a request reads some way ahead, and what it got is kept for a
 
 from base64 import b64encode
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Collection, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Collection, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import md5
+from http import HTTPStatus
 from itertools import accumulate, groupby
 from types import TracebackType
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self
 
-from aiobotocore.config import AioConfig
-from aiobotocore.session import get_session
-from anyio import CapacityLimiter, fail_after, move_on_after
-from botocore.exceptions import BotoCoreError, ClientError, CredentialRetrievalError
-from botocore.parsers import ResponseParserError
+from anyio import CapacityLimiter, fail_after
 
-from carillon import __version__
+from carillon.aws_clients import (
+    Answer,
+    AwsCallFailed,
+    AwsClients,
+    Client,
+    ClientLimits,
+    FailureKind,
+    Peer,
+    call,
+    translated,
+)
 from carillon.streams.settings import StreamSettings
 from carillon.streams.stored.segments.protocol import AppendResult, BatchLimits, Segment, StorageFailed
 from carillon.telemetry import get_logger
 
 _log: Final = get_logger()
 
-S3Client: TypeAlias = Any  # botocore makes its clients at run time, so there is no type to name
-S3Response: TypeAlias = Mapping[str, Any]
-
 _ATTEMPTS: Final = 3
 _OBJECTS_PER_REQUEST: Final = 1_000
 """Source: Amazon S3 API Reference, "DeleteObjects", "ListObjectsV2"."""
-_CLOSE_SECONDS: Final = 2.0
-
-# botocore's parsers trust the peer, and break on what is not XML or not of the service's shape.
-_UNPARSED: Final = (ResponseParserError, ValueError, LookupError, TypeError, AttributeError)
 
 
 class BucketUnusable(StorageFailed):
@@ -86,10 +86,10 @@ class SegmentObjects:
         self.is_ours_alone = False
         self._settings = settings
         self._root = f"{settings.s3_prefix}{owner}/"
-        self._region = settings.s3_region or region
+        self._peer = Peer("s3", settings.s3_region or region, settings.s3_endpoint_url or None)
         self._requests = CapacityLimiter(settings.s3_connections)
         self._recent = _Recent(settings.s3_cache_bytes)
-        self._client: S3Client = None
+        self._client: Client = None
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -99,19 +99,11 @@ class SegmentObjects:
             BucketUnusable: it is not there, or keeps versions of what is deleted.
             StorageFailed: it cannot be reached, or there are no credentials.
         """
-        url = self._settings.s3_endpoint_url or None
-        making = get_session().create_client(
-            "s3", region_name=self._region, endpoint_url=url, config=_config(self._settings)
-        )
         try:
-            self._client = await self._stack.enter_async_context(making)
-        except (ValueError, OSError) as error:  # an endpoint that is no URL, a file that cannot be read
-            raise StorageFailed(f"The S3 settings do not make a client: {error}") from error
-        self._client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
-        try:
+            await self._connect()
             await self._check()
         except BaseException:
-            await self._close()
+            await self._stack.aclose()
             raise
         return self
 
@@ -119,7 +111,7 @@ class SegmentObjects:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close every connection, also while being canceled."""
-        await self._close()
+        await self._stack.aclose()
 
     async def append(self, stream_id: str, name: str, records: Sequence[bytes]) -> AppendResult:
         """Put an object: what is appended is always a segment of its own."""
@@ -165,17 +157,24 @@ class SegmentObjects:
     async def tidy(self) -> None:
         """Do nothing: an object is whole once it is put."""
 
+    async def _connect(self) -> None:
+        clients = _clients(self._settings)
+        self._stack.push_async_callback(clients.aclose)
+        with _told("A client", self._settings):
+            self._client = await self._stack.enter_async_context(clients.use(self._peer))
+        self._client.meta.events.register("before-call.s3.DeleteObjects", _add_md5)
+
     async def _check(self) -> None:
         """See that the bucket is there and forgets what is deleted."""
         bucket = self._settings.s3_bucket
         try:
             versioning = await self._call("get_bucket_versioning")
-        except _Refused as error:
-            if error.code == "NoSuchBucket":
-                raise BucketUnusable(f"Bucket {bucket} does not exist; make it, or correct s3_bucket.") from error
-            if error.status == 403:  # may be forbidden, and writing not
-                _log.warning("streams.bucket_versioning_unknown", bucket=bucket, error=error.code)
-            elif error.status != 501:  # then it has no versions
+        except _Refused as refused:
+            if refused.kind is FailureKind.NOT_FOUND:
+                raise BucketUnusable(f"Bucket {bucket} does not exist; make it, or correct s3_bucket.") from refused
+            if refused.status == HTTPStatus.FORBIDDEN:  # may be forbidden, and writing not
+                _log.warning("streams.bucket_versioning_unknown", bucket=bucket, error=refused.code)
+            elif refused.status != HTTPStatus.NOT_IMPLEMENTED:  # then it has no versions
                 raise
             return
         if versioning.get("Status") == "Enabled":
@@ -205,28 +204,17 @@ class SegmentObjects:
                 return
             token = {"ContinuationToken": str(answer["NextContinuationToken"])}
 
-    async def _call(self, operation: str, **parameters: object) -> S3Response:
+    async def _call(self, operation: str, **parameters: object) -> Answer:
         """Return an answer, with the bytes of its body instead of a stream.
 
         Raises:
             StorageFailed: with a message that tells why.
         """
-        try:
+        with _told(operation, self._settings), translated():
             async with self._requests:
                 with fail_after(self._settings.s3_seconds):
-                    return await _call(self._client, operation, {"Bucket": self._settings.s3_bucket, **parameters})
-        except ClientError as error:
-            raise _Refused(operation, error.response) from error
-        except TimeoutError as error:
-            raise StorageFailed(f"S3 did not answer {operation} within {self._settings.s3_seconds:g} s.") from error
-        except CredentialRetrievalError as error:  # its text quotes the program that was asked for them
-            raise StorageFailed("AWS credentials could not be retrieved. Check the profile and its source.") from error
-        except (BotoCoreError, OSError) as error:
-            raise StorageFailed(f"S3 {operation} failed: {error}") from error
-
-    async def _close(self) -> None:
-        with move_on_after(_CLOSE_SECONDS, shield=True):
-            await self._stack.aclose()
+                    answer = await call(self._client, operation, {"Bucket": self._settings.s3_bucket, **parameters})
+                    return {**answer, "Body": await _body(answer)} if "Body" in answer else answer
 
     def _key(self, segment: Segment) -> str:
         return f"{self._root}{segment.stream_id}/{segment.name}"
@@ -235,35 +223,41 @@ class SegmentObjects:
 class _Refused(StorageFailed):
     """S3 answered with an error."""
 
-    def __init__(self, operation: str, response: Mapping[str, Any]) -> None:
-        self.code = str(response.get("Error", {}).get("Code") or "Unknown")[:100]
-        self.status = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-        super().__init__(f"S3 refused {operation}: {self.code}.")
+    def __init__(self, operation: str, failed: AwsCallFailed) -> None:
+        self.kind, self.code, self.status = failed.kind, failed.code, failed.status
+        super().__init__(f"S3 refused {operation}: {failed.code}.")
 
 
-async def _call(client: S3Client, operation: str, parameters: Mapping[str, object]) -> S3Response:
+@contextmanager
+def _told(operation: str, settings: StreamSettings) -> Iterator[None]:
     try:
-        answer: dict[str, Any] = await getattr(client, operation)(**parameters)
-        if "Body" in answer:
-            async with answer["Body"] as body:
-                answer["Body"] = await body.read()
-    except _UNPARSED as error:
-        raise StorageFailed(f"What answers {operation} is not S3. Check s3_endpoint_url and proxies.") from error
-    return answer
+        yield
+    except AwsCallFailed as failed:
+        if failed.status is not None:
+            raise _Refused(operation, failed) from failed
+        if failed.kind is FailureKind.TIMED_OUT:
+            raise StorageFailed(f"S3 did not answer {operation} within {settings.s3_seconds:g} s.") from failed
+        if failed.kind is FailureKind.UNINTELLIGIBLE:
+            raise StorageFailed(f"What answers {operation} is not S3. Check s3_endpoint_url and proxies.") from failed
+        raise StorageFailed(f"S3 {operation} failed: {failed}") from failed
 
 
-def _config(settings: StreamSettings) -> AioConfig:
-    return AioConfig(
-        connect_timeout=settings.s3_seconds / _ATTEMPTS,
-        read_timeout=settings.s3_seconds / _ATTEMPTS,
-        retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
-        max_pool_connections=settings.s3_connections,
-        user_agent_extra=f"carillon/{__version__}",
-        warm_up_loader_caches=True,  # reads the service's model in a thread, not in the event loop
-        # Stores that are not Amazon's have no host name for each bucket, and not all know its checksums.
-        s3={"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
+async def _body(answer: Answer) -> bytes:
+    async with answer["Body"] as body:
+        return bytes(await body.read())
+
+
+def _clients(settings: StreamSettings) -> AwsClients:
+    return AwsClients(
+        ClientLimits(
+            settings.s3_seconds / _ATTEMPTS, settings.s3_seconds / _ATTEMPTS, settings.s3_connections, _ATTEMPTS
+        ),
+        options={
+            # Stores that are not Amazon's have no host name for each bucket, and not all know its checksums.
+            "s3": {"addressing_style": "path" if settings.s3_endpoint_url else "auto"},
+            "request_checksum_calculation": "when_required",
+            "response_checksum_validation": "when_required",
+        },
     )
 
 

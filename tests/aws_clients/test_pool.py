@@ -5,11 +5,11 @@ import pytest
 from anyio import create_task_group, sleep
 from anyio.lowlevel import checkpoint
 
-from carillon.media.clients import ClientPool, Peer
+from carillon.aws_clients import ClientPool, Peer
 
 pytestmark = pytest.mark.anyio
 
-A, B, C = (Peer("kinesis-video-media", f"http://{name}") for name in "abc")
+A, B, C = (Peer("kinesis-video-media", "us-east-1", f"http://{name}") for name in "abc")
 
 
 class Factory:
@@ -69,7 +69,7 @@ async def test_a_client_in_use_stays_open_and_is_closed_when_room_is_needed_late
         for peer in (A, B, C):
             await stack.enter_async_context(pool.use(peer))
         assert factory.open == {"a", "b", "c"}
-    await touch(pool, Peer("kinesisvideo", "http://d"))
+    await touch(pool, Peer("kinesisvideo", "us-east-1", "http://d"))
     assert factory.open == {"d"}
     await pool.aclose()
 

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from anyio import Lock, move_on_after
 
-MediaClient: TypeAlias = Any  # botocore makes its clients at run time, so there is no type to name
+Client: TypeAlias = Any  # botocore makes its clients at run time, so there is no type to name
 
 _CLOSE_SECONDS: Final = 2.0
 
@@ -17,7 +17,9 @@ class Peer(NamedTuple):
 
     service: str
     """In botocore's spelling."""
-    endpoint_url: str | None
+    region: str
+    """To sign for."""
+    endpoint_url: str | None = None
     """None means what the AWS environment says."""
 
 
@@ -25,7 +27,7 @@ class Peer(NamedTuple):
 class _Shared:
     """A client and how many use it now."""
 
-    client: MediaClient
+    client: Client
     closing: AsyncExitStack
     users: int = 0
 
@@ -38,7 +40,7 @@ class ClientPool:
         most: how many are kept; more only while more are in use.
     """
 
-    def __init__(self, make: Callable[[Peer], AbstractAsyncContextManager[MediaClient]], most: int) -> None:
+    def __init__(self, make: Callable[[Peer], AbstractAsyncContextManager[Client]], most: int) -> None:
         self._make = make
         self._most = most
         self._shared: dict[Peer, _Shared] = {}  # the longest unused first
@@ -48,7 +50,7 @@ class ClientPool:
         return len(self._shared)
 
     @asynccontextmanager
-    async def use(self, peer: Peer) -> AsyncIterator[MediaClient]:
+    async def use(self, peer: Peer) -> AsyncIterator[Client]:
         """Yield the client for a peer; it stays open at least until the block is left."""
         async with self._changing:
             shared = self._shared.pop(peer, None)
