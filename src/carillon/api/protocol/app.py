@@ -1,27 +1,39 @@
-"""The ASGI application: authentication, JSON, shape, handler, answer, in that order."""
+"""The ASGI application of the AWS edge: takes a request through its stages, in `Api._answer`."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from carillon.access import AccessKeys, Auditor, PolicyAuthorizer
-from carillon.api.errors import INTERNAL, AwsError
+from carillon.api.errors import INTERNAL
 from carillon.api.protocol.asgi import AsgiApplication, ClientGone, Receive, Scope, Send
-from carillon.api.protocol.endpoints import Endpoint, NotImplementedOperation, Operation, RawRoute, add_service, choose
-from carillon.api.protocol.exchange import Exchange, RequestSettings
+from carillon.api.protocol.endpoints import Endpoint, RawRoute, add_service
+from carillon.api.protocol.exchange import Exchange, UntilKeyEnds, RequestSettings, check_head, tell_proven
 from carillon.api.protocol.faults import describe
-from carillon.api.protocol.operations import RawCall, Service, set_caller
-from carillon.api.protocol.parsing import Query, parse_document, parse_query
-from carillon.api.protocol.routing import RouteMatch, Router
+from carillon.api.protocol.operations import RawCall, Service, never, set_caller
+from carillon.api.protocol.routing import Router
 from carillon.api.protocol.serialization import Response
-from carillon.api.protocol.sigv4 import SignatureClaim, SignatureVerifier
+from carillon.api.protocol.sigv4 import SignatureVerifier
+from carillon.api.protocol.stages import (
+    Claimed,
+    Parsed,
+    Received,
+    answer,
+    authenticate,
+    claim,
+    format_of,
+    operation_of,
+    parse,
+    read_head,
+    route,
+    select,
+)
 from carillon.concurrency import unwrapped
 from carillon.errors import Transient
 from carillon.telemetry import get_logger
 
 _LIVENESS_PATHS: Final = frozenset({b"/", b"/health"})
 _ALIVE: Final = Response(200, ((b"content-type", b"application/json"),), b'{"status":"ok"}')
-_ANONYMOUS: Final = "anonymous"
 
 log = get_logger()
 
@@ -78,90 +90,62 @@ class Api:
             await send({"type": "websocket.close"})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope.get("raw_path") in _LIVENESS_PATHS and scope["method"] in {"GET", "HEAD"}:
-            await Exchange(scope, receive, send, self._settings).respond(_ALIVE)
+        stage: Received = read_head(scope)
+        if stage.head.raw_path in _LIVENESS_PATHS and stage.head.method in {"GET", "HEAD"}:
+            await Exchange(stage, receive, send, self._settings).respond(stage, _ALIVE)
             return
-        exchange = Exchange(scope, receive, send, self._settings, self._auditor)
+        exchange = Exchange(stage, receive, send, self._settings, self._auditor)
         try:
-            await self._serve(exchange)
+            check_head(stage, self._settings)
+            stage = route(stage, self._router)
+            stage = claim(stage, self._verifier)
+            stage = authenticate(stage, None if isinstance(stage.endpoint, RawRoute) else await exchange.read_body())
+            if stage.is_proven:
+                tell_proven(scope)
+            stage = select(stage)
+            stage = parse(stage)
+            await self._admit(stage)
+            if isinstance(stage.endpoint, RawRoute):
+                await self._hand_over(stage, stage.endpoint, exchange)
+            else:
+                operation = stage.endpoint
+                stage = await answer(stage, operation)
+                await exchange.respond(stage, operation.write(stage.answer), key_ended=self._key_ended(stage))
         except ClientGone:
             pass  # Nobody is left to answer.
         except Exception as error:
-            await _fail(exchange, unwrapped(error))
+            await _fail(exchange, stage, unwrapped(error))
 
-    async def _serve(self, exchange: Exchange) -> None:
-        exchange.check_head()
-        query = parse_query(exchange.head.raw_query)
-        match = self._router.find(exchange.head.method, exchange.head.raw_path, query)
-        if match is None:
-            raise AwsError("UnknownOperationException", "Nothing is served at this method and path.")
-        endpoint = match.endpoints[0]  # Where there are several, they share a signing name.
-        exchange.bind(endpoint.name, endpoint.error_format)
-        claim = None
-        if self._verifier is not None:
-            claim = self._verifier.claim(exchange.head, endpoint.error_format.family.value)
-            exchange.caller = claim.access_key_id
-            if self._keys is not None:
-                exchange.key_ended = partial(self._keys.until_ended, claim.access_key_id)
-        set_caller(claim.access_key_id if claim else _ANONYMOUS, exchange.base_url)
-        if isinstance(endpoint, RawRoute):
-            await self._serve_raw(exchange, endpoint, claim)
-        else:
-            await self._serve_modeled(exchange, match, query, claim)
+    async def _admit(self, stage: Parsed) -> None:
+        """Let the policy of the key decide, and set what handlers may ask of whoever is calling."""
+        set_caller(stage.caller, stage.reached_at)
+        if stage.claim is not None and self._guard is not None:
+            await self._guard.admit(stage.claim.access_key_id, stage.endpoint.action, stage.request)
 
-    async def _serve_modeled(
-        self, exchange: Exchange, match: RouteMatch[Endpoint], query: Query, claim: SignatureClaim | None
-    ) -> None:
-        body = await exchange.read_body()
-        if claim is not None:
-            claim.verify_body(body)
-            exchange.prove()
-        document = parse_document(body)
-        endpoint = choose(match, query, document)
-        exchange.bind(endpoint.name, endpoint.error_format)
-        if isinstance(endpoint, NotImplementedOperation):
-            raise endpoint.refusal()
-        assert isinstance(endpoint, Operation), "a raw route shares its path with a modeled operation"
-        request = endpoint.reader.read(match.decoded_labels(), query, exchange.headers, document)
-        exchange.request = request
-        await self._admit(claim, endpoint, request)
-        answer = await endpoint.handler(request)
-        exchange.answer = answer
-        await exchange.respond(endpoint.write(answer))
-
-    async def _serve_raw(self, exchange: Exchange, endpoint: RawRoute, claim: SignatureClaim | None) -> None:
-        if claim is not None:
-            claim.verify_unread()
-            exchange.prove()
-        headers = exchange.headers
-        request = {member: headers[name] for name, member in endpoint.parameters.items() if name in headers}
-        exchange.request = request
-        await self._admit(claim, endpoint, request)
-        caller = claim.access_key_id if claim else _ANONYMOUS
-        await endpoint.handler(
-            RawCall(exchange.request_id, caller, headers, exchange.receive, exchange.send, exchange.key_ended)
-        )
+    async def _hand_over(self, stage: Parsed, route: RawRoute, exchange: Exchange) -> None:
+        send, key_ended = exchange.sender(stage), self._key_ended(stage)
+        await route.handler(RawCall(stage.request_id, stage.caller, stage.headers, exchange.receive, send, key_ended))
         if not exchange.started:
-            raise RuntimeError(f"The handler of {endpoint.name} returned without an answer.")
+            raise RuntimeError(f"The handler of {route.name} returned without an answer.")
 
-    async def _admit(
-        self, claim: SignatureClaim | None, endpoint: Operation | RawRoute, request: Mapping[str, Any]
-    ) -> None:
-        if claim is not None and self._guard is not None:
-            await self._guard.admit(claim.access_key_id, endpoint.action, request)
+    def _key_ended(self, stage: Claimed) -> UntilKeyEnds:
+        if stage.claim is None or self._keys is None:
+            return never
+        return partial(self._keys.until_ended, stage.claim.access_key_id)
 
 
-async def _fail(exchange: Exchange, error: Exception) -> None:
+async def _fail(exchange: Exchange, stage: Received, error: Exception) -> None:
     """Answer with an error; after the answer has begun, leave it incomplete, upon which the server closes."""
-    named = exchange.error_format.name(error)
-    exchange.error = named.shape
-    ours = named.shape == INTERNAL[exchange.error_format.family]
+    error_format = format_of(stage)
+    named = error_format.name(error)
+    ours = named.shape == INTERNAL[error_format.family]
+    told = {"request_id": stage.request_id, "operation": operation_of(stage)}
     if ours or exchange.started:
-        log.error("api.failed", request_id=exchange.request_id, operation=exchange.operation, **describe(error))
+        log.error("api.failed", **told, **describe(error))
     elif isinstance(error, Transient):
-        log.warning("api.unavailable", request_id=exchange.request_id, operation=exchange.operation, **describe(error))
+        log.warning("api.unavailable", **told, **describe(error))
     if not exchange.started:
-        await exchange.respond(exchange.error_format.render(named, exchange.request_id))
+        await exchange.respond(stage, error_format.render(named, stage.request_id), named.shape)
 
 
 async def _live(receive: Receive, send: Send) -> None:

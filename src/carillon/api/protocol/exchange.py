@@ -1,36 +1,53 @@
-"""One HTTP request and its response, over ASGI: what is shared by everything that answers."""
+"""One HTTP request and its response, over ASGI: when to read, when to write, and when to give up.
 
-import os
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+What is asked and by whom is no affair of this module: that are the stages of `stages.py`, which do not change. Here is
+what does change while a request is answered, as few flags as HTTP has states:
+
+    the body        unread -> asked for -> read         `_is_asked`, `_unread`
+    the response    none -> begun -> ended              `started`
+    a piece of it   being accepted, or not              `_is_writing`, `_written`
+
+There is one response at most. Until it has begun, any error becomes one; after that there is no way to say what went
+wrong but to leave it incomplete, upon which the server closes the connection and the client knows. Whatever is answered
+goes through `begin`, so nothing is answered without its request id and its record.
+
+The two sides depend on each other in three places. The first reading of a body makes the server send 100 Continue,
+which it may not once the response has begun: for a handler that answers before it reads (PutMedia) `begin` asks first.
+A body that is refused unread goes on arriving, and a connection closed upon it is reset, which can lose the client the
+answer: so the refusal says `connection: close` and lingers, bounded in bytes and time. And while a response streams,
+receiving is how a client that has gone is noticed.
+
+Decided against: a deadline for each piece of a stream (a timer costs more than the piece; one watcher sees that nothing
+moved), and reading what a refused client sends to its end (it may never end).
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import anyio
 from anyio.lowlevel import checkpoint
 from msgspec import Meta
 
-from carillon.access import AccessLogRecord, Auditor
+from carillon.access import Auditor
 from carillon.api.errors import AwsError
-from carillon.api.protocol.asgi import ClientGone, Headers, Message, Receive, Scope, Send, fold
-from carillon.api.protocol.faults import NOWHERE, ErrorFormat, id_headers
+from carillon.api.protocol.asgi import ClientGone, Headers, Message, Receive, Scope, Send
+from carillon.api.protocol.faults import id_headers
 from carillon.api.protocol.operations import never
 from carillon.api.protocol.serialization import Response
-from carillon.api.protocol.sigv4 import RequestHead
+from carillon.api.protocol.stages import Claimed, Received, format_of, operation_of, record
 from carillon.bounds import Bytes, OptionalSeconds, Seconds
 from carillon.concurrency import beside
 from carillon.telemetry import get_logger
 
 log = get_logger()
 
+UntilKeyEnds = Callable[[], Awaitable[str]]
+
 PROVEN: Final = "carillon.connection"
 """Of a scope's state: a function of the server's, to call once a client has proven who it is."""
 
-_HOST: Final = re.compile(r"[A-Za-z0-9._\-]{1,255}(:\d{1,5})?|\[[0-9A-Fa-f:.%]{2,60}\](:\d{1,5})?", re.ASCII)
-_NAMES_NO_PORT: Final = "AWS-SDK-KVS"
-_PORT: Final = re.compile(r":\d{1,5}\Z")
-_PORTS: Final = {"http": 80, "https": 443}
 _LATE_SECONDS: Final = 0.5
 _PIECES_AT_ONCE: Final = 8
 """Of a streamed response: neither its body nor the server need wait, and a lost client must be noticed."""
@@ -57,26 +74,26 @@ class RequestSettings:
 
 
 class Exchange:
-    """Reads one request, within limits, and sends one response, under one request id."""
+    """Takes in one request, within limits, and sends one response.
+
+    Args:
+        received: its head.
+        receive: of ASGI.
+        send: of ASGI.
+        settings: the limits.
+        auditor: keeps a record of the response; None keeps none.
+    """
 
     def __init__(
-        self, scope: Scope, receive: Receive, send: Send, settings: RequestSettings, auditor: Auditor | None = None
+        self,
+        received: Received,
+        receive: Receive,
+        send: Send,
+        settings: RequestSettings,
+        auditor: Auditor | None = None,
     ) -> None:
-        raw_headers: Headers = scope["headers"]
-        self.head: Final = RequestHead(scope["method"], _raw_path(scope), scope["query_string"], raw_headers)
-        self.headers: Final = fold(raw_headers)
-        self.request_id: Final = _new_id()
-        self.operation = ""
-        self.error_format: ErrorFormat = NOWHERE
         self.started = False
-        self.caller = ""
-        self.is_proven = False
-        self.key_ended: Callable[[], Awaitable[str]] = never
-        self.request: Mapping[str, Any] | None = None
-        self.answer: Mapping[str, Any] | None = None
-        self.error: str | None = None
-        self._scope = scope
-        self._source: str = (scope.get("client") or ("",))[0]
+        self._headers = received.headers
         self._auditor = auditor
         self._receive = receive
         self._send = send
@@ -85,49 +102,7 @@ class Exchange:
         self._is_asked = False
         self._is_writing = False
         self._written = 0  # pieces of a streamed response
-        self._unread = "transfer-encoding" in self.headers or self.headers.get("content-length", "0") != "0"
-
-    @property
-    def base_url(self) -> str | None:
-        """Return by which address the client came to us, as far as it says."""
-        host, scheme = self.headers.get("host", ""), self._scope.get("scheme", "http")
-        if not _HOST.fullmatch(host):
-            return None
-        port = (self._scope.get("server") or (None, None))[1]
-        # AWS: the producer SDK for C, and what is built on it, names no port in Host, whichever it comes by.
-        is_silent = _NAMES_NO_PORT in self.headers.get("user-agent", "") and not _PORT.search(host)
-        if is_silent and port not in (None, _PORTS.get(scheme)):
-            host = f"{host}:{port}"
-        return f"{scheme}://{host}"
-
-    def prove(self) -> None:
-        """Mark the client as authenticated, for this request and for its connection."""
-        self.is_proven = True
-        tell = self._scope.get("state", {}).get(PROVEN)
-        if tell is not None:
-            tell()
-
-    def bind(self, operation: str, error_format: ErrorFormat) -> None:
-        """Set what the request asks for, and so the format of errors."""
-        self.operation = operation
-        self.error_format = error_format
-
-    def check_head(self) -> None:
-        """Refuse what is larger than any client of ours sends, before anything is computed from it.
-
-        Raises:
-            AwsError: RequestUriTooLongException or RequestHeaderFieldsTooLargeException.
-        """
-        head, limits = self.head, self._settings
-        if len(head.raw_path) + len(head.raw_query) > limits.max_target_bytes:
-            message = f"Path and query have at most {limits.max_target_bytes} bytes together."
-            raise AwsError("RequestUriTooLongException", message)
-        if len(head.headers) > limits.max_headers:
-            message = f"A request has at most {limits.max_headers} headers."
-            raise AwsError("RequestHeaderFieldsTooLargeException", message)
-        if sum(len(name) + len(value) for name, value in head.headers) > limits.max_header_bytes:
-            message = f"The headers of a request have at most {limits.max_header_bytes} bytes together."
-            raise AwsError("RequestHeaderFieldsTooLargeException", message)
+        self._unread = "transfer-encoding" in self._headers or self._headers.get("content-length", "0") != "0"
 
     async def read_body(self) -> bytes:
         """Return the whole body.
@@ -139,7 +114,7 @@ class Exchange:
         if not self._unread:
             return b""
         limit = self._settings.max_body_bytes
-        declared = self.headers.get("content-length", "0")
+        declared = self._headers.get("content-length", "0")
         if not declared.isdecimal() or int(declared) > limit:
             raise _too_large(limit)
         with self._patience():
@@ -152,7 +127,7 @@ class Exchange:
         before reading would leave the client waiting. It need not have anything to send yet: the KVS producer SDK
         connects seconds before it does.
         """
-        if self._unread and not self._is_asked and self.headers.get("expect", "").lower() == "100-continue":
+        if self._unread and not self._is_asked and self._headers.get("expect", "").lower() == "100-continue":
             with anyio.move_on_after(0):
                 self._held = await self.receive()
 
@@ -187,49 +162,55 @@ class Exchange:
             self._unread = False
         return message
 
-    async def send(self, message: Message) -> None:
-        """Send as ASGI does, adding the request id."""
-        if message["type"] == "http.response.start":
-            if message["status"] < 300:  # others do not want the body
-                await self._invite_body()
-            self.started = True
-            if self._auditor is not None:
-                await self._auditor.note(self._answered(message["status"]))
-            message["headers"] = [*message["headers"], *id_headers(self.request_id, self.error_format.family)]
-        await self._send(message)
+    async def begin(self, stage: Received, status: int, headers: Headers, error: str | None = None) -> None:
+        """Send the status line and the headers, the request id among them, and have it recorded.
 
-    def _answered(self, status: int) -> AccessLogRecord:
-        return AccessLogRecord(
-            self.request_id,
-            self.caller,
-            self.is_proven,
-            self.error_format.family.value,
-            self.operation,
-            self._source,
-            status,
-            self.error,
-            self.request,
-            self.answer,
-        )
+        Args:
+            stage: the last one that the request reached.
+            status: of the response.
+            headers: of the response.
+            error: the shape of the error that it is about.
+        """
+        if status < 300:  # others do not want the body
+            await self._invite_body()
+        self.started = True
+        if self._auditor is not None:
+            await self._auditor.note(record(stage, status, error))
+        sent = [*headers, *id_headers(stage.request_id, format_of(stage).family)]
+        await self._send({"type": "http.response.start", "status": status, "headers": sent})
 
-    async def respond(self, response: Response) -> None:
-        """Send a response; a streamed one until it ends, fails, or the client goes away."""
+    def sender(self, stage: Received) -> Send:
+        """Return what sends as ASGI does, for whoever answers by itself."""
+
+        async def send(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                await self.begin(stage, message["status"], message["headers"])
+            else:
+                await self._send(message)
+
+        return send
+
+    async def respond(
+        self, stage: Received, response: Response, error: str | None = None, key_ended: UntilKeyEnds = never
+    ) -> None:
+        """Send a response; a streamed one until it ends, fails, the client goes away, or its key ends."""
         if isinstance(response.body, bytes):
-            await self._respond_whole(response.status, response.headers, response.body)
+            await self._respond_whole(stage, response, response.body, error)
         else:
-            await self._respond_streaming(response.status, response.headers, response.body)
+            await self.begin(stage, response.status, response.headers, error)
+            await self._stream(stage, response.body, key_ended)
 
-    async def _respond_whole(self, status: int, headers: Headers, body: bytes) -> None:
-        sent = list(headers)
-        if status != 204:
-            sent.append((b"content-length", b"%d" % len(body)))
+    async def _respond_whole(self, stage: Received, response: Response, body: bytes, error: str | None) -> None:
+        headers = list(response.headers)
+        if response.status != 204:
+            headers.append((b"content-length", b"%d" % len(body)))
         if not self._unread:
-            await self.send({"type": "http.response.start", "status": status, "headers": sent})
+            await self.begin(stage, response.status, headers, error)
             await self._send({"type": "http.response.body", "body": body})
             return
         # Closing at once would reset the connection under a client that still sends, and lose it the answer.
-        sent.append((b"connection", b"close"))
-        await self.send({"type": "http.response.start", "status": status, "headers": sent})
+        headers.append((b"connection", b"close"))
+        await self.begin(stage, response.status, headers, error)
         await self._send({"type": "http.response.body", "body": body, "more_body": True})
         await self._linger()
         await self._send({"type": "http.response.body", "body": b""})
@@ -244,11 +225,12 @@ class Exchange:
                     return
                 left -= len(message.get("body", b""))
 
-    async def _respond_streaming(self, status: int, headers: Headers, body: AsyncIterator[bytes]) -> None:
-        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+    async def _stream(self, stage: Received, body: AsyncIterator[bytes], key_ended: UntilKeyEnds) -> None:
         async with beside() as group:
-            for end in (self._cancel_when_gone, self._cancel_when_stuck, self._cancel_when_key_ends):
-                group.start_soon(end, group.cancel_scope)
+            scope = group.cancel_scope
+            for end in (self._cancel_when_gone, self._cancel_when_stuck):
+                group.start_soon(end, scope)
+            group.start_soon(_cancel_when_key_ends, scope, stage, key_ended)
             await self._pump(body)
 
     async def _pump(self, body: AsyncIterator[bytes]) -> None:
@@ -280,29 +262,43 @@ class Exchange:
                 scope.cancel()
                 return
 
-    async def _cancel_when_key_ends(self, scope: anyio.CancelScope) -> None:
-        why = await self.key_ended()
-        log.info("api.key_ended", request_id=self.request_id, operation=self.operation, caller=self.caller, reason=why)
-        scope.cancel()
-
     async def _cancel_when_gone(self, scope: anyio.CancelScope) -> None:
         while (await self.receive())["type"] != "http.disconnect":
             pass
         scope.cancel()
 
 
-def _new_id() -> str:
-    """Return a random UUID (version 4), as `uuid4` does and in a third of its time."""
-    digits = os.urandom(16).hex()
-    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+def tell_proven(scope: Scope) -> None:
+    """Tell the server, if it wants to know, that whoever is connected has proven a key."""
+    tell = scope.get("state", {}).get(PROVEN)
+    if tell is not None:
+        tell()
+
+
+def check_head(received: Received, limits: RequestSettings) -> None:
+    """Refuse what is larger than any client of ours sends, before anything is computed from it.
+
+    Raises:
+        AwsError: RequestUriTooLongException or RequestHeaderFieldsTooLargeException.
+    """
+    head = received.head
+    if len(head.raw_path) + len(head.raw_query) > limits.max_target_bytes:
+        message = f"Path and query have at most {limits.max_target_bytes} bytes together."
+        raise AwsError("RequestUriTooLongException", message)
+    if len(head.headers) > limits.max_headers:
+        message = f"A request has at most {limits.max_headers} headers."
+        raise AwsError("RequestHeaderFieldsTooLargeException", message)
+    if sum(len(name) + len(value) for name, value in head.headers) > limits.max_header_bytes:
+        message = f"The headers of a request have at most {limits.max_header_bytes} bytes together."
+        raise AwsError("RequestHeaderFieldsTooLargeException", message)
+
+
+async def _cancel_when_key_ends(scope: anyio.CancelScope, stage: Received, key_ended: UntilKeyEnds) -> None:
+    why = await key_ended()
+    caller = stage.caller if isinstance(stage, Claimed) else ""
+    log.info("api.key_ended", request_id=stage.request_id, operation=operation_of(stage), caller=caller, reason=why)
+    scope.cancel()
 
 
 def _too_large(limit: int) -> AwsError:
     return AwsError("RequestEntityTooLargeException", f"The body of a request has at most {limit} bytes.")
-
-
-def _raw_path(scope: Scope) -> bytes:
-    raw_path: bytes | None = scope.get("raw_path")
-    if raw_path is None:
-        raise RuntimeError("This server does not hand down raw_path, without which ARNs cannot be routed; use uvicorn.")
-    return raw_path
