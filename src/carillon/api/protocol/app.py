@@ -8,7 +8,7 @@ from carillon.access import AccessKeys, Auditor, PolicyAuthorizer
 from carillon.api.errors import INTERNAL
 from carillon.api.protocol.asgi import AsgiApplication, ClientGone, Receive, Scope, Send
 from carillon.api.protocol.endpoints import Endpoint, RawRoute, add_service
-from carillon.api.protocol.exchange import Exchange, UntilKeyEnds, RequestSettings, check_head, tell_proven
+from carillon.api.protocol.exchange import Exchange, RequestSettings, UntilKeyEnds, check_head, tell_proven
 from carillon.api.protocol.faults import describe
 from carillon.api.protocol.operations import RawCall, Service, never, set_caller
 from carillon.api.protocol.routing import Router
