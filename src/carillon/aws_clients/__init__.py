@@ -4,12 +4,12 @@ Start at `clients.py`. What an error means for a stream, a sink or a bucket, and
 the room that calls; here it is only said what kind of failure it was (`errors.py`).
 """
 
-from carillon.aws_clients.clients import Answer, AwsClients, ClientLimits, call
+from carillon.aws_clients.clients import AwsAnswer, AwsClients, ClientLimits, call
 from carillon.aws_clients.errors import AwsCallFailed, FailureKind, answered, translated
 from carillon.aws_clients.pool import Client, ClientPool, Peer
 
 __all__ = [
-    "Answer",
+    "AwsAnswer",
     "AwsCallFailed",
     "AwsClients",
     "Client",

@@ -17,7 +17,7 @@ from carillon import __version__
 from carillon.aws_clients.errors import AwsCallFailed, FailureKind, translated
 from carillon.aws_clients.pool import Client, ClientPool, Peer
 
-Answer: TypeAlias = Mapping[str, Any]
+AwsAnswer: TypeAlias = Mapping[str, Any]
 
 _MOST_CLIENTS: Final = 100
 _ALWAYS: Final = "ResponseMetadata"
@@ -132,7 +132,7 @@ class AwsClients:
             yield client
 
 
-async def call(client: Client, operation: str, parameters: Mapping[str, object], proof: str = _ALWAYS) -> Answer:
+async def call(client: Client, operation: str, parameters: Mapping[str, object], proof: str = _ALWAYS) -> AwsAnswer:
     """Call an operation and return its answer.
 
     Args:
@@ -146,7 +146,7 @@ async def call(client: Client, operation: str, parameters: Mapping[str, object],
     """
     with translated():
         try:
-            answer: Answer = await getattr(client, operation)(**parameters)
+            answer: AwsAnswer = await getattr(client, operation)(**parameters)
             is_true = proof in answer
         except _UNPARSED as error:
             raise AwsCallFailed(FailureKind.UNINTELLIGIBLE, type(error).__name__) from error

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from carillon.arns import Arn
-from carillon.aws_clients import Answer, AwsCallFailed, AwsClients, ClientLimits, FailureKind, Peer, call
+from carillon.aws_clients import AwsAnswer, AwsCallFailed, AwsClients, ClientLimits, FailureKind, Peer, call
 from carillon.errors import InvalidRequest
 from carillon.notifications.sending import EventRefused, SendFailed
 from carillon.notifications.settings import NotificationSettings
@@ -81,7 +81,7 @@ class SinkClients:
         """Close every connection, also while being canceled."""
         await self._clients.aclose()
 
-    async def call(self, service: str, region: str, operation: str, proof: str, **parameters: object) -> Answer:
+    async def call(self, service: str, region: str, operation: str, proof: str, **parameters: object) -> AwsAnswer:
         """Call an operation and return its answer.
 
         Args:

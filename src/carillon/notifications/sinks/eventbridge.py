@@ -2,7 +2,7 @@
 
 import msgspec
 
-from carillon.aws_clients import Answer
+from carillon.aws_clients import AwsAnswer
 from carillon.notifications.deliveries import SinkTarget
 from carillon.notifications.events import Event
 from carillon.notifications.sending import Sender
@@ -27,7 +27,7 @@ class _Buses:
             "EventBusName": target.arn,
         }
         answer = await self._clients.call("events", parsed(target.arn).region, "put_events", "Entries", Entries=[entry])
-        result: Answer = next(filter(None, answer["Entries"]), {})
+        result: AwsAnswer = next(filter(None, answer["Entries"]), {})
         if answer.get("FailedEntryCount") or "EventId" not in result:
             raise refusal("put_events", result.get("ErrorCode"), result.get("ErrorMessage"))
 

@@ -19,7 +19,7 @@ from typing import Any, Final, Self
 from anyio import CapacityLimiter, fail_after
 
 from carillon.aws_clients import (
-    Answer,
+    AwsAnswer,
     AwsCallFailed,
     AwsClients,
     Client,
@@ -204,7 +204,7 @@ class SegmentObjects:
                 return
             token = {"ContinuationToken": str(answer["NextContinuationToken"])}
 
-    async def _call(self, operation: str, **parameters: object) -> Answer:
+    async def _call(self, operation: str, **parameters: object) -> AwsAnswer:
         """Return an answer, with the bytes of its body instead of a stream.
 
         Raises:
@@ -242,7 +242,7 @@ def _told(operation: str, settings: StreamSettings) -> Iterator[None]:
         raise StorageFailed(f"S3 {operation} failed: {failed}") from failed
 
 
-async def _body(answer: Answer) -> bytes:
+async def _body(answer: AwsAnswer) -> bytes:
     async with answer["Body"] as body:
         return bytes(await body.read())
 
