@@ -68,7 +68,7 @@ class ServerHere:
         with socket.create_server(("127.0.0.1", 0)) as listening:
             self.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
             async with assembled(settings, self.url, self.clock) as application, create_task_group() as group:
-                server = Listener(application.api)
+                server = Listener(application.asgi)
                 group.start_soon(server.serve, [listening])
                 await server.is_listening.wait()
                 async with application.work:

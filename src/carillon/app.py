@@ -20,8 +20,9 @@ from carillon.access.request_counter import RequestCounter
 from carillon.access.throttle import Throttle
 from carillon.api import kinesis_video, media_pipelines, voice
 from carillon.api.ingest import KEY_PURPOSE, IngestTokens, WebSocketIngest
+from carillon.api.mounts import Mount, MountedApplications, is_websocket
 from carillon.api.paging import Pages, PageTokens
-from carillon.api.protocol import Api, Service, SignatureVerifier
+from carillon.api.protocol import Api, Liveness, Service, SignatureVerifier, asks_for_liveness
 from carillon.api.tags import TagOperations
 from carillon.clock import Clock, SystemClock
 from carillon.config import Settings
@@ -40,8 +41,10 @@ from carillon.tasks.tasks import NewestPosition
 class Application:
     """A whole server, joined."""
 
+    asgi: MountedApplications
+    """Answers every request: ASGI 3."""
     api: Api
-    """Answers requests: ASGI 3."""
+    """The AWS edge among what is mounted there, which knows what it covers."""
     work: AbstractAsyncContextManager[None]
     """Reads, analyzes and delivers while entered."""
     drain: Callable[[], Awaitable[None]]
@@ -72,14 +75,18 @@ async def assembled(settings: Settings, own_url: str, clock: Clock | None = None
         tasks = _tasks(rooms, lifecycle, supervisor, newest_position)
         edge = _Edge.of(rooms, streams, trail)
         ingest = edge.websockets(streams)
-        api = edge.api(_services(rooms, streams, tasks, own_url), ingest)
+        api = edge.api(_services(rooms, streams, tasks, own_url))
+        asgi = MountedApplications(
+            default=api,
+            mounts=[Mount(asks_for_liveness, Liveness(settings.api)), Mount(is_websocket, ingest)],
+        )
 
         async def drain() -> None:
             await streams.drain()
             await ingest.ended()  # who has been let in, but writes to no stream yet, has sent something all the same
 
         dispatcher = Dispatcher(rooms.outbox, clock, settings.notifications)
-        yield Application(api, _working(supervisor, rooms.models, dispatcher), drain)
+        yield Application(asgi, api, _working(supervisor, rooms.models, dispatcher), drain)
 
 
 @asynccontextmanager
@@ -299,14 +306,13 @@ class _Edge:
             trail=trail,
         )
 
-    def api(self, services: Sequence[Service], websockets: WebSocketIngest) -> Api:
+    def api(self, services: Sequence[Service]) -> Api:
         return Api(
             services=services,
             verifier=self.verifier,
             settings=self.rooms.settings.api,
             guard=self.guard,
             auditor=self.trail,
-            websockets=websockets,
             keys=self.keys,
         )
 

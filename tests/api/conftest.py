@@ -66,7 +66,7 @@ async def serving(settings: config.Settings, clock: ManualClock) -> AsyncIterato
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         async with assembled(settings, url, clock) as application, create_task_group() as group:
-            server = Listener(application.api)
+            server = Listener(application.asgi)
             group.start_soon(server.serve, [listener])
             await server.is_listening.wait()
             async with application.work:

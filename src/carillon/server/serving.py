@@ -53,7 +53,7 @@ async def serve(settings: Settings, on_ready: Callable[[str], None]) -> None:
         ):
             connections = connections_for(descriptors, own.max_strangers)
             server = Listener(
-                application.api,
+                application.asgi,
                 min(_LAST_SECONDS, own.stop_seconds),
                 certificate,
                 bounded(own.max_head_bytes, own.head_seconds, connections),

@@ -24,6 +24,7 @@ from carillon.access import AccessKey, KeyRing, PolicyAuthorizer
 from carillon.access.access_log import AccessLogRecord
 from carillon.api import kinesis_video
 from carillon.api.ingest import IngestSettings, IngestTokens, WebSocketIngest, websocket_url
+from carillon.api.mounts import Mount, MountedApplications, is_websocket
 from carillon.api.protocol import Api, SignatureVerifier
 from carillon.arns import AwsAccount
 from carillon.clock import SystemClock
@@ -201,8 +202,9 @@ def serve(tmp_path: Path, database: Database, vault: Vault) -> Serve:
                     settings=chosen,
                 )
                 services = kinesis_video.services(opened, f"http://127.0.0.1:{port}")
-                api = Api(services=services, verifier=verifier, websockets=ingest)
-                server = Listener(api, max_message_bytes=chosen.max_message_bytes)
+                api = Api(services=services, verifier=verifier)
+                mounted = MountedApplications(api, [Mount(is_websocket, ingest)])
+                server = Listener(mounted, max_message_bytes=chosen.max_message_bytes)
                 async with create_task_group() as group:
                     group.start_soon(partial(server.serve, [listener]))
                     await server.is_listening.wait()

@@ -16,7 +16,19 @@ from botocore.config import Config
 
 from carillon.access import AccessKey, KeyRing
 from carillon.api.errors import AwsError
-from carillon.api.protocol import Api, RawCall, RequestSettings, Service, SignatureVerifier, caller, operation, route
+from carillon.api.mounts import Mount, MountedApplications
+from carillon.api.protocol import (
+    Api,
+    Liveness,
+    RawCall,
+    RequestSettings,
+    Service,
+    SignatureVerifier,
+    asks_for_liveness,
+    caller,
+    operation,
+    route,
+)
 from carillon.clock import SystemClock
 from carillon.errors import AlreadyExists, CarillonError, LimitExceeded, NotFound, StateConflict, Transient
 
@@ -244,7 +256,8 @@ def serving(api: Any) -> Iterator[int]:
 def serving_toys(settings: RequestSettings) -> Iterator[Served]:
     toys = Toys(ToyTasks(), ToyDomains(), ToyStreams(), ToyMedia())
     verifier = SignatureVerifier(KeyRing([KEY]), "us-east-1", SystemClock())
-    with serving(Api(services=toys.services(), verifier=verifier, settings=settings)) as port:
+    api = Api(services=toys.services(), verifier=verifier, settings=settings)
+    with serving(MountedApplications(api, [Mount(asks_for_liveness, Liveness(settings))])) as port:
         yield Served(port, toys)
 
 

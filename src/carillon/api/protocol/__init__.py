@@ -8,6 +8,7 @@ of a request).
 from carillon.api.protocol.app import Api
 from carillon.api.protocol.asgi import ClientGone
 from carillon.api.protocol.exchange import PROVEN, RequestSettings
+from carillon.api.protocol.liveness import Liveness, asks_for_liveness
 from carillon.api.protocol.operations import RawCall, Service, caller, operation, reached_at, route
 from carillon.api.protocol.sigv4 import SignatureVerifier
 
@@ -15,10 +16,12 @@ __all__ = [
     "PROVEN",
     "Api",
     "ClientGone",
+    "Liveness",
     "RawCall",
     "RequestSettings",
     "Service",
     "SignatureVerifier",
+    "asks_for_liveness",
     "caller",
     "operation",
     "reached_at",

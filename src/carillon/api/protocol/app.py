@@ -6,13 +6,12 @@ from typing import Final
 
 from carillon.access import AccessKeys, Auditor, PolicyAuthorizer
 from carillon.api.errors import INTERNAL
-from carillon.api.protocol.asgi import AsgiApplication, ClientGone, Receive, Scope, Send
+from carillon.api.protocol.asgi import ClientGone, Receive, Scope, Send
 from carillon.api.protocol.endpoints import Endpoint, RawRoute, add_service
 from carillon.api.protocol.exchange import Exchange, RequestSettings, UntilKeyEnds, check_head, tell_proven
 from carillon.api.protocol.faults import describe
 from carillon.api.protocol.operations import RawCall, Service, never, set_caller
 from carillon.api.protocol.routing import Router
-from carillon.api.protocol.serialization import Response
 from carillon.api.protocol.sigv4 import SignatureVerifier
 from carillon.api.protocol.stages import (
     Claimed,
@@ -32,9 +31,6 @@ from carillon.concurrency import unwrapped
 from carillon.errors import Transient
 from carillon.telemetry import get_logger
 
-_LIVENESS_PATHS: Final = frozenset({b"/", b"/health"})
-_ALIVE: Final = Response(200, ((b"content-type", b"application/json"),), b'{"status":"ok"}')
-
 log = get_logger()
 
 
@@ -46,8 +42,7 @@ class Api:
         verifier: judges signatures. None lets everybody in as `anonymous`: for benchmarks, never for a network.
         settings: limits of one request.
         guard: judges what callers may do. None lets every caller do everything.
-        auditor: keeps a record of every response but those about liveness.
-        websockets: serves them. None refuses all.
+        auditor: keeps a record of every response.
         keys: end what goes on for long once its key ends. None lets it go on.
 
     Raises:
@@ -62,7 +57,6 @@ class Api:
         settings: RequestSettings | None = None,
         guard: PolicyAuthorizer | None = None,
         auditor: Auditor | None = None,
-        websockets: AsgiApplication | None = None,
         keys: AccessKeys | None = None,
     ) -> None:
         if len({service.name for service in services}) < len(services):
@@ -70,7 +64,6 @@ class Api:
         self._verifier = verifier
         self._guard = guard
         self._auditor = auditor
-        self._websockets = websockets
         self._keys = keys
         self._settings = settings or RequestSettings()
         self._router: Router[Endpoint] = Router()
@@ -84,16 +77,11 @@ class Api:
             await self._answer(scope, receive, send)
         elif scope["type"] == "lifespan":
             await _live(receive, send)
-        elif self._websockets is not None:
-            await self._websockets(scope, receive, send)
         else:
             await send({"type": "websocket.close"})
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         stage: Received = read_head(scope)
-        if stage.head.raw_path in _LIVENESS_PATHS and stage.head.method in {"GET", "HEAD"}:
-            await Exchange(stage, receive, send, self._settings).respond(stage, _ALIVE)
-            return
         exchange = Exchange(stage, receive, send, self._settings, self._auditor)
         try:
             check_head(stage, self._settings)
