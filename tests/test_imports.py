@@ -60,6 +60,8 @@ GUESTS: Mapping[str, frozenset[str]] = {
     "onnxruntime": frozenset({"inference"}),
     "scipy": frozenset({"training"}),
     "onnx": frozenset({"training"}),
+    "jinja2": frozenset({"evaluation"}),
+    "matplotlib": frozenset({"evaluation"}),
     "alembic": frozenset({"storage"}),
     "sqlite3": frozenset({"storage"}),
     "asyncpg": frozenset({"storage"}),

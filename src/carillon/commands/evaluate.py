@@ -15,7 +15,10 @@ evaluate = typer.Typer(help="Measure how right the models are on a folder of lab
 
 ReportOption = Annotated[
     Path | None,
-    typer.Option(help="A folder to write figures and plots to, of calls a page each.", file_okay=False),
+    typer.Option(
+        help="A folder to write figures and plots to, of calls a page each. Needs carillon-voice[evaluation].",
+        file_okay=False,
+    ),
 ]
 Across = Annotated[
     str, typer.Option(help="Compare a person's speech only across values of this column: emotion.", metavar="COLUMN")
@@ -42,9 +45,11 @@ def evaluate_speaker(
 ) -> None:
     """Errors of speaker search, and of its confidence, on DIR/manifest.csv (path, speaker, perhaps session)."""
     from carillon import config
-    from carillon.evaluation import Decision, chosen_lines, show, write_report
+    from carillon.evaluation import Decision, chosen_lines, require_pages, show, write_report
     from carillon.evaluation import evaluate_speaker as run
 
+    if report is not None:
+        require_pages("--report")
     settings = config.load()
     tasks = settings.tasks
     decision = Decision(tasks.match_confidence, tasks.known_callers, tasks.match_limit)
@@ -82,9 +87,11 @@ def evaluate_tone(
     ship. If they were trained on a corpus of DIR, the report warns: figures on
     speakers who were held out come from the cross-validation in training/tone.
     """
-    from carillon.evaluation import chosen_lines, show_tone, write_tone_report
+    from carillon.evaluation import chosen_lines, require_pages, show_tone, write_tone_report
     from carillon.evaluation import evaluate_tone as run
 
+    if report is not None:
+        require_pages("--report")
     lines = chosen_lines(where or ())
     found = run(directory, _hearing(model, words), chosen=lines, without=without or (), threads=threads)
     show_tone(found, as_json=as_json)
@@ -107,8 +114,10 @@ def evaluate_calls(
     end, channel (left, right) and text. The pages of --report hold what was
     said.
     """
-    from carillon.evaluation import follow_calls, show_calls, write_pages
+    from carillon.evaluation import follow_calls, require_pages, show_calls, write_pages
 
+    if report is not None:
+        require_pages("--report")
     found = follow_calls(directory, _hearing(model, words), threads=threads)
     show_calls(found, as_json=as_json)
     if report is not None:

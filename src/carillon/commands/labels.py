@@ -32,7 +32,7 @@ def label_calls(
     """Show every call in DIR in the browser, to be marked by keys; kept in DIR/labels/manifest.csv.
 
     Calls are wav or flac, one party on each channel. `train tone` and
-    `eval tone` take DIR/labels as it is.
+    `eval tone` take DIR/labels as it is. Needs carillon-voice[evaluation].
     """
     from carillon import config
     from carillon.labels import label_calls as run

@@ -11,6 +11,7 @@ from carillon.evaluation.figures import Decision
 from carillon.evaluation.fitting import Fitted, Needed
 from carillon.evaluation.histogram import histogram
 from carillon.evaluation.manifest import chosen_lines, read_manifest
+from carillon.evaluation.pages import require_pages
 from carillon.evaluation.report import write_report
 from carillon.evaluation.show import show
 from carillon.evaluation.speaker import SpeakerReport, evaluate_speaker
@@ -31,6 +32,7 @@ __all__ = [
     "follow_calls",
     "histogram",
     "read_manifest",
+    "require_pages",
     "show",
     "show_calls",
     "show_tone",

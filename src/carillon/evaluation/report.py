@@ -5,10 +5,10 @@ from pathlib import Path
 from statistics import NormalDist
 from typing import Final
 
-from carillon.evaluation.html import document, paragraphs, table
+from carillon.evaluation.pages import render
+from carillon.evaluation.plots import SHARES, Axis, Chart, Series, chart
 from carillon.evaluation.show import COLUMNS, as_text, cells_of, notes_on
 from carillon.evaluation.speaker import SpeakerFigures, SpeakerReport
-from carillon.evaluation.svg import SHARES, Axis, Series, chart
 
 PAGE_NAME: Final = "speaker.html"
 FIGURES_NAME: Final = "speaker.json"
@@ -25,18 +25,21 @@ def write_report(report: SpeakerReport, folder: Path) -> None:
 
 def page(report: SpeakerReport) -> str:
     """Return the page."""
-    return document(
-        f"{report.model} on {report.directory}",
-        f"{paragraphs(notes_on(report))}{table(COLUMNS, list(map(cells_of, report.figures)), COLUMNS[:1])}"
-        "<h2>Detection error trade-off</h2><p>Pairs of stretches: one person or two? Lower left is better.</p>"
-        f'<div class="charts">{"".join(_trade_offs(report))}</div>'
-        "<h2>Calibration</h2><p>Searches for the people of a domain and as many strangers: how often the best "
-        "candidate was the right person, by its confidence. On the diagonal, confidence means what it says.</p>"
-        f'<div class="charts">{"".join(_reliabilities(report))}</div>',
+    return render(
+        "speaker.html",
+        {
+            "title": f"{report.model} on {report.directory}",
+            "notes": notes_on(report),
+            "columns": COLUMNS,
+            "left": COLUMNS[:1],
+            "rows": list(map(cells_of, report.figures)),
+            "trade_offs": _trade_offs(report),
+            "reliabilities": _reliabilities(report),
+        },
     )
 
 
-def _trade_offs(report: SpeakerReport) -> list[str]:
+def _trade_offs(report: SpeakerReport) -> list[Chart]:
     probit = NormalDist().inv_cdf
     accepted = Axis("impostor pairs accepted", _RATES, probit)
     missed = Axis("genuine pairs missed", _RATES, probit)
@@ -54,9 +57,9 @@ def _trade_offs(report: SpeakerReport) -> list[str]:
     ]
 
 
-def _reliabilities(report: SpeakerReport) -> list[str]:
-    confidence = Axis("confidence of the best candidate", SHARES, float)
-    right = Axis("share that was right", SHARES, float)
+def _reliabilities(report: SpeakerReport) -> list[Chart]:
+    confidence = Axis("confidence of the best candidate", SHARES)
+    right = Axis("share that was right", SHARES)
     return [
         chart(
             band,

@@ -6,22 +6,20 @@ Whoever marks a call is not shown what carillon found until they ask: a label th
 """
 
 import asyncio
-import json
 import secrets
 import sys
 import webbrowser
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from carillon.evaluation import CallAnalysis, follow_calls
-from carillon.evaluation.calls.page import page
-from carillon.evaluation.html import document
+from carillon.evaluation.calls.page import call_values
+from carillon.evaluation.pages import render, require_pages
 from carillon.inference import ModelSettings
 from carillon.labels.marks import LABELS, Marks
 from carillon.server.listener import AddressUnusable
@@ -32,23 +30,10 @@ _KEYS: Final = (
     "1 negative, 2 neutral, 3 positive, 0 none; space plays 5 s; arrows go to another row or party; "
     "h shows and hides what carillon heard"
 )
-_STYLE: Final = """
-body { padding-bottom: 7rem; }
-td[data-channel] { cursor: pointer; border-left: .4rem solid transparent; }
-td[data-mark=negative] { border-left-color: #d62728; }
-td[data-mark=neutral] { border-left-color: #9a9a9a; }
-td[data-mark=positive] { border-left-color: #2ca02c; }
-.blind .charts, .blind .legend, .blind .call small, .blind .call .tag { display: none; }
-.blind .call .bar:not(:has(.speech)) { visibility: hidden; }
-td.current { outline: 2px solid #1f77b4; }
-.marking { position: fixed; inset: auto 0 0 0; padding: .6rem 1rem; background: Canvas; border-top: 1px solid #8884; }
-.marking p { margin: .2rem 0; }
-.marking audio { width: 100%; height: 2rem; }
-"""
 _HEADERS: Final = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; script-src 'self'; media-src 'self'; "
-    "connect-src 'self'",
+    "img-src data:; connect-src 'self'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
@@ -65,10 +50,12 @@ def label_calls(directory: Path, settings: ModelSettings, *, port: int, opens_br
         threads: calls that are analyzed at the same time.
 
     Raises:
+        NotInstalled: what makes pages is not there.
         BadCall: there are none, or one cannot be used.
         BadManifest: what was marked earlier cannot be read.
         AddressUnusable: the port is taken.
     """
+    require_pages("label calls")
     calls = follow_calls(directory, settings, threads=threads)
     marks = Marks(directory, {call.name: tuple(party.name for party in call.parties) for call in calls})
     asyncio.run(_serve(directory, calls, marks, port, opens_browser=opens_browser))
@@ -106,11 +93,13 @@ def application(directory: Path, calls: Sequence[CallAnalysis], marks: Marks, to
         return call
 
     async def index(_: web.Request) -> web.Response:
-        return _page(_index(calls, marks))
+        marked = [(call, len(marks.of(call.name))) for call in calls]
+        return _page("calls.html", {"title": "Calls to mark", "keys": _KEYS, "calls": marked})
 
     async def show(request: web.Request) -> web.Response:
         call = of(request)
-        return _page(page(call, _controls(marks.of(call.name)), _STYLE))
+        marked = {f"{channel}:{begin}": tone for (channel, begin), tone in marks.of(call.name).items()}
+        return _page("marking.html", {**call_values(call), "keys": _KEYS, "tones": LABELS, "marked": marked})
 
     async def audio(request: web.Request) -> web.FileResponse:
         return web.FileResponse(directory / of(request).name, headers=_HEADERS)
@@ -149,25 +138,6 @@ async def _only_loopback(request: web.Request, handler: Handler) -> web.StreamRe
     return await handler(request)
 
 
-def _page(text: str) -> web.Response:
+def _page(template: str, values: dict[str, Any]) -> web.Response:
+    text = render(template, values, __package__)
     return web.Response(text=text, content_type="text/html", headers=_HEADERS)
-
-
-def _index(calls: Sequence[CallAnalysis], marks: Marks) -> str:
-    rows = "".join(
-        f'<li><a href="{number}/">{escape(call.name)}</a> '
-        f"({call.seconds:.0f} s, {len(marks.of(call.name))} rows marked)</li>"
-        for number, call in enumerate(calls)
-    )
-    return document("Calls to mark", f"<p>{_KEYS}.</p><ol>{rows}</ol>")
-
-
-def _controls(marked: Mapping[tuple[int, int], str]) -> str:
-    known = {f"{channel}:{begin}": tone for (channel, begin), tone in marked.items()}
-    buttons = "".join(f'<button data-tone="{tone}">{tone}</button> ' for tone in LABELS)
-    return (
-        f'<script type="application/json" id="marks">{json.dumps(known)}</script>'
-        f'<div class="marking"><p><b id="state"></b></p><p>{buttons}<button data-tone="">none</button> '
-        f'<button id="play">play</button> <a href="../">all calls</a></p><p><small>{_KEYS}.</small></p>'
-        '<audio id="audio" src="audio" controls preload="auto"></audio></div><script src="page.js"></script>'
-    )

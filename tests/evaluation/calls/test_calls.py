@@ -1,7 +1,6 @@
 """Calls through the analyzers of live calls, with judges whose answers are known, onto a page."""
 
 import json
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from carillon.evaluation.calls.show import show_calls
 from carillon.evaluation.tone.clips import ToneModels
 from carillon.inference import AcousticJudgment, SpeakerBaseline, VadState, WordsJudgment
 from carillon.storage.permissions import exposed
+from html_pages import Page
 
 RATE_HZ = 8_000
 
@@ -94,38 +94,17 @@ def test_a_mono_call_is_one_party(tmp_path: Path) -> None:
     assert "both parties" in page(call)
 
 
-class _Reader(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: set[str] = set()
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: Any) -> None:
-        self.tags.add(tag)
-        if tag not in {"meta", "path", "polyline"}:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in {"meta", "path", "polyline"}:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def test_the_page_is_whole_and_words_are_nothing_but_text(call: CallAnalysis, tmp_path: Path) -> None:
     (path,) = write_pages([call], tmp_path / "pages")
     assert exposed([tmp_path / "pages"]) == []
     assert path.name == "one.flac.html"
-    reader = _Reader()
-    reader.feed(path.read_text())
-    assert reader.open == []
-    assert not reader.tags & {"b", "i", "script", "link", "img"}
-    assert "<b>9 & more</b>" in reader.text
-    assert "<i>help</i>" in reader.text
-    assert "http" not in path.read_text()
-    assert "prefers-color-scheme" in path.read_text() or "color-scheme: light dark" in path.read_text()
+    read = Page(path.read_text())
+    assert not {"b", "i", "script", "link"} & set(read.tags)
+    assert read.tags.count("img") == 1
+    assert read.fetched == []
+    assert "<b>9 & more</b>" in read.text
+    assert "<i>help</i>" in read.text
+    assert "color-scheme: light dark" in read.text
 
 
 def test_every_report_is_in_the_row_in_which_it_came(call: CallAnalysis) -> None:
