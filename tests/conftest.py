@@ -34,6 +34,7 @@ from carillon.notifications import Outbox
 from carillon.storage import Database, Vault, metadata
 from carillon.telemetry import configure_logging
 from forked import ForkedCommand
+from postgres import PostgresServer, postgres_server
 
 SINKS_NOWHERE = {"AWS_EC2_METADATA_DISABLED": "true", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"}
 """A server in a test never looks for AWS beyond loopback."""
@@ -118,10 +119,26 @@ def vault() -> Vault:
     return Vault(bytes(range(32)))
 
 
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server, started when the first test wants it."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Where an empty database is, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'carillon.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.new_database()
+
+
 @pytest.fixture
-async def database(tmp_path: Path, anyio_backend: str) -> AsyncIterator[Database]:
-    """An empty SQLite database with the tables of every room that the test has imported."""
-    opened = Database(f"sqlite:///{tmp_path / 'carillon.db'}")
+async def database(database_url: str, anyio_backend: str) -> AsyncIterator[Database]:
+    """An empty database with the tables of every room that the test has imported."""
+    opened = Database(database_url)
     async with opened.transaction() as connection:
         await connection.run_sync(metadata.create_all)
     yield opened

@@ -267,7 +267,7 @@ def _media_pipelines(rooms: _Rooms, tasks: Tasks, pages: Pages, calls: RequestCo
         media_pipelines.VoiceToneAnalysisOperations(tasks, calls),
         media_pipelines.ConfigurationOperations(rooms.pipelines.configurations, pages),
         media_pipelines.PipelineOperations(rooms.pipelines, tasks, pages),
-        TagOperations(rooms.data_folder.database, rooms.pipelines.lock_taggable),
+        TagOperations(rooms.data_folder.database, rooms.pipelines.find_taggable),
     ]
     languages = rooms.settings.tasks.languages
     return Service("chime-sdk-media-pipelines", operations, {media_pipelines.TONE_LANGUAGES: languages})
@@ -278,7 +278,7 @@ def _voice(rooms: _Rooms, tasks: Tasks, pages: Pages, calls: RequestCounter) -> 
         voice.VoiceProfileDomainOperations(rooms.profiles, tasks, pages, calls),
         voice.VoiceProfileOperations(rooms.profiles, tasks, pages, calls),
         voice.TaskResultOperations(tasks, rooms.store.results),
-        TagOperations(rooms.data_folder.database, rooms.profiles.lock_domain_of_arn),
+        TagOperations(rooms.data_folder.database, rooms.profiles.find_domain_of_arn),
     ]
     return Service("chime-sdk-voice", operations)
 

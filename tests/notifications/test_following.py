@@ -84,11 +84,28 @@ async def _commit(database: Database, outbox: Outbox, number: int, event: Event)
     outbox.wake()
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+async def test_what_a_transaction_posted_that_commits_after_later_ones_is_followed_too(
+    database: Database, outbox: Outbox, make_event: MakeEvent
+) -> None:
+    earlier, later = make_event(0), make_event(1)
+    async with aclosing(outbox.follow()) as following:
+        async with database.transaction(beside_others=True) as slow:
+            await outbox.post(slow, earlier, ())
+            async with database.transaction(beside_others=True) as quick:
+                await outbox.post(quick, later, ())
+            outbox.wake()
+            assert await _next(following) == [(2, later)]
+        outbox.wake()
+        assert await _next(following) == [(1, earlier)]
+
+
 async def _next(following: AsyncGenerator[list[tuple[int, Event]]]) -> list[tuple[int, Event]]:
     with fail_after(60):
         return await anext(following)
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the next test is the same in earnest
 async def test_of_two_interleaved_transactions_the_one_that_is_visible_later_is_followed_too(
     database: Database, outbox: Outbox, make_event: MakeEvent
 ) -> None:

@@ -39,7 +39,7 @@ async def test_a_domain_is_found_by_id_and_by_arn(profiles: Profiles, clock: Man
     assert made.created_at == made.updated_at == clock.now()
     assert await profiles.domain(made.id) == made
     async with database.reading() as connection:
-        assert await profiles.lock_domain_of_arn(connection, made.arn) == made
+        assert await profiles.find_domain_of_arn(connection, made.arn) == made
 
 
 @pytest.mark.parametrize("name", ["", "é", "a/b", "a" * 257, "two\nlines"])
@@ -70,7 +70,7 @@ async def test_an_arn_that_names_no_domain_of_ours_says_why(
 ) -> None:
     async with database.reading() as connection:
         with pytest.raises(error):
-            await profiles.lock_domain_of_arn(connection, arn)
+            await profiles.find_domain_of_arn(connection, arn)
 
 
 async def test_pages_follow_one_another_without_overlap(profiles: Profiles) -> None:

@@ -12,7 +12,7 @@ from carillon.errors import NotFound
 from carillon.profiles import DomainNotFound, ProfileNotFound, Profiles, ProfileSettings
 from carillon.storage import Database
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
 
 KEY = "arn:aws:kms:us-east-1:111122223333:key/5f8a"
 SLICE = 32

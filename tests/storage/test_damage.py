@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from carillon.storage import Database, DatabaseBarred, DatabaseDamaged, migrate
-from carillon.storage.groups import NotCommitted
+from carillon.storage import Database, DatabaseBarred, DatabaseDamaged, NotCommitted, migrate
 
 pytestmark = pytest.mark.anyio
 

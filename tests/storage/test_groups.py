@@ -33,7 +33,8 @@ async def database(path: Path) -> AsyncIterator[Database]:
 def commits(database: Database, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that grows by the number of rows that are there at each commit."""
     seen: list[int] = []
-    dialect: Any = database._writer.sync_engine.dialect
+    backend: Any = database._backend
+    dialect = backend._writer.sync_engine.dialect
     commit: Callable[[Any], None] = dialect.do_commit
 
     def counted(connection: Any) -> None:
@@ -132,7 +133,8 @@ async def test_one_that_is_cancelled_takes_no_other_with_it(database: Database, 
 async def test_a_commit_that_fails_fails_everybody_in_it(
     database: Database, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dialect: Any = database._writer.sync_engine.dialect
+    backend: Any = database._backend
+    dialect = backend._writer.sync_engine.dialect
 
     def full(_connection: Any) -> None:
         raise sqlite3.OperationalError("database or disk is full")

@@ -101,8 +101,8 @@ async def test_what_fails_uses_up_no_token(room: Room) -> None:
     assert await room.make("3", name="free") == "3"
 
 
-async def test_of_two_processes_that_race_one_makes_it(room: Room, database: Database) -> None:
-    other = Room(Database(str(database._writer.url.set(drivername="sqlite"))), room.clock)
+async def test_of_two_processes_that_race_one_makes_it(room: Room, database_url: str) -> None:
+    other = Room(Database(database_url), room.clock)
     made = []
 
     async def make(room: Room, resource_id: str) -> None:

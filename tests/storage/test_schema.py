@@ -9,6 +9,7 @@ from alembic.script import ScriptDirectory
 import carillon.app  # every room declares its tables
 import carillon.storage
 from carillon.storage import Database, NewerDatabase, NotWhole, known_revisions, metadata, migrate, revision_of
+from postgres import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
@@ -50,8 +51,20 @@ async def test_the_migrations_make_exactly_the_tables_that_the_rooms_declare(tmp
         await declared.close()
 
 
-async def test_migrating_twice_changes_nothing(tmp_path: Path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'twice.db'}")
+async def test_on_postgresql_they_make_the_declared_tables_too(postgres: PostgresServer) -> None:
+    database = Database(postgres.new_database())
+    try:
+        await migrate(database)
+        async with database.reading() as connection:
+            assert await connection.run_sync(_differences) == []
+            triggers = await connection.exec_driver_sql("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal")
+            assert set(triggers.scalars()) >= {f"audit_trail_no_{verb}" for verb in ("update", "delete", "truncate")}
+    finally:
+        await database.close()
+
+
+async def test_migrating_twice_changes_nothing(database_url: str) -> None:
+    database = Database(database_url)
     try:
         await migrate(database)
         await migrate(database)

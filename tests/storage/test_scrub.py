@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from carillon.storage import Database
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)]
 
 SECRET = b"sealed-speech-of-somebody"
 

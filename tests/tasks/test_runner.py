@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from anyio import sleep_forever, wait_all_tasks_blocked
 
 from carillon.access import read_trail
@@ -323,7 +324,8 @@ async def test_a_checkpoint_that_cannot_be_read_fails_its_task_alone(
         await room.until_told(search, "IdentificationNoMatchesFound")
         await room.until_told(tone, "VoiceToneAnalysisSuccessful")
     async with database.transaction() as connection:
-        await connection.exec_driver_sql(f"UPDATE tasks SET checkpoint = X'00' WHERE id = '{tone.id}'")
+        statement = sa.text("UPDATE tasks SET checkpoint = :unreadable WHERE id = :id")
+        await connection.execute(statement, {"unreadable": b"\0", "id": tone.id})
     again = room.again()
     async with again.running():
         await again.until_state(tone, TaskState.FAILED)

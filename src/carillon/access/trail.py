@@ -21,7 +21,7 @@ from carillon.arns import AwsAccount
 from carillon.bounds import Count, OptionalSeconds
 from carillon.clock import Clock
 from carillon.concurrency import Notifier, repeatedly
-from carillon.storage import Database, Timestamp, metadata
+from carillon.storage import Database, RowNumber, Timestamp, metadata
 from carillon.telemetry import get_logger
 
 TASK: Final = "task"
@@ -43,7 +43,7 @@ log = get_logger()
 _rows: Final = sa.Table(
     "audit_trail",
     metadata,
-    sa.Column("sequence", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    sa.Column("sequence", RowNumber, primary_key=True, autoincrement=True),
     sa.Column("at", Timestamp, nullable=False, index=True),
     sa.Column("access_key_id", sa.String(128), nullable=False),
     sa.Column("action", sa.String(128), nullable=False),
@@ -56,22 +56,44 @@ _rows: Final = sa.Table(
     sqlite_autoincrement=True,
 )
 
-_NO_UPDATE: Final = (
-    "CREATE TRIGGER audit_trail_no_update BEFORE UPDATE ON audit_trail "
-    "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
-)
-_NO_DELETE: Final = (  # of what is younger than a day; what is older may be due
-    "CREATE TRIGGER audit_trail_no_delete BEFORE DELETE ON audit_trail "
-    "WHEN OLD.at > (CAST(strftime('%s', 'now') AS INTEGER) - 86400) * 1000000 "
-    "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
-)
+_TRIGGERS: Final[Mapping[str, Sequence[str]]] = {  # what is older than a day may be due, and may go
+    "sqlite": (
+        (
+            "CREATE TRIGGER audit_trail_no_update BEFORE UPDATE ON audit_trail "
+            "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
+        ),
+        (
+            "CREATE TRIGGER audit_trail_no_delete BEFORE DELETE ON audit_trail "
+            "WHEN OLD.at > (CAST(strftime('%s', 'now') AS INTEGER) - 86400) * 1000000 "
+            "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
+        ),
+    ),
+    "postgresql": (
+        (
+            "CREATE FUNCTION refuse_change_of_audit_trail() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'the audit trail is append-only'; END $$"
+        ),
+        (
+            "CREATE TRIGGER audit_trail_no_update BEFORE UPDATE ON audit_trail "
+            "FOR EACH ROW EXECUTE FUNCTION refuse_change_of_audit_trail()"
+        ),
+        (
+            "CREATE TRIGGER audit_trail_no_delete BEFORE DELETE ON audit_trail FOR EACH ROW "
+            "WHEN (OLD.at > (extract(epoch FROM clock_timestamp())::bigint - 86400) * 1000000) "
+            "EXECUTE FUNCTION refuse_change_of_audit_trail()"
+        ),
+        (
+            "CREATE TRIGGER audit_trail_no_truncate BEFORE TRUNCATE ON audit_trail "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_audit_trail()"
+        ),
+    ),
+}
 
 
 def _protect(_table: sa.Table, connection: sa.Connection, **_options: object) -> None:
     """Have the database itself refuse changes, as the migration does."""
-    if connection.dialect.name == "sqlite":
-        for statement in (_NO_UPDATE, _NO_DELETE):
-            connection.exec_driver_sql(statement)
+    for statement in _TRIGGERS[connection.dialect.name]:
+        connection.exec_driver_sql(statement)
 
 
 sa.event.listen(_rows, "after_create", _protect)

@@ -18,8 +18,8 @@ class Taggable(Protocol):
         ...
 
 
-LockResource = Callable[[AsyncConnection, str], Awaitable[Taggable]]
-"""Finds a resource by ARN that then stays until the transaction ends, or raises that there is none."""
+FindResource = Callable[[AsyncConnection, str], Awaitable[Taggable]]
+"""Finds a resource by ARN, or raises that there is none."""
 
 
 def read_tags(request: Mapping[str, Any]) -> Mapping[str, str]:
@@ -31,22 +31,22 @@ def read_tags(request: Mapping[str, Any]) -> Mapping[str, str]:
 class TagOperations:
     """The three operations on tags, for the resources of one API."""
 
-    def __init__(self, database: Database, lock: LockResource) -> None:
+    def __init__(self, database: Database, find: FindResource) -> None:
         self._database = database
-        self._lock = lock
+        self._find = find
 
     @operation("TagResource")
     async def tag(self, request: Mapping[str, Any]) -> None:
         """Add tags to a resource."""
         async with self._database.transaction() as connection:
-            resource = await self._lock(connection, request["ResourceARN"])
+            resource = await self._find(connection, request["ResourceARN"])
             await put_tags(connection, resource.arn, read_tags(request))
 
     @operation("UntagResource")
     async def untag(self, request: Mapping[str, Any]) -> None:
         """Remove tags from a resource by key."""
         async with self._database.transaction() as connection:
-            resource = await self._lock(connection, request["ResourceARN"])
+            resource = await self._find(connection, request["ResourceARN"])
             await remove_tags(connection, resource.arn, request["TagKeys"])
 
     @operation("ListTagsForResource")
@@ -57,6 +57,6 @@ class TagOperations:
         list, and know no other way to say that there are none; SDKs do not hold answers against them.
         """
         async with self._database.reading() as connection:
-            resource = await self._lock(connection, request["ResourceARN"])
+            resource = await self._find(connection, request["ResourceARN"])
             tags = await tags_of(connection, resource.arn)
         return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}

@@ -4,15 +4,14 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from carillon.storage import Timestamp, metadata
+from carillon.storage import RowNumber, Timestamp, metadata
 
-_RowNumber: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up INTEGER keys only
 _PENDING: Final = sa.text("finished_at IS NULL")
 
 events: Final = sa.Table(
     "notification_events",
     metadata,
-    sa.Column("sequence", _RowNumber, primary_key=True, autoincrement=True),
+    sa.Column("sequence", RowNumber, primary_key=True, autoincrement=True),
     sa.Column("event_id", sa.String(64), nullable=False, unique=True),
     sa.Column("detail_type", sa.String(64), nullable=False),
     sa.Column("task_id", sa.String(64), index=True),
@@ -27,10 +26,10 @@ events: Final = sa.Table(
 deliveries: Final = sa.Table(
     "notification_deliveries",
     metadata,
-    sa.Column("delivery_id", _RowNumber, primary_key=True, autoincrement=True),
+    sa.Column("delivery_id", RowNumber, primary_key=True, autoincrement=True),
     sa.Column(
         "sequence",
-        _RowNumber,
+        RowNumber,
         sa.ForeignKey("notification_events.sequence", ondelete="CASCADE"),
         nullable=False,
         index=True,

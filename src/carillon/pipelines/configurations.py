@@ -155,6 +155,14 @@ class Configurations:
         async with self._database.reading() as connection:
             return await _find(connection, identifier)
 
+    async def find_in(self, connection: AsyncConnection, identifier: str) -> Configuration:
+        """Find a configuration with a connection of the caller's.
+
+        Raises:
+            ConfigurationNotFound: there is none.
+        """
+        return await _find(connection, identifier)
+
     async def find_by_arn(self, arn: str) -> Configuration:
         """Find a configuration that another resource refers to.
 

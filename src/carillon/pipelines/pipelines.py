@@ -187,16 +187,16 @@ class Pipelines:
         """
         return await self._find(connection, identifier, for_update=True)
 
-    async def lock_taggable(self, connection: AsyncConnection, arn: str) -> Pipeline | Configuration:
-        """Find what can carry tags, a pipeline or a configuration; it stays until the caller's transaction ends.
+    async def find_taggable(self, connection: AsyncConnection, arn: str) -> Pipeline | Configuration:
+        """Find what can carry tags, a pipeline or a configuration, with a connection of the caller's.
 
         Raises:
             MalformedArn: not an ARN.
             PipelineNotFound, ConfigurationNotFound: there is none.
         """
         if Arn.parse(arn).kind == CONFIGURATION:
-            return await self.configurations.lock(connection, arn)
-        return await self.lock(connection, arn)
+            return await self.configurations.find_in(connection, arn)
+        return await self.find_in(connection, arn)
 
     async def page(self, after: str, limit: int) -> list[Pipeline]:
         """Return up to `limit` pipelines whose ids follow `after`: active ones, and those that ended within an hour."""

@@ -18,7 +18,7 @@ from carillon.profiles import domains
 from carillon.profiles.domains import DomainAccess
 from carillon.profiles.sealing import Sealed
 from carillon.profiles.tables import enrolled_voices, enrollment_speech, removed_voices
-from carillon.storage.sqlite import LONG
+from carillon.storage import LONG
 
 _BATCH: Final = 64  # expiring a voice overwrites some 640 kB of speech; more at once would keep other writers waiting
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.profiles.tables import domains, voice_profiles, voiceprints
-from carillon.storage.sqlite import LONG
+from carillon.storage import LONG
 
 _BATCH: Final = 16  # of some 640 kB each: about as long as another writer may notice
 

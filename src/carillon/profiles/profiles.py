@@ -143,17 +143,15 @@ class Profiles:
         """
         await domains.lock_access(connection, domain_id)
 
-    async def lock_domain_of_arn(self, connection: AsyncConnection, arn: str) -> Domain:
-        """Find the domain that an ARN names; it stays until the caller's transaction ends.
+    async def find_domain_of_arn(self, connection: AsyncConnection, arn: str) -> Domain:
+        """Find the domain that an ARN names, with a connection of the caller's.
 
         Raises:
             MalformedArn: not an ARN.
             ForeignDomain: of something else, or of another Region or account.
             DomainNotFound: there is none with this id.
         """
-        domain_id = domains.id_of_arn(arn, self._account)
-        await domains.lock_access(connection, domain_id)
-        return await domains.find(connection, domain_id, self._account)
+        return await domains.find(connection, domains.id_of_arn(arn, self._account), self._account)
 
     async def domains(self, after: str | None = None, limit: int = 100) -> list[Domain]:
         """Return up to `limit` domains ordered by id, those after the id `after`."""

@@ -9,9 +9,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from carillon.storage import Timestamp, metadata
+from carillon.storage import RowNumber, Timestamp, metadata
 
-_RowNumber: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up INTEGER keys only
 _NOT_WIPED: Final = sa.text("embedding IS NOT NULL")  # a sweep looks only at rows that still hold something
 
 
@@ -46,7 +45,7 @@ domains: Final = sa.Table(
 voice_profiles: Final = sa.Table(
     "voice_profiles",
     metadata,
-    sa.Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    sa.Column("number", RowNumber, primary_key=True, autoincrement=True),
     sa.Column("profile_id", sa.String(64), nullable=False, unique=True),
     _domain_id(index=False),
     sa.Column("enrolled_task_id", sa.String(256), nullable=False, unique=True),
@@ -60,10 +59,10 @@ voice_profiles: Final = sa.Table(
 enrolled_voices: Final = sa.Table(
     "enrolled_voices",
     metadata,
-    sa.Column("number", _RowNumber, primary_key=True, autoincrement=True),
+    sa.Column("number", RowNumber, primary_key=True, autoincrement=True),
     sa.Column(
         "profile_number",
-        _RowNumber,
+        RowNumber,
         sa.ForeignKey("voice_profiles.number", ondelete="CASCADE"),
         nullable=False,
         index=True,
@@ -87,7 +86,7 @@ enrollment_speech: Final = sa.Table(
     "enrollment_speech",
     metadata,
     sa.Column(
-        "number", _RowNumber, sa.ForeignKey("enrolled_voices.number", ondelete="CASCADE"), primary_key=True,
+        "number", RowNumber, sa.ForeignKey("enrolled_voices.number", ondelete="CASCADE"), primary_key=True,
         autoincrement=False,
     ),
     sa.Column("speech", sa.LargeBinary, nullable=False),

@@ -20,8 +20,7 @@ from carillon.profiles import domains
 from carillon.profiles.sealing import Sealed, seal
 from carillon.profiles.settings import ProfileSettings
 from carillon.profiles.tables import voiceprints
-from carillon.storage import Vault
-from carillon.storage.sqlite import LONG
+from carillon.storage import LONG, Vault
 
 _BATCH: Final = 64  # wiping a voiceprint overwrites some 640 kB; more at once would keep other writers waiting
 

@@ -5,33 +5,37 @@ them, which declares its tables on `metadata`. Start reading at `database.py`; `
 folder useless.
 """
 
-from carillon.storage.database import (
-    Database,
+from carillon.storage.database import Database, DatabaseSettings, RowNumber, Timestamp, metadata
+from carillon.storage.errors import (
+    CommitUnconfirmed,
     DatabaseBarred,
     DatabaseBusy,
     DatabaseDamaged,
-    DatabaseSettings,
-    Timestamp,
-    metadata,
+    DatabaseUnreachable,
+    NotCommitted,
 )
-from carillon.storage.groups import NotCommitted
 from carillon.storage.idempotency import IdempotencyToken, TokenReused, TokenSpent, made_before, make_once
 from carillon.storage.root_key import RootKeyUnusable, check_root_key, unlock
 from carillon.storage.schema import NewerDatabase, NotWhole, check_tables, known_revisions, migrate, revision_of
+from carillon.storage.sqlite import LONG
 from carillon.storage.tags import forget_tags, put_tags, remove_tags, tags_of
 from carillon.storage.vault import SealBroken, Vault, WrappedKey
 
 __all__ = [
+    "LONG",
+    "CommitUnconfirmed",
     "Database",
     "DatabaseBarred",
     "DatabaseBusy",
     "DatabaseDamaged",
     "DatabaseSettings",
+    "DatabaseUnreachable",
     "IdempotencyToken",
     "NewerDatabase",
     "NotCommitted",
     "NotWhole",
     "RootKeyUnusable",
+    "RowNumber",
     "SealBroken",
     "Timestamp",
     "TokenReused",

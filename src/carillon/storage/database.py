@@ -1,27 +1,24 @@
 """One database, two ways in: `reading()` sees a snapshot, `transaction()` is the only way to write.
 
-SQLite runs in WAL mode with `synchronous=FULL`, so what is committed survives a power cut, and with `secure_delete`, so
-what is deleted is overwritten. It admits one writer: the writing engine has a single connection, hence writers queue in
-memory and not on SQLite's lock. The same code speaks to PostgreSQL, where both engines are ordinary pools.
-How SQLite is reached from asyncio is in `sqlite.py`.
+Which database that is, its URL says: SQLite in a file (`embedded.py`), or PostgreSQL (`postgres.py`). A transaction is
+alone on either: what it reads stays so until it commits. One `beside_others` promises less, where that pays.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Protocol
 
 import sqlalchemy as sa
-from anyio import CancelScope, move_on_after, sleep, to_thread
-from anyio.lowlevel import checkpoint
 from msgspec import Meta
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.bounds import Seconds
-from carillon.errors import CarillonError, Transient
-from carillon.storage import sqlite
-from carillon.storage.groups import GroupCommit, QueueTimeout
+from carillon.errors import CarillonError
+from carillon.storage.embedded import Embedded
+from carillon.storage.errors import DatabaseUnknown
+from carillon.storage.postgres import Postgres
 
 metadata: Final = sa.MetaData(
     naming_convention={
@@ -33,41 +30,11 @@ metadata: Final = sa.MetaData(
 )
 """Every room's tables, so that one migration history covers them."""
 
+RowNumber: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+"""A key that the database counts up itself; SQLite does so for INTEGER keys only."""
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_SCRUB_SECONDS: Final = 1.0
-_SCRUB_PAUSE_SECONDS: Final = 0.02
-
-
-class DatabaseUnknown(CarillonError):
-    """Nothing here speaks to a database of this kind."""
-
-    def __init__(self, kind: str) -> None:
-        super().__init__(f"storage.url names a database of the kind {kind!r}, whose driver is not installed.")
-
-
-class DatabaseBusy(Transient):
-    """No connection came free in time, or another process would not stop writing."""
-
-    def __init__(self) -> None:
-        super().__init__("The database is busy. Try again in a moment.")
-
-
-class DatabaseBarred(Transient):
-    """The database's file cannot be read or written where it lies: rights, a full disk, a folder in its place."""
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(f"The database {path} cannot be used: {reason}.")
-
-
-class DatabaseDamaged(CarillonError):
-    """The database's file is not what SQLite wrote: it was cut, overwritten, or the disk lost something of it."""
-
-    def __init__(self, path: str) -> None:
-        super().__init__(
-            f"The database {path} is damaged, or no database. Stop the server, then put {path} from a backup in its "
-            f"place and remove {path}-wal and {path}-shm; root.key stays. `carillon doctor` says more."
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +42,11 @@ class DatabaseSettings:
     """How to reach the database."""
 
     url: Annotated[str, Meta(pattern=r"^(\w[\w+]*://\S*)?\Z", description="empty, or an SQLAlchemy URL")] = ""
-    """SQLAlchemy URL; empty means SQLite in the data folder."""
+    """SQLAlchemy URL, `postgresql+psycopg://user:password@host/database`; empty means SQLite in the data folder."""
     readers: Annotated[int, Meta(ge=1, le=1_024)] = 4
-    """Connections that may read at the same time."""
+    """Connections that may read at the same time; of PostgreSQL, as many may write."""
     wait_seconds: Seconds = 10.0
-    """How long a request may wait for a connection before it is refused for now."""
+    """How long a request may wait for a connection, or for others that write, before it is refused for now."""
 
 
 class Timestamp(sa.types.TypeDecorator[datetime]):
@@ -97,43 +64,48 @@ class Timestamp(sa.types.TypeDecorator[datetime]):
         return None if value is None else _EPOCH + timedelta(microseconds=int(value))
 
 
+class _Backend(Protocol):
+    """A kind of database."""
+
+    def transaction(self, *, beside_others: bool) -> AbstractAsyncContextManager[AsyncConnection]: ...
+
+    def reading(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
+
+    def in_our_words(self, error: Exception) -> CarillonError | None: ...
+
+    async def scrub(self) -> bool: ...
+
+    async def integrity_faults(self) -> list[str]: ...
+
+    async def close(self) -> None: ...
+
+
 class Database:
-    """Transactions on one database. Make it with `open_database`."""
+    """Transactions on one database.
+
+    Raises:
+        DatabaseUnknown: nothing here speaks to this kind, or its driver is not installed.
+    """
 
     def __init__(self, url: str, settings: DatabaseSettings | None = None) -> None:
-        settings = settings or DatabaseSettings()
-        parsed = sa.make_url(url)
-        self._is_sqlite = parsed.get_backend_name() == "sqlite"
-        self._path = parsed.database or ""
-        self._writer = self._engine(url, 1 if self._is_sqlite else settings.readers, settings, writes=True)
-        self._reader = self._engine(url, settings.readers, settings, writes=False)
-        self._groups = GroupCommit(self._writer, settings.wait_seconds) if self._is_sqlite else None
-
-    def _engine(self, url: str, connections: int, settings: DatabaseSettings, *, writes: bool) -> AsyncEngine:
-        options: dict[str, Any] = {"writes": writes, "wait_seconds": settings.wait_seconds} if self._is_sqlite else {}
-        try:
-            return create_async_engine(
-                sa.make_url(url).set(drivername=sqlite.DRIVER) if self._is_sqlite else url,
-                pool_size=connections,
-                max_overflow=0,
-                pool_timeout=settings.wait_seconds,
-                hide_parameters=True,  # a failed statement must not print what it was about to store
-                **options,
-            )
-        except (sa.exc.NoSuchModuleError, ImportError) as error:
-            raise DatabaseUnknown(sa.make_url(url).drivername) from error
+        self._backend = _backend(sa.make_url(url), settings or DatabaseSettings())
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+    async def transaction(self, *, beside_others: bool = False) -> AsyncIterator[AsyncConnection]:
         """Write: all that is done with the connection is committed together, or not at all.
 
+        Args:
+            beside_others: whether others may write meanwhile that are `beside_others`, too. Then nothing that is read
+                stays so unless it is locked, or compared by the statement that sets it.
+
         Raises:
-            DatabaseBusy: no connection came free in time.
+            DatabaseBusy, DatabaseUnreachable: no connection came free in time, or the database does not answer.
             DatabaseBarred, DatabaseDamaged: the file cannot be used.
             NotCommitted: the commit failed.
+            CommitUnconfirmed: nobody knows whether it did.
         """
         with self._in_our_words():
-            async with self._groups.transaction() if self._groups else self._writer.begin() as connection:
+            async with self._backend.transaction(beside_others=beside_others) as connection:
                 yield connection
 
     @asynccontextmanager
@@ -141,56 +113,40 @@ class Database:
         """Read from one snapshot, which the first statement takes; nothing can be written.
 
         Raises:
-            DatabaseBusy: no connection came free in time.
+            DatabaseBusy, DatabaseUnreachable: no connection came free in time, or the database does not answer.
             DatabaseBarred, DatabaseDamaged: the file cannot be used.
         """
-        await checkpoint()  # SQLite answers at once: others must get their turn between transactions
         with self._in_our_words():
-            connection = await self._reader.connect()
-            try:
+            async with self._backend.reading() as connection:
                 yield connection
-            finally:
-                with CancelScope(shield=True):
-                    await connection.close()
 
     async def scrub(self) -> bool:
-        """Have what was deleted leave the database's files for good; tell whether it has.
-
-        Its rows are overwritten as they go, but older pages of SQLite's log still hold them. The log cannot be emptied
-        while somebody reads from it: this waits for a moment, then leaves it to the next time. PostgreSQL overwrites
-        nothing; there deleted rows stay until VACUUM.
-        """
-        if self._groups is None:
-            return True
-        with move_on_after(_SCRUB_SECONDS), suppress(QueueTimeout):
-            while True:
-                async with self._groups.pause():
-                    if await to_thread.run_sync(sqlite.empty_log, self._path):
-                        return True
-                await sleep(_SCRUB_PAUSE_SECONDS)
-        return False
+        """Have what was deleted leave the database's files for good, if they are ours; tell whether it has."""
+        return await self._backend.scrub()
 
     async def integrity_faults(self) -> list[str]:
-        """Return what is wrong inside SQLite's file, in its words, the first few; empty if nothing is, or elsewhere."""
-        return await to_thread.run_sync(sqlite.integrity_faults, self._path) if self._is_sqlite else []
+        """Return what is wrong inside a file of ours, the first few; empty if nothing is, or where it is not ours."""
+        return await self._backend.integrity_faults()
 
     async def close(self) -> None:
-        """Give the connections back; SQLite folds its log into the file."""
-        await self._reader.dispose()
-        await self._writer.dispose()
+        """Give the connections back."""
+        await self._backend.close()
 
     @contextmanager
     def _in_our_words(self) -> Iterator[None]:
         try:
             yield
-        except (sa.exc.TimeoutError, QueueTimeout) as error:
-            raise DatabaseBusy from error
-        except (sa.exc.DBAPIError, sqlite.Error) as error:
-            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-            if sqlite.is_busy(cause):
-                raise DatabaseBusy from error
-            if sqlite.is_damaged(cause):
-                raise DatabaseDamaged(self._path) from error
-            if reason := sqlite.barred(cause):
-                raise DatabaseBarred(self._path, reason) from error
+        except CarillonError:
             raise
+        except Exception as error:
+            if (ours := self._backend.in_our_words(error)) is not None:
+                raise ours from error
+            raise
+
+
+def _backend(url: sa.URL, settings: DatabaseSettings) -> _Backend:
+    kinds: Mapping[str, Callable[[sa.URL, int, float], _Backend]] = {"sqlite": Embedded, "postgresql": Postgres}
+    try:
+        return kinds[url.get_backend_name()](url, settings.readers, settings.wait_seconds)
+    except (KeyError, ImportError, sa.exc.NoSuchModuleError) as error:
+        raise DatabaseUnknown(url.drivername) from error

@@ -19,7 +19,7 @@ from anyio import CancelScope, Lock, WouldBlock, move_on_after
 from anyio.lowlevel import checkpoint
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from carillon.errors import Transient
+from carillon.storage.errors import NotCommitted
 from carillon.telemetry import get_logger
 
 log = get_logger()
@@ -27,13 +27,6 @@ log = get_logger()
 
 class QueueTimeout(Exception):
     """Those before took too long."""
-
-
-class NotCommitted(Transient):
-    """The database could not keep what was written: nothing of it is there."""
-
-    def __init__(self) -> None:
-        super().__init__("The database could not keep the change. Look at the server's disk, then try again.")
 
 
 @dataclass(slots=True, eq=False)

@@ -15,15 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.notifications import Event, ProfileMatch, SpeakerSearchStatus, ToneWindow, VoiceToneStatus
-from carillon.storage import Database, metadata
+from carillon.storage import Database, RowNumber, metadata
 from carillon.tasks.model import TaskKind
-
-_RowNumber: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")  # SQLite counts up INTEGER keys only
 
 _results: Final = sa.Table(
     "task_results",
     metadata,
-    sa.Column("sequence", _RowNumber, primary_key=True, autoincrement=True),
+    sa.Column("sequence", RowNumber, primary_key=True, autoincrement=True),
     sa.Column("task_id", sa.String(36), sa.ForeignKey("tasks.id", ondelete="CASCADE"), nullable=False, index=True),
     sa.Column("event_id", sa.String(64), nullable=False, unique=True),
     sa.Column("kind", sa.String(16), nullable=False),

@@ -18,8 +18,7 @@ from carillon.clock import Clock
 from carillon.notifications import Event, Outbox, SinkTarget
 from carillon.pipelines import Leg, Pipeline, is_visible
 from carillon.profiles import Profiles, Voiceprint
-from carillon.storage import Database, Timestamp, Vault, metadata
-from carillon.storage.sqlite import LONG
+from carillon.storage import LONG, Database, Timestamp, Vault, metadata
 from carillon.tasks.identification import Identification
 from carillon.tasks.leases import Lease
 from carillon.tasks.model import ACTIVE, ENDED, TRANSITIONS, Checkpoint, Task, TaskKind, TaskNotFound, TaskState

@@ -16,8 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from carillon.clock import Clock
 from carillon.concurrency import repeatedly
-from carillon.storage import Database
-from carillon.storage.sqlite import LONG
+from carillon.storage import LONG, Database
 from carillon.streams import tables
 from carillon.streams.catalog.stream import Stream
 from carillon.streams.settings import StreamSettings

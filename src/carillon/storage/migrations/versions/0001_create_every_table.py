@@ -10,17 +10,38 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
-_SQLITE_TRIGGERS = (
-    (
-        "CREATE TRIGGER audit_trail_no_update BEFORE UPDATE ON audit_trail "
-        "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
+_TRIGGERS = {
+    "sqlite": (
+        (
+            "CREATE TRIGGER audit_trail_no_update BEFORE UPDATE ON audit_trail "
+            "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
+        ),
+        (
+            "CREATE TRIGGER audit_trail_no_delete BEFORE DELETE ON audit_trail "
+            "WHEN OLD.at > (CAST(strftime('%s', 'now') AS INTEGER) - 86400) * 1000000 "
+            "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
+        ),
     ),
-    (
-        "CREATE TRIGGER audit_trail_no_delete BEFORE DELETE ON audit_trail "
-        "WHEN OLD.at > (CAST(strftime('%s', 'now') AS INTEGER) - 86400) * 1000000 "
-        "BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END"
+    "postgresql": (
+        (
+            "CREATE FUNCTION refuse_change_of_audit_trail() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$ BEGIN RAISE EXCEPTION 'the audit trail is append-only'; END $$"
+        ),
+        (
+            "CREATE TRIGGER audit_trail_no_update BEFORE UPDATE ON audit_trail "
+            "FOR EACH ROW EXECUTE FUNCTION refuse_change_of_audit_trail()"
+        ),
+        (
+            "CREATE TRIGGER audit_trail_no_delete BEFORE DELETE ON audit_trail FOR EACH ROW "
+            "WHEN (OLD.at > (extract(epoch FROM clock_timestamp())::bigint - 86400) * 1000000) "
+            "EXECUTE FUNCTION refuse_change_of_audit_trail()"
+        ),
+        (
+            "CREATE TRIGGER audit_trail_no_truncate BEFORE TRUNCATE ON audit_trail "
+            "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change_of_audit_trail()"
+        ),
     ),
-)
+}
 
 
 def upgrade() -> None:
@@ -404,6 +425,5 @@ def _create_access() -> None:
 
 
 def _protect_audit_trail() -> None:
-    if op.get_bind().dialect.name == "sqlite":
-        for statement in _SQLITE_TRIGGERS:
-            op.get_bind().exec_driver_sql(statement)
+    for statement in _TRIGGERS[op.get_bind().dialect.name]:
+        op.get_bind().exec_driver_sql(statement)
