@@ -55,7 +55,7 @@ types: venv  ## Strict types
 
 lock:  ## Resolve both locks anew (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/runtime.txt
-	uv pip compile pyproject.toml --extra words --extra training --extra evaluation --group dev --constraint requirements/runtime.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.txt
+	uv pip compile pyproject.toml --extra words --extra postgres --extra training --extra evaluation --group dev --constraint requirements/runtime.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/dev.txt
 
 bench: venv  ## Every benchmark under bench/
 	@missed=0; for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || missed=1; done; exit $$missed

@@ -92,6 +92,7 @@ async def test_whoever_writes_too_fast_waits_and_whoever_comes_too_soon_is_refus
         assert await write(streams, stream, producer.body(1))
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # while a server answers, everybody is blocked
 @pytest.mark.parametrize("limit", [{"read_bytes_per_second": 10_000.0}, {"read_fragments_per_second": 1.0}])
 async def test_a_reader_is_given_so_much_and_no_faster(
     make_streams: Make, settings: StreamSettings, producer: Any, limit: dict[str, Any]

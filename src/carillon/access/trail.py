@@ -271,7 +271,7 @@ async def recording(
 
 async def write_trail(database: Database, rows: Sequence[AuditRow]) -> None:
     """Add rows, in one transaction: for whoever changes something without a request."""
-    async with database.transaction() as connection:
+    async with database.transaction(beside_others=True) as connection:
         await add_to_trail(connection, rows)
 
 

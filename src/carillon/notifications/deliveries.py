@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from carillon.clock import Clock
 from carillon.errors import Transient
 from carillon.notifications.events import Event
+from carillon.notifications.following import FollowCursor
 from carillon.notifications.tables import deliveries, events
 from carillon.storage import Database
 
@@ -93,13 +94,20 @@ class Deliveries:
             query = sa.select(sa.func.coalesce(sa.func.max(deliveries.c.delivery_id), 0))
             return int((await connection.execute(query)).scalar_one())
 
-    async def pending_targets(self, after: int = 0) -> list[SinkTarget]:
-        """Return the targets of pending deliveries with ids above `after`."""
+    async def pending_targets(self) -> list[SinkTarget]:
+        """Return the targets of pending deliveries."""
         query = sa.select(deliveries.c.kind, deliveries.c.target_arn).where(_PENDING).distinct()
-        if after:
-            query = query.where(deliveries.c.delivery_id > after)
         async with self._database.reading() as connection:
             return [SinkTarget(row.kind, row.target_arn) for row in await connection.execute(query)]
+
+    async def new_targets(self, cursor: FollowCursor) -> tuple[frozenset[SinkTarget], FollowCursor]:
+        """Return the targets of deliveries that have become visible, and where that leaves whoever asks."""
+        number, now = deliveries.c.delivery_id, self._clock.now()
+        query = sa.select(number, deliveries.c.kind, deliveries.c.target_arn).where(cursor.wants(number))
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query.order_by(number))).all()
+        found = frozenset(SinkTarget(row.kind, row.target_arn) for row in rows)
+        return found, cursor.advanced((row.delivery_id, now) for row in rows)
 
     async def due(self, target: SinkTarget, limit: int, *, least_tried: bool = False) -> list[Delivery]:
         """Return up to `limit` deliveries that may be tried now, in the order they were posted.
@@ -143,7 +151,7 @@ class Deliveries:
         if not outcomes:
             return
         now = self._clock.now()
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(beside_others=True) as connection:
             for result in DeliveryResult:
                 if rows := [_row(outcome) for outcome in outcomes if outcome.result is result]:
                     await connection.execute(_noted(result, now), rows)

@@ -5,7 +5,7 @@ Delivered is noted after the other side has it, so a crash in between delivers a
 """
 
 import math
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from concurrent.futures import CancelledError
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -17,6 +17,7 @@ from prometheus_client import Gauge
 
 from carillon.clock import Clock
 from carillon.notifications.deliveries import DATABASE_TROUBLE, SinkTarget
+from carillon.notifications.following import FollowCursor
 from carillon.notifications.outbox import Outbox
 from carillon.notifications.outcome_writer import OutcomeWriter
 from carillon.notifications.sending import Jitter, Sender, any_jitter
@@ -76,20 +77,20 @@ class Dispatcher:
 
     async def _watch(self, group: TaskGroup, senders: Mapping[str, Sender]) -> None:
         """Start a queue for every target that something is pending for."""
-        seen: int | None = None
+        cursor: FollowCursor | None = None
         look_at_all_at = 0.0
         while True:
             posted = self._outbox.next_post()
             try:
-                if seen is None:
+                if cursor is None:
                     await self._deliveries.make_due()  # whatever was wrong before the restart may be mended now
-                newest = await self._deliveries.newest()
-                if seen is None or current_time() >= look_at_all_at:
+                    cursor = FollowCursor(await self._deliveries.newest())
+                targets: Iterable[SinkTarget]
+                if current_time() >= look_at_all_at:
                     look_at_all_at = current_time() + _LOOK_AT_ALL_SECONDS
                     targets = await self._deliveries.pending_targets()
                 else:
-                    targets = await self._deliveries.pending_targets(seen) if newest > seen else []
-                seen = newest
+                    targets, cursor = await self._deliveries.new_targets(cursor)
             except DATABASE_TROUBLE as error:
                 log.warning("outbox.not_read", reason=type(error).__name__)
                 await self._clock.sleep(self._settings.first_retry_seconds)

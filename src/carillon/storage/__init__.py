@@ -11,6 +11,7 @@ from carillon.storage.errors import (
     DatabaseBarred,
     DatabaseBusy,
     DatabaseDamaged,
+    DatabaseRefused,
     DatabaseUnreachable,
     NotCommitted,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "DatabaseBarred",
     "DatabaseBusy",
     "DatabaseDamaged",
+    "DatabaseRefused",
     "DatabaseSettings",
     "DatabaseUnreachable",
     "IdempotencyToken",

@@ -28,6 +28,13 @@ class DatabaseUnreachable(Transient):
         super().__init__("The database cannot be reached. Try again in a moment.")
 
 
+class DatabaseRefused(CarillonError):
+    """The database server does not let us in: a wrong name, a wrong password, no such database."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"The database {name} lets nobody in by what storage.url says: {reason}")
+
+
 class DatabaseBarred(Transient):
     """The database cannot be read or written where it lies: rights, a full disk, a folder in its place."""
 
@@ -53,7 +60,7 @@ class NotCommitted(Transient):
 
 
 class CommitUnconfirmed(Transient):
-    """The database was lost while it committed, so nobody knows whether it did: ask before doing it again."""
+    """The database did not answer a commit, so nobody knows whether it took it: look before doing it again."""
 
     def __init__(self) -> None:
-        super().__init__("The database was lost in the middle of a commit: look whether the change is there.")
+        super().__init__("The database did not say whether it kept the change. Look whether it is there.")

@@ -22,7 +22,13 @@ from anyio import CancelScope
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from carillon.errors import CarillonError
-from carillon.storage.errors import CommitUnconfirmed, DatabaseBarred, DatabaseBusy, DatabaseUnreachable
+from carillon.storage.errors import (
+    CommitUnconfirmed,
+    DatabaseBarred,
+    DatabaseBusy,
+    DatabaseRefused,
+    DatabaseUnreachable,
+)
 
 DRIVER: Final = "postgresql+psycopg"
 _LOCK: Final = 0x6361_7269_6C6C_6F6E  # "carillon"
@@ -38,6 +44,8 @@ _BUSY: Final = frozenset({"40001", "40P01", "53300", "55P03", "57014"})
 _LOST: Final = frozenset({"25P03", "25P04", "57P01", "57P02", "57P03", "57P05"})
 """The server ended an idle transaction or session, stops, or starts."""
 _FULL: Final = "53100"
+_PASSING: Final = ("starting up", "shutting down", "too many", "remaining connection", "recovery", "terminating")
+"""In the words of a server that will let us in later: of a failure to connect, libpq tells no code."""
 
 
 class Postgres:
@@ -116,10 +124,17 @@ class Postgres:
             return DatabaseBusy()
         if state == _FULL:
             return DatabaseBarred(self._name, "the disk is full")
-        is_lost = error.connection_invalidated or (isinstance(error, sa.exc.OperationalError) and state is None)
-        if is_lost or state in _LOST or (state or "").startswith("08"):
+        if error.connection_invalidated or state in _LOST or (state or "").startswith("08"):
             return DatabaseUnreachable()
+        if state is None and isinstance(error, sa.exc.OperationalError):  # psycopg could not even connect
+            return self._not_connected(str(error.orig))
         return None
+
+    def _not_connected(self, message: str) -> CarillonError:
+        _, is_refused, reason = message.partition("FATAL:")
+        if not is_refused or any(sign in reason for sign in _PASSING):
+            return DatabaseUnreachable()
+        return DatabaseRefused(self._name, reason.strip().splitlines()[0])
 
     async def scrub(self) -> bool:
         """Do nothing: what was deleted stays in the files until VACUUM, and its data key is gone."""

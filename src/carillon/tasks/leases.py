@@ -205,7 +205,7 @@ class Leases:
         """Show that this process lives; return those of its leases that others have taken."""
         if not leases:
             return []
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(beside_others=True) as connection:
             await connection.execute(_leases.update().where(_leases.c.owner == self._owner.id).values(_RENEWED))
             query = sa.select(_leases.c.pipeline_id, _leases.c.epoch).where(_leases.c.owner == self._owner.id)
             mine = {(row.pipeline_id, row.epoch) for row in await connection.execute(query)}
@@ -213,7 +213,7 @@ class Leases:
 
     async def release(self, lease: Lease) -> None:
         """Release a lease, if it is still ours: whoever looks next may take it at once."""
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(beside_others=True) as connection:
             await connection.execute(_leases.update().where(*lease.mine).values(owner=NOBODY))
 
     async def sweep(self, connection: AsyncConnection) -> None:

@@ -247,8 +247,9 @@ class TaskStore:
 
         Raises:
             LeaseLost: another process runs the pipeline; nothing was written.
+            CommitUnconfirmed: nobody knows whether it was; the checkpoint that is there tells.
         """
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(beside_others=True) as connection:
             await lease.fence(connection)
             current = await self.find(connection, task.id)
             if current.state in ENDED:

@@ -17,6 +17,7 @@ from carillon.errors import CarillonError, Transient
 from carillon.media import ChannelDecoder, ChannelSource, Chunk, Fragment, OtherChannel
 from carillon.notifications import Event
 from carillon.pipelines import Pipeline
+from carillon.storage import CommitUnconfirmed
 from carillon.tasks.lag import Lag
 from carillon.tasks.leases import Lease, LeaseLost
 from carillon.tasks.lifecycle import Lifecycle
@@ -37,13 +38,6 @@ INTERNAL_ERROR: Final = "An internal error ended the analysis."
 _TRIES: Final = 5
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LAST_PAUSE_SECONDS: Final = 1.0
-
-
-class CommitUnconfirmed(Transient):
-    """The database did not answer a commit in time, so nobody knows whether it took it; its own checkpoint tells."""
-
-    def __init__(self, task_id: str) -> None:
-        super().__init__(f"The database took too long to commit results of task {task_id}.")
 
 
 class Analysis(Protocol[_Finding]):
@@ -227,7 +221,7 @@ class Worker(Generic[_Finding]):
                         self._pipeline, self._task, outcome, checkpoint, self._lease, ends_as=ends_as, message=message
                     )
             except TimeoutError as error:
-                raise CommitUnconfirmed(self._task.id) from error
+                raise CommitUnconfirmed from error  # the checkpoint that is there will tell
 
         if await _persistently(commit):
             self._analysis.committed()

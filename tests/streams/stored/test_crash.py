@@ -29,7 +29,8 @@ from carillon.storage import Database, Vault
 from carillon.streams import AckEventType, Streams, StreamSettings
 
 folder, settings = Path(sys.argv[1]), StreamSettings(**json.loads(sys.argv[2]))
-header, clusters = map(Path, sys.argv[3:])
+database_url = sys.argv[3]
+header, clusters = map(Path, sys.argv[4:])
 
 async def produce(streams, name):
     stream = await streams.catalog.find(name)
@@ -48,7 +49,7 @@ async def listen(recording):
             print(told.number, flush=True)
 
 async def main():
-    database = Database(f"sqlite:///{folder / 'carillon.db'}")
+    database = Database(database_url)
     async with Streams(
         database=database,
         vault=Vault(bytes(32)),
@@ -78,7 +79,12 @@ def run_and_kill(command: list[str], after: int) -> list[str]:
 
 
 async def test_what_was_persisted_is_there_in_order_after_every_kill(
-    storage: StreamSettings, producer: Any, database: Database, tmp_path: Path, stored_names: Callable[[], list[str]]
+    storage: StreamSettings,
+    producer: Any,
+    database: Database,
+    database_url: str,
+    tmp_path: Path,
+    stored_names: Callable[[], list[str]],
 ) -> None:
     def start() -> Streams:
         return Streams(
@@ -99,6 +105,7 @@ async def test_what_was_persisted_is_there_in_order_after_every_kill(
         PROCESS,
         str(tmp_path),
         settings,
+        database_url,
         *(str(tmp_path / n) for n in ("header", "clusters")),
     ]
     streams = start()

@@ -190,6 +190,7 @@ async def test_a_deleted_stream_is_gone_at_once(
         assert await readable(streams, other) == 1
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_the_key_of_a_deleted_stream_leaves_the_database(
     make_streams: Make, settings: StreamSettings, producer: Any, tmp_path: Path
 ) -> None:

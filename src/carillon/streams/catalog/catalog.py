@@ -188,7 +188,7 @@ class StreamCatalog:
             StreamNotFound: it was deleted.
         """
         row = tables.streams.c
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(beside_others=True) as connection:
             update = (
                 sa.update(tables.streams)
                 .where(row.id == stream.id)

@@ -86,7 +86,7 @@ class Archive:
 
     async def add(self, rows: Mapping[str, Sequence[StoredFragment]]) -> frozenset[str]:
         """Make fragments known that are durable, by stream; return the streams that are still there to have them."""
-        async with self._database.transaction() as connection:
+        async with self._database.transaction(beside_others=True) as connection:
             found = await _grow(connection, {stream_id: sum(row.size for row in rows[stream_id]) for stream_id in rows})
             values = [_values(stream_id, row) for stream_id in found for row in rows[stream_id]]
             if values:
