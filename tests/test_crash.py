@@ -9,6 +9,8 @@ import pytest
 import soundfile
 from anyio import sleep, to_thread
 
+from postgres import postgres_server
+
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(600)]
 
 SILENCE = {"CARILLON_TASKS_SILENCE_SECONDS": "6"}
@@ -78,6 +80,29 @@ async def test_a_process_that_is_frozen_in_mid_call_loses_no_call_and_changes_no
     log = (tmp_path / "server.log").read_text()
     assert log.count("streams.producer_left") == 2, "the first connection outlived the freeze"
     assert log.index("pipeline.silent") > log.rindex("streams.producer_left")
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGQUIT], ids=["stop", "crash"])
+async def test_a_database_server_that_goes_away_in_mid_call_changes_no_answer(
+    start_server: Any, begin_call: Any, told: Any, parts: Any, tmp_path: Path, unbroken: Any, how: signal.Signals
+) -> None:
+    with postgres_server() as postgres:
+        (tmp_path / "carillon.toml").write_text(f'[storage]\nurl = "{postgres.new_database()}"\n')
+        call = begin_call(start_server(tmp_path, **SILENCE))
+
+        async def restart() -> None:
+            postgres.stop(how)
+            await sleep(3)  # what is tried is that time passes
+            await to_thread.run_sync(postgres.start)
+
+        first, second = parts(30)
+        await call.push(first, 0, at=12, then=restart)
+        await call.push(second, 30)
+        answers = await call.finish()
+        assert call.server.stop() == 0
+    assert told(answers) == unbroken
+    assert len({event["taskId"] for event in answers}) == 2
+    assert "Traceback" not in (tmp_path / "server.log").read_text()
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])

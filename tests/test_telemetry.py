@@ -14,7 +14,8 @@ from typing import Literal
 import pytest
 import structlog
 
-from carillon.telemetry import configure_logging, forward_library_logs, get_logger
+from carillon.errors import Transient
+from carillon.telemetry import configure_logging, forward_library_logs, get_logger, log_failure
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,28 @@ def test_a_traceback_says_where_and_shows_no_locals(
     assert "in fail_with_a_voice_at_hand" in said.err
     assert "samples-of-a-voice" not in said.err
     assert said.out == ""
+
+
+def _said_of(error: Exception, capsys: pytest.CaptureFixture[str]) -> list[str]:
+    configure_logging("info", "console")
+    try:
+        raise error
+    except Exception as caught:  # as every loop that must go on does
+        log_failure(get_logger(), "sweep.failed", caught, chore="sweep")
+    return capsys.readouterr().err.splitlines()
+
+
+def test_trouble_that_has_a_name_of_ours_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    (line,) = _said_of(Transient("The database is away."), capsys)
+    assert "sweep.failed" in line
+    assert "The database is away." in line
+
+
+def test_a_fault_of_ours_shows_where_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second, *_, last = _said_of(ZeroDivisionError("by nought"), capsys)
+    assert "sweep.failed" in first
+    assert "Traceback" in second
+    assert "ZeroDivisionError: by nought" in last
 
 
 def test_json_is_one_object_a_line_whatever_happens(capsys: pytest.CaptureFixture[str]) -> None:

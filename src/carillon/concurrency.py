@@ -11,7 +11,7 @@ from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint
 
 from carillon.clock import Clock
-from carillon.telemetry import get_logger
+from carillon.telemetry import get_logger, log_failure
 
 log = get_logger()
 
@@ -96,7 +96,7 @@ async def repeatedly(
         try:
             await act()
         except Exception as error:
-            log.error(failed, error=type(error).__name__, exc_info=True)
+            log_failure(log, failed, error)
         await clock.sleep(seconds)
 
 

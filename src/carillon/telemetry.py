@@ -11,6 +11,8 @@ from typing import Any, Final, Literal, TextIO
 
 import structlog
 
+from carillon.errors import CarillonError
+
 _COLORLESS: Final = (None, "", "dumb", "unknown")
 
 
@@ -32,6 +34,21 @@ def configure_logging(level: str = "info", style: Literal["console", "json"] = "
         logger_factory=_to_stderr,
         cache_logger_on_first_use=False,
     )
+
+
+def log_failure(log: Any, event: str, error: BaseException, **about: Any) -> None:  # noqa: ANN401 - structlog's
+    """Log what is being handled: in one line if it has a name of ours, else, as it is our fault, with its traceback.
+
+    Args:
+        log: a logger, bound or not.
+        event: what failed.
+        error: why.
+        about: more fields.
+    """
+    if isinstance(error, CarillonError):
+        log.warning(event, reason=str(error), **about)
+    else:
+        log.error(event, error=type(error).__name__, exc_info=True, **about)  # noqa: LOG014 - the caller handles one
 
 
 class _Forwarding(logging.Handler):

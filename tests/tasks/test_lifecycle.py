@@ -228,7 +228,7 @@ async def test_one_chore_that_fails_keeps_no_other_from_being_done(
     for _ in range(2):
         await room.supervisor.keep_house()
     assert len(swept) == 2
-    assert [entry["chore"] for entry in logged if entry["log_level"] == "error"] == [busy.__qualname__] * 2
+    assert [entry["chore"] for entry in logged if entry["event"] == "housekeeping.failed"] == [busy.__qualname__] * 2
 
 
 async def test_a_pipeline_that_is_gone_is_nothing_to_end(room: Any) -> None:

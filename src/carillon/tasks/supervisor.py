@@ -28,7 +28,7 @@ from carillon.tasks.runner import Runner
 from carillon.tasks.settings import TaskSettings
 from carillon.tasks.store import TaskStore
 from carillon.tasks.worker import Worker
-from carillon.telemetry import get_logger
+from carillon.telemetry import get_logger, log_failure
 
 log = get_logger()
 
@@ -161,7 +161,7 @@ class Supervisor:
         try:
             await runner.abandon(lease)
         except Exception as error:  # housekeeping will take it up again
-            log.error("pipeline.left", pipeline_id=pipeline.id, error=type(error).__name__, exc_info=True)
+            log_failure(log, "pipeline.left", error, pipeline_id=pipeline.id)
 
     async def _release(self, lease: Lease) -> None:
         with CancelScope(shield=True):  # so that another process need not wait until it has expired
@@ -198,7 +198,7 @@ class Supervisor:
             try:
                 await chore()
             except Exception as error:  # a busy database now does not mean that there is no next time
-                log.error("housekeeping.failed", chore=chore.__qualname__, error=type(error).__name__, exc_info=True)
+                log_failure(log, "housekeeping.failed", error, chore=chore.__qualname__)
 
     async def _stop_overdue(self) -> None:
         active = await self._pipelines.active()

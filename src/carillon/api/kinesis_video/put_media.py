@@ -21,7 +21,7 @@ from carillon.bounds import OptionalSeconds, Seconds
 from carillon.clock import from_millis
 from carillon.errors import InvalidRequest
 from carillon.streams import AckErrorCode, AckEventType, FragmentAck, PutMediaSession, Streams
-from carillon.telemetry import get_logger
+from carillon.telemetry import get_logger, log_failure
 
 _log: Final = get_logger()
 _EPOCH_SECONDS: Final = re.compile(r"\d{1,11}(\.\d*)?|\.\d+", re.ASCII)
@@ -159,8 +159,8 @@ class _Conversation:
                 await self._session.end()
             else:
                 await self._session.fail(self._why)
-        except Exception:  # this connection's failure is its own, and its producer must hear of it
-            _log.exception("put_media.failed", request_id=self._call.request_id)
+        except Exception as error:  # this connection's failure is its own, and its producer must hear of it
+            log_failure(_log, "put_media.failed", error, request_id=self._call.request_id)
             await self._session.fail(AckErrorCode.INTERNAL_ERROR)
         self._is_over.set()
 

@@ -35,7 +35,7 @@ from carillon.streams.stored.archive import Archive, StoredFragment
 from carillon.streams.stored.sealing import FragmentSealing
 from carillon.streams.stored.segments import Segments
 from carillon.streams.stored.write_queue import WriteBatch, WriteFuture, WriteQueue
-from carillon.telemetry import get_logger
+from carillon.telemetry import get_logger, log_failure
 
 _log: Final = get_logger()
 
@@ -124,8 +124,8 @@ class Writer:
         try:
             records = await self._sealing.seal(batch.stream, fragments)
             written = await self._segments.append(batch.stream_id, fragments[0].number, records)
-        except Exception:
-            _log.exception("streams.append_failed", stream_arn=batch.stream.arn, fragments=len(fragments))
+        except Exception as error:  # this batch's failure is its own; its producers hear of it
+            log_failure(_log, "streams.append_failed", error, stream_arn=batch.stream.arn, fragments=len(fragments))
             self._finish(batch, is_stored=False)
             return
         rows = [
@@ -151,8 +151,8 @@ class Writer:
     async def _index(self, appended: Sequence[tuple[WriteBatch, Sequence[StoredFragment]]]) -> frozenset[str]:
         try:
             return await self._archive.add({batch.stream_id: rows for batch, rows in appended})
-        except Exception:
-            _log.exception("streams.fragments_not_indexed", streams=len(appended))
+        except Exception as error:  # likewise
+            log_failure(_log, "streams.fragments_not_indexed", error, streams=len(appended))
             return frozenset()
 
     def _finish(self, batch: WriteBatch, *, is_stored: bool) -> None:
