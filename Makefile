@@ -52,6 +52,7 @@ lint: venv  ## Style and layout
 
 types: venv  ## Strict types
 	$(BIN)/mypy
+	$(BIN)/mypy bench/*.py  # scripts that nothing imports, so that they go on working
 
 lock:  ## Resolve both locks anew (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header -q -o requirements/runtime.txt

@@ -181,7 +181,11 @@ async def serving(contender: Contender) -> AsyncIterator[tuple["Reached", Inbox,
     """Run a contender's server on a new data folder, with a sink that notes when each event comes."""
     arrivals: dict[str, float] = {}
     with TemporaryDirectory() as name:
-        async with receiving(lambda event: arrivals.setdefault(event["id"], time.time())) as inbox:
+
+        async def note(event: dict[str, Any]) -> None:
+            arrivals.setdefault(event["id"], time.time())
+
+        async with receiving(note) as inbox:
             environment = {
                 "AWS_ACCESS_KEY_ID": "test",
                 "AWS_SECRET_ACCESS_KEY": "test",

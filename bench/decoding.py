@@ -112,7 +112,7 @@ def fragments_of(case: Case, sound: Sound) -> Iterator[Fragment]:
 def encoded(case: Case, sound: Sound) -> tuple[list[bytes], float, bytes]:
     """Return the packets, how long each is, and the CodecPrivate."""
     is_compressed = case.encoder in {"aac", "libopus"}
-    encoder = av.CodecContext.create(case.encoder if is_compressed else f"pcm_{case.encoder}", "w")
+    encoder: Any = av.CodecContext.create(case.encoder if is_compressed else f"pcm_{case.encoder}", "w")
     layout = "mono" if case.channels == 1 else "stereo"
     encoder.sample_rate, encoder.layout, encoder.time_base = case.rate_hz, layout, Fraction(1, case.rate_hz)
     encoder.format = encoder.codec.audio_formats[0]

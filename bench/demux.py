@@ -20,7 +20,7 @@ from io import BytesIO
 from statistics import median
 from struct import unpack_from
 from time import process_time
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import av
 import ebmlite
@@ -128,6 +128,7 @@ def by_carillon(data: bytes, feed_bytes: int) -> Iterator[object]:
 
 def by_pyav(data: bytes, feed_bytes: int) -> Iterator[Frame]:
     """Read with libavformat, from something that cannot seek."""
+    container: Any
     with av.open(Pipe(data, feed_bytes), format="matroska") as container:
         for packet in container.demux():
             if packet.size:

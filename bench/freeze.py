@@ -30,7 +30,7 @@ from carillon import config
 from carillon.clock import SystemClock
 from carillon.data_folder import opened
 from carillon.environment import exports
-from carillon.media import KinesisVideoClient, as_live, put_media, read_recording
+from carillon.media import KinesisVideoClient, MediaSettings, as_live, put_media, read_recording
 from carillon.notifications import Outbox
 from referee.process import Server
 
@@ -138,7 +138,7 @@ async def play(server: Server, name: str, file: Path, speed: float) -> None:
         access_key_id=server.environment["AWS_ACCESS_KEY_ID"],
         secret_access_key=server.environment["AWS_SECRET_ACCESS_KEY"],
     )
-    patience = config.MediaSettings(connect_seconds=600, answer_seconds=600, acknowledgement_seconds=600)
+    patience = MediaSettings(connect_seconds=600, answer_seconds=600, acknowledgement_seconds=600)
     async with client:
         await put_media(client, name, as_live(read_recording(file), speed), lambda _: None, settings=patience)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 HERE: Final = Path(__file__).parents[1]
 MOST_POSITIONAL: Final = 6
@@ -147,7 +147,8 @@ def called(node: ast.AST) -> str:
 
 def loops(modules: Sequence[Module]) -> tuple[list[str], list[str]]:
     """Return the loops that pause and try again after an error, and those that only pause: work done now and then."""
-    retrying, periodic = [], []
+    retrying: list[str] = []
+    periodic: list[str] = []
     for module in modules:
         for node in module.nodes:
             if isinstance(node, Loop) and any(called(inner).strip("_") in PAUSES for inner in own_nodes(node)):
@@ -162,7 +163,8 @@ def code_lines(module: Module) -> list[tuple[int, str]]:
     for node in module.nodes:
         is_text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if is_text or isinstance(node, ast.Import | ast.ImportFrom):
-            silent |= set(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+            statement = cast("ast.stmt", node)
+            silent |= set(range(statement.lineno, (statement.end_lineno or statement.lineno) + 1))
     stripped = ((number, line.strip()) for number, line in enumerate(module.lines, 1) if number not in silent)
     return [(number, line) for number, line in stripped if any(map(str.isalnum, line)) and not line.startswith("#")]
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -46,7 +47,7 @@ async def run(speed: float) -> int:
     in_sink_at: dict[str, float] = {}
     decided_at: dict[str, float] = {}
 
-    def note(notification: dict[str, Any]) -> None:
+    async def note(notification: dict[str, Any]) -> None:
         detail = notification["detail"]
         if detail["detailStatus"] in IDENTIFICATIONS:
             name = detail["streamArn"].split("/")[1]
@@ -74,7 +75,7 @@ async def run(speed: float) -> int:
                 await story.set_up()
                 async with create_task_group() as group:
                     for name in CALLS:
-                        group.start_soon(lambda name=name: story.run_call(name, enroll=False))
+                        group.start_soon(partial(story.run_call, name, enroll=False))
     decided = [decided_at[name] - sent_at[name][completing[name]] for name in CALLS]
     in_sink = [in_sink_at[name] - sent_at[name][completing[name]] for name in CALLS]
     for what, seconds, bar in (("decided", decided, DECIDED_BAR_SECONDS), ("in sink", in_sink, SINK_BAR_SECONDS)):

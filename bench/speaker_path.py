@@ -132,7 +132,7 @@ async def race(path: "SpeakerPath", cases: Sequence[Case], rounds: int) -> tuple
 
 def least(spent: Spent) -> float:
     """Return the seconds of all calls, the best round of each."""
-    return sum(min(of_call) for of_call in zip(*spent, strict=True))
+    return sum((min(of_call) for of_call in zip(*spent, strict=True)), 0.0)
 
 
 @dataclass(frozen=True, slots=True)

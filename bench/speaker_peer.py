@@ -162,10 +162,11 @@ def _lstm(inputs: Floats, from_input: Floats, from_hidden: Floats, bias: Floats)
     """Run one layer over (windows, frames, d); return (windows, frames, h). Gates in torch's order."""
     driven = inputs @ from_input + bias
     windows, frames, width = driven.shape
-    hidden, cell = np.zeros((windows, width // 4), np.float32), np.zeros((windows, width // 4), np.float32)
+    hidden: Floats = np.zeros((windows, width // 4), np.float32)
+    cell = hidden.copy()
     outputs = np.empty((windows, frames, width // 4), np.float32)
     for frame in range(frames):
-        gates = (driven[:, frame] + hidden @ from_hidden).reshape(windows, 4, -1)
+        gates: Floats = (driven[:, frame] + hidden @ from_hidden).reshape(windows, 4, -1)
         entry, forget, change, leave = gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3]
         cell = _sigmoid(forget) * cell + _sigmoid(entry) * np.tanh(change)
         hidden = _sigmoid(leave) * np.tanh(cell)

@@ -249,7 +249,7 @@ def serve_unverified(data_dir: Path) -> None:
         return Api(**{**given, "verifier": None})  # type: ignore[arg-type]  # handed through as they came
 
     configure_logging("warning", "json")  # To stderr: nobody reads what a server says after its first line.
-    app.Api = unverified  # type: ignore[assignment,misc]  # the one place that makes it
+    app.Api = unverified  # type: ignore[assignment,attr-defined]  # the one place that makes it
     settings = config.load(data_dir, environment={"CARILLON_SERVER_PORT": "0"})
     anyio.run(
         serve,

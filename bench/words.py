@@ -87,7 +87,7 @@ class Tape:
             tape.calls.append((session._session, list(outputs), dict(inputs)))  # noqa: SLF001 (to leave out our layer)
             return run(session, outputs, inputs)
 
-        OnnxSession.run = record  # type: ignore[method-assign]
+        OnnxSession.run = record  # type: ignore[assignment,method-assign]
         return self
 
     def __exit__(self, *_: object) -> None:
