@@ -107,10 +107,8 @@ class BulkProfiles:
             TooManyProfiles: the domain's quota is used up.
         """
         now = self._clock.now()
-        profile_id = f"vp-{self._new_id()}"
-        arn = voice_profiles.arn_of(profile_id, self._account)
-        expires_at = voice_profiles.years_later(now, self._settings.profile_years)
-        profile = Profile(profile_id, arn, domain_id, created_at=now, updated_at=now, expires_at=expires_at)
+        years = self._settings.profile_years
+        profile = voice_profiles.new(f"vp-{self._new_id()}", domain_id, self._account, now, years)
         async with self._database.transaction() as connection:
             access = await domains.lock_access(connection, domain_id)
             await self._add(connection, access, profile, voice)
@@ -130,8 +128,7 @@ class BulkProfiles:
             old = await voice_profiles.find(connection, profile_id, self._account)
             if old.domain_id != domain_id:
                 raise ProfileNotFound(profile_id)
-            expires_at = voice_profiles.years_later(now, self._settings.profile_years)
-            profile = replace(old, updated_at=now, expires_at=expires_at)
+            profile = voice_profiles.renewed(old, now, self._settings.profile_years)
             number = await voice_profiles.renew(connection, profile)
             await self._put(connection, access, profile, number, voice)
             await note(connection, profile)

@@ -4,7 +4,6 @@ A change is committed first and followed by the index afterwards, so what fails 
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
@@ -19,15 +18,14 @@ from carillon.audio import Band, Embedding
 from carillon.clock import Clock
 from carillon.errors import Transient
 from carillon.profiles import domains, enrolled_voices, erasure, voice_profiles, voiceprints
-from carillon.profiles.domains import Domain, DomainAccess, DomainNotFound, NewDomain
-from carillon.profiles.enrolled_voices import EnrolledVoice
+from carillon.profiles.domains import Domain, DomainNotFound, NewDomain
+from carillon.profiles.enrolling import Enroller
 from carillon.profiles.index.resident import Probe, ResidentIndexes, VoiceMatch
 from carillon.profiles.likeness import Likeness, likenesses
-from carillon.profiles.sealing import Sealed, reseal, unseal_embedding
 from carillon.profiles.settings import ProfileSettings
 from carillon.profiles.sweeper import Sweeper, Swept
-from carillon.profiles.voice_profiles import Profile, ProfileNotFound, WrongDomain
-from carillon.profiles.voiceprints import EnrollableVoice, KeptVoiceprint, Voiceprint
+from carillon.profiles.voice_profiles import Profile, ProfileNotFound
+from carillon.profiles.voiceprints import EnrollableVoice, Voiceprint
 from carillon.storage import Database, Vault, forget_tags, make_once, put_tags
 from carillon.telemetry import get_logger
 
@@ -75,6 +73,7 @@ class Profiles:
         self._index = ResidentIndexes(
             database, vault, clock, limiter, self._settings.resident_profiles, self._new_index
         )
+        self._enroller = Enroller(vault, account, self._settings, new_id)
         self._sweeper = Sweeper(database, clock, self._settings, self._follow)
 
     async def __aenter__(self) -> Self:
@@ -215,13 +214,7 @@ class Profiles:
             VoiceprintNotFound: the task has no voiceprint.
         """
         async with self._database.reading() as connection:
-            found = await voiceprints.find(connection, task_id)
-            if found.enrolled_profile_id is not None or found.sealed is None or found.expires_at <= self._clock.now():
-                return None
-            access = await domains.find_access(connection, found.domain_id)
-        row = voiceprints.sealed_row(task_id)
-        embedding = unseal_embedding(self._vault, access.data_key, row, found.sealed.embedding)
-        return EnrollableVoice(found.domain_id, found.model_id, found.band, embedding)
+            return await self._enroller.enrollable_voice(connection, task_id, self._clock.now())
 
     async def enroll(self, task_id: str) -> Profile:
         """Make a profile from a task's voiceprint; the same profile again for the same task.
@@ -231,23 +224,13 @@ class Profiles:
             VoiceprintExpired: the call ended more than 24 h ago.
             TooManyProfiles: the domain's quota is used up.
         """
-        now = self._clock.now()
         async with self._database.transaction() as connection:
-            domain_id = await voiceprints.domain_of(connection, task_id)
-            access = await domains.lock_access(
-                connection, domain_id
-            )  # of two in flight the second sees the first's profile
-            voiceprint = await voiceprints.find(connection, task_id)
-            if voiceprint.enrolled_profile_id is not None:
-                return await voice_profiles.find(connection, voiceprint.enrolled_profile_id, self._account)
-            sealed = voiceprint.require(now)
-            await voice_profiles.require_room(connection, domain_id, self._settings.max_profiles_per_domain)
-            profile = self._new_profile(domain_id, now)
-            number = await voice_profiles.add(connection, profile, task_id)
-            await self._take_over(connection, access, profile, number, voiceprint, sealed)
-            await voiceprints.note_enrolled(connection, task_id, profile.id)
-        log.info("voice_profile.enrolled", voice_profile_id=profile.id, domain_id=domain_id, task_id=task_id)
-        await self._follow(domain_id)
+            profile, is_new = await self._enroller.enroll(connection, task_id, self._clock.now())
+        if is_new:
+            log.info(
+                "voice_profile.enrolled", voice_profile_id=profile.id, domain_id=profile.domain_id, task_id=task_id
+            )
+            await self._follow(profile.domain_id)
         return profile
 
     async def refresh(self, profile_id: str, task_id: str) -> Profile:
@@ -259,21 +242,10 @@ class Profiles:
             VoiceprintExpired: the call ended more than 24 h ago.
             WrongDomain: profile and task belong to different domains.
         """
-        now = self._clock.now()
         async with self._database.transaction() as connection:
-            domain_id = (await voice_profiles.find(connection, profile_id, self._account)).domain_id
-            access = await domains.lock_access(connection, domain_id)
-            old = await voice_profiles.find(connection, profile_id, self._account)
-            voiceprint = await voiceprints.find(connection, task_id)
-            if voiceprint.domain_id != domain_id:
-                raise WrongDomain(profile_id, task_id)
-            sealed = voiceprint.require(now)
-            profile = replace(old, updated_at=now, expires_at=self._expiry(now))
-            number = await voice_profiles.renew(connection, profile)
-            await self._take_over(connection, access, profile, number, voiceprint, sealed)
-            await voiceprints.note_refreshed(connection, task_id, profile_id)
-        log.info("voice_profile.refreshed", voice_profile_id=profile_id, domain_id=domain_id, task_id=task_id)
-        await self._follow(domain_id)
+            profile = await self._enroller.refresh(connection, profile_id, task_id, self._clock.now())
+        log.info("voice_profile.refreshed", voice_profile_id=profile_id, domain_id=profile.domain_id, task_id=task_id)
+        await self._follow(profile.domain_id)
         self._sweeper.is_scrub_due = True  # what it held before may be in the log; the next sweep is soon enough
         return profile
 
@@ -370,31 +342,6 @@ class Profiles:
             await self._index.follow(domain_id)
         except Transient as error:
             log.warning("voice_index.behind", domain_id=domain_id, reason=str(error))  # the next search catches up
-
-    async def _take_over(
-        self,
-        connection: AsyncConnection,
-        access: DomainAccess,
-        profile: Profile,
-        number: int,
-        voiceprint: KeptVoiceprint,
-        sealed: Sealed,
-    ) -> None:
-        """Make a voiceprint the voice of a profile."""
-        source, target = voiceprints.sealed_row(voiceprint.task_id), enrolled_voices.sealed_row(profile.id)
-        resealed = reseal(self._vault, access.data_key, sealed, source, target)
-        voice = EnrolledVoice("", voiceprint.band, voiceprint.model_id, resealed)
-        await enrolled_voices.put(
-            connection, access, profile.domain_id, number, voice, profile.expires_at, profile.updated_at
-        )
-
-    def _new_profile(self, domain_id: str, now: datetime) -> Profile:
-        profile_id = f"vp-{self._new_id()}"
-        arn = voice_profiles.arn_of(profile_id, self._account)
-        return Profile(profile_id, arn, domain_id, created_at=now, updated_at=now, expires_at=self._expiry(now))
-
-    def _expiry(self, updated_at: datetime) -> datetime:
-        return voice_profiles.years_later(updated_at, self._settings.profile_years)
 
 
 def _exact_index() -> "type[ExactIndex]":

@@ -6,7 +6,7 @@ What a profile is recognized by is in `enrolled_voices.py`.
 Source: Amazon Chime SDK Developer Guide, "Understanding data retention for Amazon Chime SDK voice analytics".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -72,6 +72,17 @@ def years_later(at: datetime, years: int) -> datetime:
         return at.replace(year=at.year + years)
     except ValueError:
         return at.replace(year=at.year + years, day=28)
+
+
+def new(profile_id: str, domain_id: str, account: AwsAccount, now: datetime, years: int) -> Profile:
+    """Return a profile that begins now and expires so many years later."""
+    arn, expires_at = arn_of(profile_id, account), years_later(now, years)
+    return Profile(profile_id, arn, domain_id, created_at=now, updated_at=now, expires_at=expires_at)
+
+
+def renewed(profile: Profile, now: datetime, years: int) -> Profile:
+    """Return a profile that has changed now, and expires so many years later."""
+    return replace(profile, updated_at=now, expires_at=years_later(now, years))
 
 
 async def require_room(connection: AsyncConnection, domain_id: str, limit: int) -> None:
