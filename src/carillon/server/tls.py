@@ -1,7 +1,8 @@
 """Certificates of the server: the operator's, or ones that it makes for itself, and how clients come to trust them.
 
 `self-signed` makes an authority, has it sign one certificate, and forgets the authority's key: whoever trusts it trusts
-this one certificate, and nothing that anybody could make later.
+this one certificate, and nothing that anybody could make later. `trustme` would do it in fewer lines, but is meant for
+tests, and says so in every certificate.
 """
 
 import ipaddress
