@@ -64,6 +64,7 @@ async def assembled(settings: Settings, own_url: str, clock: Clock | None = None
     clock = clock or SystemClock()
     async with (
         opened(settings) as data_folder,
+        data_folder.database.served(),
         _trail(settings, data_folder, clock) as trail,
         _elsewhere(settings, clock) as source,
         _streams(settings, data_folder, clock) as streams,

@@ -12,6 +12,7 @@ from carillon.storage import (
     Database,
     DatabaseBusy,
     DatabaseRefused,
+    DatabaseServed,
     DatabaseSettings,
     DatabaseUnreachable,
 )
@@ -140,6 +141,21 @@ async def test_a_server_that_stops_is_unreachable_until_it_is_back(mortal: Postg
         assert await _rows(database) == [2]
     finally:
         await database.close()
+
+
+async def test_a_second_server_on_a_database_is_refused_until_the_first_is_gone(postgres: PostgresServer) -> None:
+    url = postgres.new_database()
+    first, second = Database(url), Database(url)
+    try:
+        async with first.served():
+            with pytest.raises(DatabaseServed, match="Stop it first"):
+                async with second.served():
+                    pass
+        async with second.served():
+            pass
+    finally:
+        await first.close()
+        await second.close()
 
 
 async def test_a_server_that_lets_nobody_in_says_why(postgres: PostgresServer) -> None:

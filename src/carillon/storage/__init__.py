@@ -12,6 +12,7 @@ from carillon.storage.errors import (
     DatabaseBusy,
     DatabaseDamaged,
     DatabaseRefused,
+    DatabaseServed,
     DatabaseUnreachable,
     NotCommitted,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "DatabaseBusy",
     "DatabaseDamaged",
     "DatabaseRefused",
+    "DatabaseServed",
     "DatabaseSettings",
     "DatabaseUnreachable",
     "IdempotencyToken",

@@ -71,6 +71,8 @@ class _Backend(Protocol):
 
     def reading(self) -> AbstractAsyncContextManager[AsyncConnection]: ...
 
+    def served(self) -> AbstractAsyncContextManager[None]: ...
+
     def in_our_words(self, error: Exception) -> CarillonError | None: ...
 
     async def scrub(self) -> bool: ...
@@ -119,6 +121,16 @@ class Database:
         with self._in_our_words():
             async with self._backend.reading() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[None]:
+        """Be the one server that works on the database, until the block is left.
+
+        Raises:
+            DatabaseServed: there is one already.
+        """
+        async with self._backend.served():
+            yield
 
     async def scrub(self) -> bool:
         """Have what was deleted leave the database's files for good, if they are ours; tell whether it has."""

@@ -6,7 +6,7 @@ memory and not on SQLite's lock. How SQLite is reached from asyncio is in `sqlit
 """
 
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Final
 
 import sqlalchemy as sa
@@ -52,6 +52,10 @@ class Embedded:
         finally:
             with CancelScope(shield=True):
                 await connection.close()
+
+    def served(self) -> AbstractAsyncContextManager[None]:
+        """Do nothing: of a data folder, which the file lies in, there is one server anyway."""
+        return nullcontext()
 
     def in_our_words(self, error: Exception) -> CarillonError | None:
         """Return what an error means; None if it is a fault of ours."""

@@ -35,6 +35,15 @@ class DatabaseRefused(CarillonError):
         super().__init__(f"The database {name} lets nobody in by what storage.url says: {reason}")
 
 
+class DatabaseServed(CarillonError):
+    """Another server works on the database: both would deliver every event."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Another carillon server works on the database {name}. Stop it first; to help it, run `carillon worker`."
+        )
+
+
 class DatabaseBarred(Transient):
     """The database cannot be read or written where it lies: rights, a full disk, a folder in its place."""
 

@@ -15,28 +15,34 @@ that does nothing for `_IDLE_SECONDS`. Whoever waits for a lock longer than `sto
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import sqlalchemy as sa
 from anyio import CancelScope
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from carillon.clock import SystemClock
+from carillon.concurrency import beside, repeatedly
 from carillon.errors import CarillonError
 from carillon.storage.errors import (
     CommitUnconfirmed,
     DatabaseBarred,
     DatabaseBusy,
     DatabaseRefused,
+    DatabaseServed,
     DatabaseUnreachable,
 )
 
 DRIVER: Final = "postgresql+psycopg"
 _LOCK: Final = 0x6361_7269_6C6C_6F6E  # "carillon"
+_SERVE: Final = f"SELECT pg_try_advisory_lock({_LOCK + 1})"
 _ALONE: Final = f"BEGIN; SELECT pg_advisory_xact_lock({_LOCK})"
 _BESIDE_OTHERS: Final = f"BEGIN; SELECT pg_advisory_xact_lock_shared({_LOCK})"
 _SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _IDLE_SECONDS: Final = 2.0
 _CONNECT_SECONDS: Final = 5
+_SERVED_SECONDS: Final = 5.0
 _DEAD_PEER_SECONDS: Final = 5
 
 _BUSY: Final = frozenset({"40001", "40P01", "53300", "55P03", "57014"})
@@ -78,11 +84,12 @@ class Postgres:
             url.set(drivername=DRIVER, query={}),
             connect_args=arguments | asked,
             isolation_level="AUTOCOMMIT",  # we say BEGIN, which can take the lock on the same way
-            pool_size=2 * connections,
+            pool_size=2 * connections + 1,  # one is the server's own: `served`
             max_overflow=0,
             pool_timeout=wait_seconds,
             hide_parameters=True,  # a failed statement must not print what it was about to store
         )
+        self._serving: AsyncConnection | None = None  # holds the lock of `served`
 
     @asynccontextmanager
     async def transaction(self, *, beside_others: bool) -> AsyncIterator[AsyncConnection]:
@@ -102,6 +109,43 @@ class Postgres:
         """Yield a connection that sees one snapshot and writes nothing."""
         async with self._connection(_SNAPSHOT) as connection:
             yield connection
+
+    @asynccontextmanager
+    async def served(self) -> AsyncIterator[None]:
+        """Be the one server of the database until the block is left: by a lock that lasts as long as a connection."""
+        try:
+            await self._keep_serving()
+            seconds, clock = _SERVED_SECONDS, SystemClock()
+            async with beside(partial(repeatedly, self._keep_serving, seconds, clock, "database.not_ours")):
+                yield
+        finally:
+            if self._serving is not None:
+                with CancelScope(shield=True):
+                    await self._serving.invalidate()  # the lock ends with the connection, which is not to be used again
+                    await self._serving.close()
+
+    async def _keep_serving(self) -> None:
+        """Hold the lock; take it again if the connection was lost, to a server that was away.
+
+        Raises:
+            DatabaseServed: somebody else has it.
+            Transient: the database does not answer now.
+        """
+        try:
+            if self._serving is not None:
+                await self._serving.exec_driver_sql("SELECT 1")
+                return
+            connection = await self._engine.connect()
+            is_ours = (await connection.exec_driver_sql(_SERVE)).scalar_one()
+        except sa.exc.SQLAlchemyError as error:
+            if self._serving is not None:
+                await self._serving.close()
+                self._serving = None
+            raise self.in_our_words(error) or error from error
+        if not is_ours:
+            await connection.close()
+            raise DatabaseServed(self._name)
+        self._serving = connection
 
     @asynccontextmanager
     async def _connection(self, begin: str) -> AsyncIterator[AsyncConnection]:
