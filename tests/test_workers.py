@@ -55,21 +55,30 @@ async def _until(holds: Callable[[], bool]) -> None:
             await sleep(0.05)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def data_dir(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A data folder whose database is a file in it, or elsewhere."""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").new_database()
+        (tmp_path / "carillon.toml").write_text(f'[storage]\nurl = "{url}"\n')
+    return tmp_path
+
+
 async def test_a_killed_and_a_frozen_worker_change_no_answer_and_say_nothing_twice(
-    start_server: Any, start_worker: StartWorker, begin_call: Any, told: Any, tmp_path: Path, recordings: Path
+    start_server: Any, start_worker: StartWorker, begin_call: Any, told: Any, data_dir: Path, recordings: Path
 ) -> None:
     samples, rate_hz = soundfile.read(recordings / "call_1.flac", dtype="int16")
-    parts = [tmp_path / "a.flac", tmp_path / "b.flac"]
+    parts = [data_dir / "a.flac", data_dir / "b.flac"]
     for part, (begin, end) in zip(parts, [(0, 25), (25, 50)], strict=True):
         soundfile.write(part, samples[begin * rate_hz : end * rate_hz], rate_hz)
-    (tmp_path / "alone").mkdir()
-    alone = begin_call(start_server(tmp_path / "alone", **SETTINGS))
+    (data_dir / "alone").mkdir()
+    alone = begin_call(start_server(data_dir / "alone", **SETTINGS))
     for part, begin in zip(parts, [0, 25], strict=True):
         await alone.push(part, begin)
     unbroken = told(await alone.finish())
     assert len(unbroken) >= 9
 
-    call = begin_call(start_server(tmp_path, **SETTINGS, CARILLON_TASKS_RUN_HERE="false"))
+    call = begin_call(start_server(data_dir, **SETTINGS, CARILLON_TASKS_RUN_HERE="false"))
     first = start_worker("first")
     await _until(lambda: first.says("pipeline.resumed"))
     second = start_worker("second")
